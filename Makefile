@@ -1,0 +1,51 @@
+# Everything a user or a contributor types. `make help` lists it; CI runs the same targets (.ci/run).
+#
+#   PYTHON=/path/to/python3.13   the interpreter to make the environment from (default: python3)
+#   VENV=.venv-3.13              the folder it lives in (default: .venv)
+#   ALSO='Django<6.1'            one more requirement, for a matrix of versions
+#   ARGS='-k rollback -x'        more arguments for pytest or the benchmarks
+
+PYTHON ?= python3
+VENV ?= .venv
+ALSO ?=
+ARGS ?=
+BIN = $(VENV)/bin
+
+# A shell's own Python settings must not reach the commands below.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONOPTIMIZE PYTHONSAFEPATH PYTHONWARNINGS PYTHONINSPECT
+unexport DJANGO_SETTINGS_MODULE VIRTUAL_ENV CDPATH
+export PYTHONUNBUFFERED = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test check fix bench docs conformance clean
+
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: ## Make the virtual environment (every target does it when needed)
+	@$(PYTHON) tools/install.py --venv "$(VENV)" --also "$(ALSO)"
+
+demo: install ## Upload photos to a real site, watch a real worker handle them (PHOTOS=folder for your own)
+	@$(BIN)/python -m site_app.demo
+
+run: install ## The same site, left running until Ctrl-C
+	@$(BIN)/python -m site_app.run
+
+test: install ## Run all tests (ARGS='-k name' for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install ## Format, lint, types, import stairs, SQL, docs
+	@$(BIN)/python tools/check.py
+
+fix: install ## Format and repair what a tool can repair
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: install ## Measure throughput and latency
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: install ## Build the documentation into docs/_build
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build
+
+clean: ## Remove environments, caches and the embedded database
+	@rm -rf .venv .venv.lock .venv-* docs/_build build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .postgres
