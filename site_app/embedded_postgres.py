@@ -91,7 +91,19 @@ def database_url() -> str:
       PGSERVER_POSTGRES_VERSION     its major version; default 18
     """
     given = os.environ.get("DATABASE_URL", "").strip()
-    return given or site_server().start()
+    if given:
+        return given
+    forget_libpq_settings()
+    return site_server().start()
+
+
+def forget_libpq_settings() -> None:
+    """Take libpq's variables (PGHOSTADDR, PGSERVICE, PGOPTIONS, ...) out of this process's environment.
+
+    They are meant for another server and would lead connections astray, or be refused by a server on a unix socket.
+    """
+    for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGSERVER_")]:
+        del os.environ[name]
 
 
 @functools.cache

@@ -1,0 +1,159 @@
+"""What every test may use: databases, and the guards that fail a test which leaves something behind."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import dj_database_url
+import psycopg
+import pytest
+from asgiref.sync import SyncToAsync
+from django.core.management import call_command
+from django.db import connections
+from pytest_django import DjangoDbBlocker
+
+from tests import postgres
+from tests.waiting import wait_until
+
+# procrastinate's models are unmanaged, so Django's own flush leaves their tables as they are.
+UNMANAGED_TABLES = "procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers"
+
+# ----------------------------------------------------------------------------------------------------------- databases
+
+
+def point_django_at(url: str) -> None:
+    """Make Django's default connection use another database from now on."""
+    connection = connections["default"]
+    connection.close()
+    place = dj_database_url.parse(url)
+    for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT"):
+        connection.settings_dict[name] = connections.settings["default"][name] = place[name]
+    options = {**connection.settings_dict.get("OPTIONS", {}), **place.get("OPTIONS", {})}
+    connection.settings_dict["OPTIONS"] = connections.settings["default"]["OPTIONS"] = options
+
+
+@pytest.fixture(scope="session")
+def template_database(django_db_blocker: DjangoDbBlocker) -> str:
+    """The name of the migrated template; cloned, never connected to."""
+
+    def migrate(url: str) -> None:
+        with django_db_blocker.unblock():
+            point_django_at(url)
+            call_command("migrate", verbosity=0, interactive=False)
+            connections["default"].close()
+
+    return postgres.template_database(migrate)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(template_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """pytest-django's database: this process's clone."""
+    with postgres.database(postgres.PREFIX, template_database) as url:
+        with django_db_blocker.unblock():
+            point_django_at(url)
+        yield
+        with django_db_blocker.unblock():
+            connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def dsn(django_db_setup: None) -> str:
+    """The URL of the database that Django's tests use in this process."""
+    return postgres.url_of(postgres.PREFIX)
+
+
+@pytest.fixture
+def fresh_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty database for one test."""
+    with postgres.database(f"{postgres.PREFIX}_{short_name(request)}") as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_database(request: pytest.FixtureRequest, template_database: str) -> Iterator[str]:
+    """The URL of a migrated database for one test."""
+    with postgres.database(f"{postgres.PREFIX}_{short_name(request)}_m", template_database) as url:
+        yield url
+
+
+def short_name(request: pytest.FixtureRequest) -> str:
+    """A name for a test's database; one test of a process runs at a time, so a hint is enough."""
+    return "".join(letter for letter in request.node.name.lower() if letter.isascii() and letter.isalnum())[5:21]
+
+
+@pytest.fixture(autouse=True)
+def _empty_queue_tables(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test that commits, empty what Django's flush does not know.
+
+    Requested first, so it ends last: after the flush.
+    """
+    if not is_transactional(request):
+        yield
+        return
+    url = request.getfixturevalue("dsn")
+    yield
+    with psycopg.connect(url, autocommit=True, application_name="tests.conftest") as connection:
+        connection.execute("set lock_timeout = '5s'")  # a session left open by the test would hold it up for ever
+        connection.execute(f"truncate {UNMANAGED_TABLES} restart identity cascade")
+
+
+def is_transactional(request: pytest.FixtureRequest) -> bool:
+    """Tell whether the test may commit in the shared clone."""
+    marker = request.node.get_closest_marker("django_db")
+    marked = marker is not None and bool(marker.kwargs.get("transaction", bool(marker.args and marker.args[0])))
+    return marked or bool({"transactional_db", "live_server"} & set(request.fixturenames))
+
+
+# -------------------------------------------------------------------------------------------------------------- guards
+
+
+@pytest.fixture(scope="session")
+def _sessions_of_ours() -> Iterator[Callable[[], dict[int, str]]]:
+    """Look for the library's sessions on this process's databases: process id -> what it is and does."""
+    with psycopg.connect(postgres.server_url(), autocommit=True, application_name="tests.guard") as connection:
+
+        def look() -> dict[int, str]:
+            found = connection.execute(
+                "select pid, application_name || ' on ' || datname || ', ' || coalesce(state, '') || ': ' || query "
+                "from pg_stat_activity where application_name like 'queue\\_tasks%%' and starts_with(datname, %s)",
+                [postgres.PREFIX],
+            )
+            return dict(found.fetchall())
+
+        yield look
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_left(request: pytest.FixtureRequest, _empty_queue_tables: None) -> Iterator[None]:
+    """Fail a test that leaves a connection of the library open."""
+    names = set(request.fixturenames)
+    uses_database = request.node.get_closest_marker("django_db") is not None or bool(
+        {"db", "transactional_db", "dsn", "fresh_database", "migrated_database"} & names
+    )
+    if not uses_database:
+        yield
+        return
+    look = request.getfixturevalue("_sessions_of_ours")
+    before = look()
+    yield
+
+    def left() -> dict[int, str]:
+        return {pid: session for pid, session in look().items() if pid not in before}
+
+    # The server closes its side a moment after the client did.
+    if left():
+        wait_until(lambda: not left(), timeout=3, message=f"the test left connections: {left()}")
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves a thread which would keep the process alive."""
+    before = set(threading.enumerate())
+    yield
+
+    def left() -> list[threading.Thread]:
+        # asgiref keeps one thread for all synchronous code of a process; it is nobody's to end.
+        kept = set(SyncToAsync.single_thread_executor._threads)
+        return [thread for thread in threading.enumerate() if not thread.daemon and thread not in before | kept]
+
+    if left():
+        wait_until(lambda: not left(), timeout=3, message=f"the test left threads: {left()}")

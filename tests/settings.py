@@ -1,0 +1,38 @@
+"""Django's settings for the tests: the smallest project that uses queue_tasks.
+
+The database's name and place are filled in by conftest.py (`tests.postgres` says how it is chosen); DATABASE_URL is
+read here too, so that programs started by a test with these settings find the test's own database.
+"""
+
+import os
+
+import dj_database_url
+import django
+
+SECRET_KEY = "only for the tests"
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "tests.urls"
+ALLOWED_HOSTS = ["*"]
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    *(["django_tasks"] if django.VERSION < (6, 0) else []),
+    "procrastinate.contrib.django",
+    "queue_tasks",
+    "tests.testapp",
+]
+
+DATABASES = {
+    "default": {
+        # Without a test's database, every attempt to connect fails at once and says why.
+        **dj_database_url.parse(
+            os.environ.get("DATABASE_URL") or "postgresql://nobody@%2Fno-database-before-the-fixtures/none"
+        ),
+        "ATOMIC_REQUESTS": False,
+    }
+}
+
+TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}}
