@@ -119,7 +119,7 @@ def install(folder: Path, stamp: Path, wanted_stamp: str, extras: str, also: Seq
     # Twice quiet: pip then speaks only of errors; a second run says everything, for whoever has to find the cause.
     pip = [str(interpreter_of(folder)), "-m", "pip", "install", "--no-input"]
     wanted = ["--editable", f"{PROJECT}[{extras}]", *also]
-    quiet = subprocess.run([*pip, "-qq", *wanted], env=environment, check=False, capture_output=True, text=True)  # noqa: S603
+    quiet = subprocess.run([*pip, "-qq", *wanted], env=environment, check=False, capture_output=True, text=True)
     if quiet.returncode != 0:
         print(quiet.stdout + quiet.stderr, file=sys.stderr)
         return fail(
