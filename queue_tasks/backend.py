@@ -1,0 +1,67 @@
+"""PostgresBackend: Django's task framework on our rows. The web side's door; it never imports the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from queue_tasks import compat, results, tasks
+from queue_tasks.checks import check_backend
+from queue_tasks.conf import Options
+from queue_tasks.enqueue import enqueue_jobs
+from queue_tasks.exceptions import OptionsInvalid
+from queue_tasks.results import TaskResult
+
+
+class PostgresBackend(compat.BaseTaskBackend):
+    """Jobs are rows, enqueued on Django's connection in the caller's transaction.
+
+    Django makes one instance for each thread or async context, so it holds nothing but settings.
+    """
+
+    task_class = tasks.Task
+    supports_defer = True
+    supports_async_task = True
+    supports_get_result = True
+    supports_priority = True
+
+    @cached_property
+    def settings(self) -> Options:
+        """The options, read at first use. Raises ImproperlyConfigured naming each wrong one."""
+        try:
+            return Options.read(self.options)
+        except OptionsInvalid as exc:
+            raise ImproperlyConfigured(f'TASKS["{self.alias}"]: {exc}') from exc
+
+    def validate_task(self, task: compat.Task) -> None:
+        """Check a task as it is declared and as it is enqueued. Raises InvalidTask."""
+        super().validate_task(task)
+        tasks.validate(task)
+
+    def enqueue(self, task: compat.Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        """Enqueue one job, in the caller's transaction; its result.
+
+        Raises InvalidTask, TypeError or ValueError before any SQL, so that the transaction stays usable.
+        SQL: sql/queries/enqueue_jobs.sql
+        """
+        self.validate_task(task)
+        return enqueue_jobs([tasks.make_spec(task, args, kwargs)])[0]
+
+    def get_result(self, result_id: str) -> TaskResult[Any]:
+        """The result of a job, by id. Raises TaskResultDoesNotExist.
+
+        SQL: sql/queries/get_job.sql
+        """
+        return results.read(result_id, alias=self.alias, database=self.settings.database)
+
+    async def aget_result(self, result_id: str) -> TaskResult[Any]:
+        """See `get_result`."""
+        return await results.aread(result_id, alias=self.alias, database=self.settings.database)
+
+    def check(self, **_kwargs: Any) -> list[checks.CheckMessage]:
+        """System checks of this backend's settings."""
+        return check_backend(self.alias, self.options)

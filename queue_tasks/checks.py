@@ -1,0 +1,65 @@
+"""System checks: what is wrong with the settings or the schema, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+from django.db import connections
+
+from queue_tasks import compat
+from queue_tasks.conf import Options
+from queue_tasks.exceptions import OptionsInvalid
+
+
+def check_backend(alias: str, given: Mapping[str, Any]) -> list[checks.CheckMessage]:
+    """Check one entry of TASKS that uses our backend."""
+    found: list[checks.CheckMessage] = []
+    try:
+        options = Options.read(given)
+    except OptionsInvalid as exc:
+        return [
+            checks.Error(f'TASKS["{alias}"]: {problem}', hint="See docs: reference, options.", id="queue_tasks.E001")
+            for problem in exc.problems
+        ]
+    if options.database not in connections:
+        found.append(
+            checks.Error(
+                f'TASKS["{alias}"]["OPTIONS"]["database"] is {options.database!r}, which DATABASES does not have.',
+                hint=f"Use one of: {', '.join(connections)}.",
+                id="queue_tasks.E002",
+            )
+        )
+    elif connections[options.database].vendor != "postgresql":
+        found.append(
+            checks.Error(
+                f"Database {options.database!r} is {connections[options.database].vendor}; jobs need PostgreSQL.",
+                hint="Set its ENGINE to django.db.backends.postgresql.",
+                id="queue_tasks.E003",
+            )
+        )
+    needed = ["procrastinate.contrib.django", "queue_tasks"]
+    if compat.FRAMEWORK == "django_tasks":
+        needed.append("django_tasks")
+    found.extend(
+        checks.Error(
+            f'TASKS["{alias}"] uses queue_tasks, but INSTALLED_APPS lacks "{name}".',
+            hint=f'Add "{name}" to INSTALLED_APPS and run: manage.py migrate',
+            id="queue_tasks.E004",
+        )
+        for name in needed
+        if not apps.is_installed(name)
+    )
+    upstream = getattr(settings, "PROCRASTINATE_DATABASE_ALIAS", "default")
+    if upstream != options.database:
+        found.append(
+            checks.Warning(
+                f'TASKS["{alias}"] keeps jobs in database {options.database!r}, procrastinate in {upstream!r}.',
+                hint=f"Set PROCRASTINATE_DATABASE_ALIAS = {options.database!r}, or tasks of the two never meet.",
+                id="queue_tasks.W001",
+            )
+        )
+    return found

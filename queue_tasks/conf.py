@@ -1,0 +1,137 @@
+"""The options of a backend: TASKS[alias]["OPTIONS"], read once into one frozen, checked value."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+
+from queue_tasks.exceptions import OptionsInvalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Every option has a safe default. Durations are seconds, fractions allowed, or a timedelta."""
+
+    database: str = "default"
+    """The alias in DATABASES that the jobs live in."""
+
+    concurrency: int = 20
+    """Jobs a worker process runs at a time; 1 to 1000."""
+
+    heartbeat: float = 2.0
+    """Seconds between a worker's signs of life; 0.1 or more."""
+
+    dead_after: float = 30.0
+    """Seconds after which a worker without a sign of life is dead, lock or not; more than two heartbeats."""
+
+    poll_interval: float = 5.0
+    """Seconds between looks for jobs when no notification comes; 0.05 or more."""
+
+    grace: float = 30.0
+    """Seconds running jobs have to end after a worker was asked to stop; 0 or more."""
+
+    keep: timedelta | None = timedelta(days=7)
+    """How long a finished job's row stays, unless its task says otherwise; None: for ever. Failed jobs always stay."""
+
+    max_crashes: int = 3
+    """Crashes of a worker in the same job after which the job fails; 1 or more."""
+
+    unknown_task_grace: float = 3600.0
+    """Seconds a job whose task cannot be imported waits for a worker that can, before it fails; 0 or more."""
+
+    max_argument_bytes: int = 1_048_576
+    """The most bytes of JSON a job's arguments may be; 2 or more."""
+
+    max_prefetch: int = 500
+    """Jobs a worker may fetch beyond its free slots when its jobs are short; 0 or more."""
+
+    statement_timeout: float = 30.0
+    """Seconds a worker's own statement may take before it is given up and tried again; 1 or more."""
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Options:
+        """The options of a mapping such as OPTIONS. Raises OptionsInvalid with a sentence for each problem."""
+        known = {field.name for field in fields(cls)}
+        problems = []
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f' Did you mean "{near[0]}"?' if near else ""
+                problems.append(f'OPTIONS["{name}"] is not an option.{hint} Known: {", ".join(sorted(known))}.')
+        values = {name: value for name, value in given.items() if name in known}
+        for name, value in values.items():
+            problem = _CHECKS[name](value)
+            if problem:
+                problems.append(f'OPTIONS["{name}"] is {value!r}; expected {problem}.')
+        if problems:
+            raise OptionsInvalid(problems)
+        for name in _SECONDS:
+            if name in values:
+                values[name] = seconds(values[name])
+        options = cls(**values)
+        if options.dead_after <= 2 * options.heartbeat:
+            raise OptionsInvalid(
+                [
+                    f'OPTIONS["dead_after"] is {options.dead_after:g}; expected more than two heartbeats'
+                    f' ({2 * options.heartbeat:g} s), or a worker that lives is taken for dead.'
+                ]
+            )
+        return options
+
+
+def seconds(value: float | timedelta) -> float:
+    """A duration in seconds, from seconds or a timedelta."""
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+
+_SECONDS = ("heartbeat", "dead_after", "poll_interval", "grace", "unknown_task_grace", "statement_timeout")
+
+
+def _at_least(low: float) -> Any:
+    def check(value: Any) -> str | None:
+        right = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
+        if right and math.isfinite(seconds(value)) and seconds(value) >= low:
+            return None
+        return f"{low:g} or more seconds, or a timedelta"
+
+    return check
+
+
+def _whole(low: int, high: int | None = None) -> Any:
+    def check(value: Any) -> str | None:
+        right = isinstance(value, int) and not isinstance(value, bool)
+        if right and value >= low and (high is None or value <= high):
+            return None
+        return f"a whole number, {low} or more" if high is None else f"a whole number from {low} to {high}"
+
+    return check
+
+
+def _name(value: Any) -> str | None:
+    return None if isinstance(value, str) and value else "an alias of DATABASES, as text"
+
+
+def _keep(value: Any) -> str | None:
+    if value is None or (isinstance(value, timedelta) and value >= timedelta(0)):
+        return None
+    return "a timedelta of 0 or more, or None to keep finished jobs for ever"
+
+
+_CHECKS: dict[str, Any] = {
+    "database": _name,
+    "concurrency": _whole(1, 1000),
+    "heartbeat": _at_least(0.1),
+    "dead_after": _at_least(0.2),
+    "poll_interval": _at_least(0.05),
+    "grace": _at_least(0),
+    "keep": _keep,
+    "max_crashes": _whole(1),
+    "unknown_task_grace": _at_least(0),
+    "max_argument_bytes": _whole(2),
+    "max_prefetch": _whole(0),
+    "statement_timeout": _at_least(1),
+}

@@ -1,0 +1,186 @@
+"""Our own psycopg connections: how they are opened, kept alive, and replaced when lost.
+
+The web side does not use these: it enqueues on Django's connection, in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import pq
+
+from queue_tasks.statements import PREPARE_SESSION
+
+logger = logging.getLogger("queue_tasks")
+
+DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
+"""What a lost, refused or overloaded connection raises; worth trying again."""
+
+CONNECT_TIMEOUT = 10
+"""Seconds."""
+
+IDLE_CHECK = 30.0
+"""Seconds after which an idle Django connection is asked whether it still lives."""
+
+_NOT_PSYCOPG = ("cursor_factory", "context", "autocommit", "prepare_threshold", "server_side_binding")
+"""What Django's parameters have beside psycopg's."""
+
+
+def connection_parameters(alias: str, name: str) -> dict[str, Any]:
+    """Arguments of `psycopg.connect` for a database of DATABASES, with keepalives and an application name."""
+    parameters = dict(connections[alias].get_connection_params())
+    for key in _NOT_PSYCOPG:
+        parameters.pop(key, None)
+    return {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        **parameters,
+        "application_name": f"queue_tasks {name}"[:63],
+    }
+
+
+def session_settings(*, statement_timeout: float, durable: bool = True) -> dict[str, str]:
+    """Arguments of the statement prepare_session. statement_timeout: seconds."""
+    milliseconds = str(round(statement_timeout * 1000))
+    return {
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "synchronous_commit": "on" if durable else "off",
+    }
+
+
+class WorkerConnection:
+    """One asynchronous connection that opens when it is needed and is replaced after it failed.
+
+    Not durable: commits do not wait for the disk; for leases, which may be lost in a crash of the database.
+    A call that fails has closed the connection; whether to call again is the caller's decision.
+    """
+
+    def __init__(self, alias: str, name: str, *, statement_timeout: float, durable: bool = True) -> None:
+        self.alias = alias
+        self.name = name
+        self.statement_timeout = statement_timeout
+        self.durable = durable
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._turn = asyncio.Lock()
+
+    async def rows(self, statement: LiteralString, parameters: Mapping[str, Any] | None = None) -> Sequence[tuple[Any, ...]]:
+        """Run one statement in a transaction of its own and give its rows.
+
+        Raises psycopg's errors; TimeoutError when no answer came five seconds after the statement's own timeout.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self.statement_timeout + 5):
+                    connection = await self.open()
+                    cursor = await connection.execute(statement, parameters)
+                    return await cursor.fetchall() if cursor.description else ()
+            except BaseException as exc:
+                # A statement that the server refused leaves a good connection; anything else a doubtful one.
+                if not isinstance(exc, psycopg.Error) or isinstance(exc, DATABASE_ERRORS):
+                    await self.close()
+                raise
+
+    async def open(self) -> psycopg.AsyncConnection[Any]:
+        """The live connection, opened and prepared if need be."""
+        if self._connection is None or self._connection.closed:
+            parameters = connection_parameters(self.alias, self.name)
+            connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True, prepare_threshold=2)
+            self._connection = connection
+            await connection.execute(
+                PREPARE_SESSION, session_settings(statement_timeout=self.statement_timeout, durable=self.durable)
+            )
+        return self._connection
+
+    async def close(self) -> None:
+        """Close the connection if there is one; the next call opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+def tend_before_task() -> None:
+    """Make this thread's Django connections fit for a task: drop those that died since the last one.
+
+    A connection is not opened anew for each job, whatever CONN_MAX_AGE says: in a worker, the thread is what lives.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None:
+            continue
+        if _speaks_unasked(connection) or _idle_for(connection) > IDLE_CHECK:
+            _close_unless_usable(connection)
+        elif connection.settings_dict["CONN_MAX_AGE"]:
+            connection.close_if_unusable_or_obsolete()
+
+
+def tend_after_task(owner: str) -> None:
+    """Undo what a task left open on this thread's Django connections, and say so. owner: for the message."""
+    for connection in connections.all(initialized_only=True):
+        raw = connection.connection
+        if raw is None:
+            continue
+        if connection.in_atomic_block or raw.info.transaction_status != pq.TransactionStatus.IDLE:
+            if not raw.closed:
+                logger.warning(
+                    "%s left a transaction open on database %r; it was rolled back. Use transaction.atomic() as a with block.",
+                    owner,
+                    connection.alias,
+                )
+            _discard(connection)
+        elif connection.errors_occurred:
+            _close_unless_usable(connection)
+        connection.queries_log.clear()
+        _last_used[id(connection)] = time.monotonic()
+
+
+def close_all() -> None:
+    """Close this thread's Django connections."""
+    for connection in connections.all(initialized_only=True):
+        _last_used.pop(id(connection), None)
+        _discard(connection)
+
+
+_last_used: dict[int, float] = {}
+"""When a task last used a connection, by the wrapper's id; each entry is of one thread."""
+
+
+def _idle_for(connection: BaseDatabaseWrapper) -> float:
+    return time.monotonic() - _last_used.get(id(connection), 0.0)
+
+
+def _speaks_unasked(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the server has sent something to an idle connection: nearly always its farewell. No round trip."""
+    try:
+        poll = select.poll()
+        poll.register(connection.connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+    except (OSError, psycopg.Error, ValueError):
+        return True
+
+
+def _close_unless_usable(connection: BaseDatabaseWrapper) -> None:
+    if connection.is_usable():
+        connection.errors_occurred = False
+    else:
+        _discard(connection)
+
+
+def _discard(connection: BaseDatabaseWrapper) -> None:
+    # Within an atomic block Django keeps a closed connection until the block ends; this block never will.
+    connection.in_atomic_block = False
+    connection.savepoint_ids = []
+    connection.needs_rollback = False
+    connection.closed_in_transaction = False
+    connection.run_on_commit = []
+    connection.close()

@@ -1,0 +1,69 @@
+"""What an operator does to jobs: cancel, abort, retry, prune. On Django's connection, in the caller's transaction.
+
+Every change names the state it expects in SQL, so that it never overrules a worker that was quicker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, LiteralString
+
+from django.db import connections
+
+from queue_tasks.statements import ABORT_JOBS, CANCEL_JOBS, PRUNE_JOBS, RETRY_JOBS
+
+PRUNE_CHUNK = 1000
+"""Rows deleted in one statement."""
+
+KEEP = timedelta(days=7)
+"""How long a cancelled job's row stays unless the caller says otherwise."""
+
+
+def cancel(ids: Sequence[int], *, database: str = "default", keep: timedelta | None = KEEP) -> list[int]:
+    """Cancel jobs that have not started; the ids of those that were.
+
+    SQL: sql/queries/cancel_jobs.sql
+    """
+    return [row[0] for row in _rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
+
+
+def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | None = KEEP) -> dict[int, str]:
+    """Ask running jobs to stop and cancel those that have not started; id -> "doing" or "cancelled" for those changed.
+
+    SQL: sql/queries/abort_jobs.sql
+    """
+    return dict(_rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
+
+
+def retry(ids: Sequence[int], *, database: str = "default") -> list[int]:
+    """Make finished or scheduled jobs ready now; the ids of those that are.
+
+    SQL: sql/queries/retry_jobs.sql
+    """
+    return [row[0] for row in _rows(database, RETRY_JOBS, {"ids": list(ids)})]
+
+
+def prune(*, database: str = "default", told: Callable[[int], None] = lambda deleted: None) -> int:
+    """Delete all finished jobs whose time to be kept is over, in chunks; how many there were.
+
+    told: called after each chunk with the number deleted so far.
+    SQL: sql/queries/prune_jobs.sql
+    """
+    total = 0
+    while True:
+        (deleted,) = _rows(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})[0]
+        total += deleted
+        told(total)
+        if deleted < PRUNE_CHUNK:
+            return total
+
+
+def _rows(database: str, statement: LiteralString, parameters: dict[str, Any]) -> list[Any]:
+    with connections[database].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def _seconds(keep: timedelta | None) -> float | None:
+    return None if keep is None else keep.total_seconds()

@@ -1,0 +1,141 @@
+"""Every error the library raises, each owning its text: what was found, what was expected, where, what to do.
+
+QueueTasksError
+├── ArgumentsNotStorable          (also TypeError)   an argument is of a type that JSON does not have
+├── ArgumentsOutOfRange           (also ValueError)  an argument's value would be changed or refused on its way
+├── OptionsInvalid                                   TASKS[...]["OPTIONS"] has an unknown or wrong option
+├── TaskNotFound                                     a job names a task that cannot be imported
+├── ReturnValueNotStorable                           a task returned what JSON cannot hold
+├── JobNotFound                                      a job row does not exist
+├── WorkerNotRegistered                              the worker was taken for dead and removed
+├── TaskTimeout                   (also TimeoutError) a task ran longer than its timeout
+├── JobAborted                                       a running job was told to stop
+├── JobCancelled                                     a job was cancelled before it ran; found in its errors
+├── WaitTimeout                   (also TimeoutError) a result did not come in time
+└── Retry, Snooze, Discard                           raised by a task to say how its attempt ends
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+
+class QueueTasksError(Exception):
+    """Root of all errors of this library."""
+
+
+class ArgumentsNotStorable(QueueTasksError, TypeError):
+    """An argument of a task is of a type that JSON does not have. Raised by enqueue before any SQL."""
+
+    def __init__(self, task: str, argument: str, found: str, remedy: str) -> None:
+        super().__init__(f"{task}: argument {argument}: Unsupported type: {found}, which is not JSON. {remedy}")
+
+
+class ArgumentsOutOfRange(QueueTasksError, ValueError):
+    """The value of a task's argument would be changed or refused on its way. Raised by enqueue before any SQL."""
+
+    def __init__(self, task: str, argument: str, found: str, remedy: str) -> None:
+        super().__init__(f"{task}: argument {argument} {found}. {remedy}")
+
+
+class ReturnValueNotStorable(QueueTasksError):
+    """A task returned what JSON cannot hold; the attempt counts as failed."""
+
+
+class OptionsInvalid(QueueTasksError):
+    """TASKS[alias]["OPTIONS"] has an unknown or wrong option; `problems` has one sentence for each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        super().__init__(" ".join(self.problems))
+
+
+class TaskNotFound(QueueTasksError):
+    """A job names a task that cannot be imported."""
+
+    def __init__(self, name: str, reason: str, known: Iterable[str] = ()) -> None:
+        near = difflib.get_close_matches(name, list(known), n=1)
+        hint = f'Did you mean "{near[0]}"? ' if near else ""
+        super().__init__(
+            f'Task "{name}" cannot be imported: {reason}. {hint}'
+            "If it was renamed, keep the old name until its jobs are done."
+        )
+
+
+class JobNotFound(QueueTasksError):
+    """No job row has this id: it never existed, was deleted on success, or its time to be kept is over."""
+
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"Job {job_id} does not exist: it never did, or it was deleted after it had finished.")
+
+
+class WorkerNotRegistered(QueueTasksError):
+    """The worker's row is gone: it was taken for dead. It registers anew and goes on."""
+
+
+class TaskTimeout(QueueTasksError, TimeoutError):
+    """A task ran longer than its timeout."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(f"Task {name} ran longer than its timeout of {seconds:g} s and was stopped.")
+
+
+class JobAborted(QueueTasksError):
+    """A running job was told to stop. A task may raise it itself when `context.should_abort()` is true."""
+
+
+class JobCancelled(QueueTasksError):
+    """A job was cancelled before it ran. Never raised: it is the error a cancelled job's result shows."""
+
+
+class WaitTimeout(QueueTasksError, TimeoutError):
+    """A job did not finish within the time `wait` was given. The job goes on."""
+
+    def __init__(self, job_id: str, timeout: float, status: str) -> None:
+        super().__init__(f"Job {job_id} did not finish within {timeout:g} s; it is {status}. It goes on: wait again.")
+
+
+class Retry(QueueTasksError):
+    """Raised by a task: this attempt failed, try again `after` seconds or a timedelta (default: the task's own wait).
+
+    Counts as an attempt; when the task's retry policy has none left, the job fails. A task without a policy may ask for
+    as many as it likes.
+    """
+
+    def __init__(self, after: float | timedelta | None = None) -> None:
+        self.after = _seconds(after)
+        super().__init__("asked to be tried again" + ("" if after is None else f" after {self.after:g} s"))
+
+
+class Snooze(QueueTasksError):
+    """Raised by a task: not now, come back `after` (seconds or a timedelta) or `until` (an aware datetime).
+
+    No attempt is spent.
+    """
+
+    def __init__(self, after: float | timedelta | None = None, until: datetime | None = None) -> None:
+        if (after is None) == (until is None):
+            raise TypeError("Snooze takes either after= or until=, e.g. Snooze(after=60).")
+        if until is not None and until.utcoffset() is None:
+            raise ValueError(f"Snooze(until={until!r}) is a naive datetime; give an aware one, e.g. timezone.now().")
+        self.after = _seconds(after)
+        self.until = until
+        super().__init__(f"snoozed until {until}" if until else f"snoozed for {self.after:g} s")
+
+
+class Discard(QueueTasksError):
+    """Raised by a task: this job is of no use any more; it fails at once, without a retry, for the given reason."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+
+
+def _seconds(value: float | timedelta | None) -> float:
+    if value is None:
+        return -1.0
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"after is {value!r}; give 0 or more seconds, or a timedelta.")
+    return seconds

@@ -1,0 +1,268 @@
+"""Reading what became of a job: TaskResult, and waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar, cast
+
+import psycopg
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from queue_tasks import compat, control
+from queue_tasks.arguments import decode
+from queue_tasks.conf import Options
+from queue_tasks.connections import connection_parameters
+from queue_tasks.exceptions import TaskNotFound, WaitTimeout
+from queue_tasks.statements import GET_JOB
+from queue_tasks.tasks import Task, find_task
+
+R = TypeVar("R")
+
+CHANNEL = "queue_tasks_finished"
+"""Notified when jobs finish; the payload is their ids separated by commas, or *."""
+
+WAIT_POLL = 5.0
+"""Seconds between looks at a job that is waited for, when no notification comes."""
+
+STATUS = {
+    "todo": compat.TaskResultStatus.READY,
+    "doing": compat.TaskResultStatus.RUNNING,
+    "succeeded": compat.TaskResultStatus.SUCCESSFUL,
+    "failed": compat.TaskResultStatus.FAILED,
+    "cancelled": compat.TaskResultStatus.FAILED,
+    "aborted": compat.TaskResultStatus.FAILED,
+    "aborting": compat.TaskResultStatus.RUNNING,
+}
+"""Django's status of each of procrastinate's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running task has come, as it told by `context.progress`."""
+
+    done: float
+    total: float | None = None
+    message: str = ""
+
+    @property
+    def fraction(self) -> float | None:
+        """The part that is done, 0 to 1; None when the total is not known."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult(compat.TaskResult, Generic[R]):
+    """Django's TaskResult of one job, which can also be waited for, cancelled and retried.
+
+    id: the job row's id, as text.
+    """
+
+    progress: Progress | None = field(default=None, compare=False)
+    """How far the task has come; as of the last refresh."""
+
+    def refresh(self) -> None:
+        """Read the job anew. Raises TaskResultDoesNotExist when it was deleted."""
+        self._take(cast("TaskResult[R]", self.task.get_backend().get_result(self.id)))
+
+    async def arefresh(self) -> None:
+        """See `refresh`."""
+        self._take(cast("TaskResult[R]", await self.task.get_backend().aget_result(self.id)))
+
+    def wait(self, timeout: float | timedelta | None = None) -> TaskResult[R]:
+        """Wait until the job has finished, and give the refreshed result.
+
+        timeout: seconds or a timedelta; None: for ever.
+        Raises TimeoutError (WaitTimeout), and TaskResultDoesNotExist when other sessions cannot see the job: it was
+        enqueued in a transaction that is not committed yet, or deleted as `keep=False` asks.
+        """
+        limit = _seconds(timeout)
+        with psycopg.connect(**connection_parameters(self._database, "wait"), autocommit=True) as connection:
+            connection.execute(f"listen {CHANNEL}")
+            deadline = time.monotonic() + limit
+            while not self._look(connection.execute(GET_JOB, {"id": int(self.id)}).fetchone()):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise WaitTimeout(self.id, limit, self.status)
+                for notice in connection.notifies(timeout=min(left, WAIT_POLL)):
+                    if _concerns(notice.payload, self.id):
+                        break
+        return self
+
+    async def await_result(self, timeout: float | timedelta | None = None) -> TaskResult[R]:  # noqa: ASYNC109 - the contract
+        """See `wait`; from async code."""
+        limit = _seconds(timeout)
+        parameters = connection_parameters(self._database, "wait")
+        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+        async with connection:
+            await connection.execute(f"listen {CHANNEL}")
+            deadline = asyncio.get_running_loop().time() + limit
+            while not self._look(await (await connection.execute(GET_JOB, {"id": int(self.id)})).fetchone()):
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0:
+                    raise WaitTimeout(self.id, limit, self.status)
+                async for notice in connection.notifies(timeout=min(left, WAIT_POLL)):
+                    if _concerns(notice.payload, self.id):
+                        break
+        return self
+
+    def cancel(self) -> bool:
+        """Cancel the job if it has not started; whether it was."""
+        return bool(control.cancel([int(self.id)], database=self._database))
+
+    def retry(self) -> bool:
+        """Make the finished job ready to run once more; whether it was."""
+        return bool(control.retry([int(self.id)], database=self._database))
+
+    @property
+    def _database(self) -> str:
+        return cast("Options", self.task.get_backend().settings).database
+
+    def _look(self, row: tuple[Any, ...] | None) -> bool:
+        self._take(from_row(_require(row, self.id), self.backend))
+        return self.is_finished
+
+    def _take(self, newer: TaskResult[R]) -> None:
+        for name in (*compat.TASK_REFRESH_ATTRS, "progress"):
+            object.__setattr__(self, name, getattr(newer, name))
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One row of sql/queries/get_job.sql."""
+
+    id: int
+    queue_name: str
+    task_name: str
+    priority: int
+    lock: str | None
+    status: str
+    scheduled_at: datetime | None
+    attempts: int
+    worker_id: int | None
+    args: str
+    enqueued_at: datetime | None
+    started_at: datetime | None
+    attempted_at: datetime | None
+    finished_at: datetime | None
+    result: str | None
+    errors: str | None
+    meta: str | None
+
+
+def read(result_id: str, *, alias: str, database: str) -> TaskResult[Any]:
+    """The result of one job, read on Django's connection. Raises TaskResultDoesNotExist.
+
+    SQL: sql/queries/get_job.sql
+    """
+    if not (isinstance(result_id, str) and result_id.isascii() and result_id.isdigit() and len(result_id) < 19):  # noqa: PLR2004
+        raise compat.TaskResultDoesNotExist(f"{result_id!r} is not the id of a job; expected a whole number as text.")
+    with connections[database].cursor() as cursor:
+        cursor.execute(GET_JOB, {"id": int(result_id)})
+        row = cursor.fetchone()
+    return from_row(_require(row, result_id), alias)
+
+
+async def aread(result_id: str, *, alias: str, database: str) -> TaskResult[Any]:
+    """See `read`; from async code."""
+    return await sync_to_async(read, thread_sensitive=True)(result_id, alias=alias, database=database)
+
+
+def from_row(row: JobRow, alias: str) -> TaskResult[Any]:
+    """The result of a job's row. Raises TaskResultDoesNotExist when the job is not of a Django task."""
+    try:
+        declared = find_task(row.task_name)
+    except TaskNotFound as exc:
+        raise compat.TaskResultDoesNotExist(f"Job {row.id} has no result to show here. {exc}") from exc
+    meta = decode(row.meta) if row.meta else {}
+    errors = decode(row.errors) if row.errors else []
+    envelope = decode(row.args)
+    result = TaskResult(
+        task=_task_as_enqueued(declared, row, meta, alias),
+        id=str(row.id),
+        status=STATUS[row.status],
+        enqueued_at=row.enqueued_at,
+        started_at=row.started_at,
+        last_attempted_at=row.attempted_at if row.started_at else None,
+        finished_at=row.finished_at,
+        args=envelope.get("args", []),
+        kwargs=envelope.get("kwargs", {}),
+        backend=alias,
+        errors=_task_errors(row, errors),
+        worker_ids=_worker_ids(row, errors),
+        progress=Progress(**meta["progress"]) if "progress" in meta else None,
+    )
+    if row.status == "succeeded" and row.result is not None:
+        object.__setattr__(result, "_return_value", decode(row.result))
+    return result
+
+
+def _task_as_enqueued(declared: compat.Task, row: JobRow, meta: Mapping[str, Any], alias: str) -> compat.Task:
+    """The task with the values `using()` had given it."""
+    changes: dict[str, Any] = {"priority": row.priority, "queue_name": row.queue_name, "backend": alias}
+    if "run_after" in meta:
+        changes["run_after"] = datetime.fromisoformat(meta["run_after"])
+    changes = {name: value for name, value in changes.items() if getattr(declared, name) != value}
+    if not changes:
+        return declared
+    try:
+        return replace(declared, **changes)
+    except compat.InvalidTask:
+        # The queue of an old job may no longer be declared: its result can be read all the same.
+        return declared
+
+
+def _task_errors(row: JobRow, errors: list[dict[str, Any]]) -> list[compat.TaskError]:
+    found = [
+        compat.TaskError(exception_class_path=error["exception"], traceback=error["traceback"]) for error in errors
+    ]
+    own = "queue_tasks.exceptions."
+    if row.status == "cancelled":
+        name = f"{own}JobCancelled"
+        found.append(compat.TaskError(exception_class_path=name, traceback=f"{name}: cancelled before it ran\n"))
+    elif row.status == "aborted" and not found:
+        name = f"{own}JobAborted"
+        found.append(compat.TaskError(exception_class_path=name, traceback=f"{name}: told to stop\n"))
+    elif row.status == "failed" and not found:
+        name = f"{own}QueueTasksError"
+        text = f"{name}: failed under a stock procrastinate worker, which keeps no errors\n"
+        found.append(compat.TaskError(exception_class_path=name, traceback=text))
+    return found
+
+
+def _worker_ids(row: JobRow, errors: list[dict[str, Any]]) -> list[str]:
+    """The worker of each attempt, oldest first; "unknown" for attempts of which nothing was kept."""
+    workers = [str(error.get("worker_id", "unknown")) for error in errors]
+    if row.status in ("doing", "succeeded"):
+        workers.append(str(row.worker_id) if row.worker_id is not None else "unknown")
+    spent = row.attempts + (row.status == "doing")
+    return ["unknown"] * (spent - len(workers)) + workers
+
+
+def _require(row: tuple[Any, ...] | None, result_id: str) -> JobRow:
+    if row is None:
+        raise compat.TaskResultDoesNotExist(
+            f"Job {result_id} does not exist here: its transaction is not committed, "
+            "or it was deleted (keep=False deletes a job when it succeeds)."
+        )
+    return JobRow(*row)
+
+
+def _concerns(payload: str, result_id: str) -> bool:
+    return payload == "*" or result_id in payload.split(",")
+
+
+def _seconds(timeout: float | timedelta | None) -> float:
+    if timeout is None:
+        return float("inf")
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
+
+
+def json_text(value: object) -> str:
+    """Compact JSON of a plain value of our own."""
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,177 @@
+"""Store: every statement the worker sends, one method each. Asynchronous, on the worker's own connections."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from queue_tasks.bridge import PeriodicTick
+from queue_tasks.conf import Options
+from queue_tasks.connections import WorkerConnection
+from queue_tasks.exceptions import WorkerNotRegistered
+from queue_tasks.jobs import FetchedJob
+from queue_tasks.outcomes import Outcome
+from queue_tasks.statements import (
+    ABORTING_JOBS,
+    FETCH_JOBS,
+    FINISH_JOBS,
+    PERIODIC_DEFER,
+    PROGRESS_JOBS,
+    PROMOTE_JOBS,
+    PRUNE_JOBS,
+    REGISTER_WORKER,
+    UNREGISTER_WORKER,
+)
+
+WORKER_UNKNOWN = "QT002"
+"""The SQLSTATE of our functions for a worker that is not registered."""
+
+Written = tuple[FetchedJob, Outcome, str | None]
+"""What the finisher writes: a job, how its attempt ended, and the error as JSON text."""
+
+
+class Store:
+    """The worker's side of the database.
+
+    Three connections: leases need not be durable; finishes must be, and are not to wait behind a fetch; the rest are rare.
+    Every method raises psycopg's errors; the caller decides whether to try again.
+    """
+
+    def __init__(self, options: Options) -> None:
+        timeout = options.statement_timeout
+        database = options.database
+        self._leasing = WorkerConnection(database, "fetch", statement_timeout=timeout, durable=False)
+        self._finishing = WorkerConnection(database, "finish", statement_timeout=timeout)
+        self._tending = WorkerConnection(database, "tend", statement_timeout=timeout)
+        self.worker_id = 0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for connection in (self._leasing, self._finishing, self._tending):
+            await connection.close()
+
+    async def register_worker(self, name: str, host: str, pid: int, queues: Sequence[str] | None, concurrency: int) -> int:
+        """Make this worker known; its number, which every later call names.
+
+        SQL: sql/queries/register_worker.sql
+        """
+        parameters = {"name": name, "host": host, "pid": pid, "queues": queues, "concurrency": concurrency}
+        self.worker_id = (await self._tending.rows(REGISTER_WORKER, parameters))[0][0]
+        return self.worker_id
+
+    async def unregister_worker(self) -> None:
+        """Forget this worker.
+
+        SQL: sql/queries/unregister_worker.sql
+        """
+        await self._tending.rows(UNREGISTER_WORKER, {"worker_id": self.worker_id})
+
+    async def fetch_jobs(self, queues: Sequence[str] | None, max_jobs: int) -> list[FetchedJob]:
+        """Take up to `max_jobs` ready jobs and mark them running.
+
+        queues: names, any order; None: every queue.
+        Returns 0..max_jobs jobs, highest priority first, then oldest.
+        Raises WorkerNotRegistered when this worker was taken for dead meanwhile.
+        SQL: sql/queries/fetch_jobs.sql
+        """
+        parameters = {"worker_id": self.worker_id, "queues": queues, "max_jobs": max_jobs}
+        try:
+            rows = await self._leasing.rows(FETCH_JOBS, parameters)
+        except psycopg.Error as exc:
+            if exc.sqlstate == WORKER_UNKNOWN or isinstance(exc, psycopg.errors.ForeignKeyViolation):
+                raise WorkerNotRegistered(str(exc)) from exc
+            raise
+        return [FetchedJob(*row) for row in rows]
+
+    async def finish_jobs(self, batch: Sequence[Written]) -> dict[int, str]:
+        """Write how attempts ended; job id -> the row's status, for the rows that were still ours.
+
+        SQL: sql/queries/finish_jobs.sql
+        """
+        now = time.monotonic()
+        outcomes = [outcome for _, outcome, _ in batch]
+        rows = await self._finishing.rows(
+            FINISH_JOBS,
+            {
+                "worker_id": self.worker_id,
+                "ids": [job.id for job, _, _ in batch],
+                "leases": [job.lease for job, _, _ in batch],
+                "outcomes": [outcome.kind.value for outcome in outcomes],
+                "results": [outcome.result for outcome in outcomes],
+                "errors": [error for _, _, error in batch],
+                "started_ago": [None if o.started is None else now - o.started for o in outcomes],
+                "ended_ago": [now - outcome.ended for outcome in outcomes],
+                "waits": [outcome.wait for outcome in outcomes],
+                "keeps": [outcome.keep for outcome in outcomes],
+                "priorities": [outcome.priority for outcome in outcomes],
+                "queue_names": [outcome.queue_name for outcome in outcomes],
+                "locks": [outcome.lock for outcome in outcomes],
+            },
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def progress_jobs(self, notes: Sequence[tuple[FetchedJob, Mapping[str, Any]]]) -> set[int]:
+        """Note how far running jobs have come; the ids of the rows that were still ours.
+
+        SQL: sql/queries/progress_jobs.sql
+        """
+        rows = await self._tending.rows(
+            PROGRESS_JOBS,
+            {
+                "worker_id": self.worker_id,
+                "ids": [job.id for job, _ in notes],
+                "leases": [job.lease for job, _ in notes],
+                "progress": [json.dumps(note) for _, note in notes],
+            },
+        )
+        return {row[0] for row in rows}
+
+    async def promote_jobs(self, max_jobs: int) -> tuple[int, float | None]:
+        """Make due jobs ready; how many, and the seconds until the next is due (None: none is scheduled).
+
+        SQL: sql/queries/promote_jobs.sql
+        """
+        promoted, next_due_in = (await self._tending.rows(PROMOTE_JOBS, {"max_jobs": max_jobs}))[0]
+        return promoted, next_due_in
+
+    async def prune_jobs(self, max_jobs: int) -> int:
+        """Delete up to `max_jobs` finished jobs whose time is over; how many.
+
+        SQL: sql/queries/prune_jobs.sql
+        """
+        deleted: int = (await self._tending.rows(PRUNE_JOBS, {"max_jobs": max_jobs}))[0][0]
+        return deleted
+
+    async def aborting_jobs(self) -> list[tuple[int, int]]:
+        """(id, lease) of this worker's running jobs whose abort was asked for.
+
+        SQL: sql/queries/aborting_jobs.sql
+        """
+        rows = await self._tending.rows(ABORTING_JOBS, {"worker_id": self.worker_id})
+        return [(row[0], row[1]) for row in rows]
+
+    async def defer_tick(self, tick: PeriodicTick) -> int | None:
+        """Enqueue one tick of a procrastinate periodic task; the job's id, None when another worker was first.
+
+        SQL: sql/queries/periodic_defer.sql
+        """
+        parameters = {
+            "queue_name": tick.queue_name,
+            "lock": tick.lock,
+            "queueing_lock": tick.queueing_lock,
+            "task_name": tick.task_name,
+            "priority": tick.priority,
+            "periodic_id": tick.periodic_id,
+            "timestamp": tick.timestamp,
+            "args": json.dumps(tick.kwargs),
+        }
+        try:
+            job_id: int | None = (await self._tending.rows(PERIODIC_DEFER, parameters))[0][0]
+        except psycopg.errors.UniqueViolation:
+            # A job with the same queueing lock is waiting: upstream's rule is to skip the tick.
+            return None
+        return job_id

@@ -1,0 +1,58 @@
+-- queue_tasks_enqueue_v1(task, args, kwargs, queue_name, priority, run_after, lock, ephemeral) -> bigint
+-- Enqueue one job from SQL, in the caller's transaction: from psql, a trigger, another language. Returns the job's id.
+-- Called by  users
+-- Writes     procrastinate_jobs
+-- Raises     QT001 an argument is missing or of the wrong shape
+create or replace function queue_tasks_enqueue_v1(
+    task text,
+    args jsonb default '[]',
+    kwargs jsonb default '{}',
+    queue_name text default 'default',
+    priority integer default 0,
+    run_after timestamp with time zone default null,
+    lock text default null,
+    ephemeral boolean default false
+) returns bigint
+    language plpgsql
+as $body$
+#variable_conflict use_variable
+declare
+    v_id bigint;
+begin
+    if task is null or task = '' or length(task) > 128 then
+        raise exception 'queue_tasks_enqueue_v1: task is %, expected the dotted path of a task, 1 to 128 characters', coalesce(quote_literal(task), 'null')
+            using errcode = 'QT001', hint = 'For example: task => ''site_app.photos.tasks.make_rendition''';
+    end if;
+    if args is null or jsonb_typeof(args) <> 'array' then
+        raise exception 'queue_tasks_enqueue_v1: args of task % is %, expected a JSON array', task, coalesce(jsonb_typeof(args), 'null')
+            using errcode = 'QT001', hint = 'Positional arguments: args => ''[1, "two"]''; named ones: kwargs => ''{"name": 1}''';
+    end if;
+    if kwargs is null or jsonb_typeof(kwargs) <> 'object' then
+        raise exception 'queue_tasks_enqueue_v1: kwargs of task % is %, expected a JSON object', task, coalesce(jsonb_typeof(kwargs), 'null')
+            using errcode = 'QT001', hint = 'Named arguments: kwargs => ''{"name": 1}''';
+    end if;
+    if queue_name is null or queue_name = '' or length(queue_name) > 128 then
+        raise exception 'queue_tasks_enqueue_v1: queue_name of task % is %, expected 1 to 128 characters', task, coalesce(quote_literal(queue_name), 'null')
+            using errcode = 'QT001';
+    end if;
+    if priority is null or priority not between -100 and 100 then
+        raise exception 'queue_tasks_enqueue_v1: priority of task % is %, expected a whole number from -100 to 100', task, coalesce(priority::text, 'null')
+            using errcode = 'QT001';
+    end if;
+    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
+    values (
+        queue_name,
+        task,
+        priority,
+        lock,
+        jsonb_build_object('args', args, 'kwargs', kwargs),
+        case when run_after > statement_timestamp() then run_after end,
+        coalesce(ephemeral, false),
+        case when run_after is not null then jsonb_build_object('run_after', run_after) end
+    )
+    returning id into v_id;
+    return v_id;
+end
+$body$;
+
+comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean) is 'Enqueue one job in the caller''s transaction; returns its id.';

@@ -1,0 +1,198 @@
+-- queue_tasks_fetch_jobs_v1(worker_id bigint, queues text[], max_jobs integer) -> 0..max_jobs rows
+-- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease.
+-- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
+-- Called by  queries/fetch_jobs.sql
+-- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
+-- Locks      the returned rows, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx
+-- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
+--
+-- The planner is held to index scans: a queue is empty one moment and long the next, and a plan made from the
+-- statistics of the empty one would read the whole table.
+create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queues text[], p_max_jobs integer)
+    returns table (
+        id bigint,
+        lease bigint,
+        queue_name text,
+        task_name text,
+        priority integer,
+        lock text,
+        queueing_lock text,
+        args text,
+        attempts integer,
+        enqueued_at timestamp with time zone,
+        started_at timestamp with time zone,
+        attempted_at timestamp with time zone,
+        ephemeral boolean,
+        errors text,
+        meta text
+    )
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+declare
+    v_queues text[] := p_queues;
+    v_ids bigint[];
+    v_locked bigint[];
+    v_window integer;
+    v_seen integer;
+begin
+    if p_max_jobs is null or p_max_jobs < 1 then
+        raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
+    end if;
+    perform from procrastinate_workers w where w.id = p_worker_id;
+    if not found then
+        raise exception 'queue_tasks_fetch_jobs_v1: worker % is not registered', p_worker_id
+            using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
+    end if;
+
+    -- The jobs with a lock that may start: the first of the line, whose lock nobody holds. Usually there are none at all.
+    -- Looked for among the first thousand in fetch order; if those all wait behind a few busy locks, at the head of each lock.
+    if exists (
+        select from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+    ) then
+        select array_agg(c.id), max(c.seen) into v_locked, v_seen
+        from (
+            select w.id, w.seen
+            from (
+                select j.id, j.lock, j.priority, j.queue_name, row_number() over (order by j.priority desc, j.id) as seen
+                from procrastinate_jobs j
+                where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.priority desc, j.id
+                limit 1000
+            ) w
+            where (p_queues is null or w.queue_name = any (p_queues))
+                and not exists (
+                    select from procrastinate_jobs o
+                    where o.lock = w.lock and o.status = 'doing'
+                )
+                and not exists (
+                    select from procrastinate_jobs o
+                    where o.lock = w.lock and o.status = 'todo' and o.scheduled_at is null
+                        and (o.priority > w.priority or (o.priority = w.priority and o.id < w.id))
+                )
+            order by w.seen
+            limit p_max_jobs
+        ) c;
+        if v_locked is null then
+            with recursive held (lock) as (
+                (select j.lock from procrastinate_jobs j
+                 where j.lock is not null and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
+                 order by j.lock limit 1)
+                union all
+                select (
+                    select j.lock from procrastinate_jobs j
+                    where j.lock > h.lock and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
+                    order by j.lock limit 1
+                )
+                from held h
+                where h.lock is not null
+            ),
+            head as (
+                select c.id, c.queue_name, c.priority
+                from (select h.lock from held h where h.lock is not null limit 1000) l
+                cross join lateral (
+                    select j.id, j.queue_name, j.priority
+                    from procrastinate_jobs j
+                    where j.lock = l.lock and j.status = 'todo' and j.scheduled_at is null
+                        and not exists (select from procrastinate_jobs o where o.lock = l.lock and o.status = 'doing')
+                    order by j.priority desc, j.id
+                    limit 1
+                ) c
+            )
+            select array_agg(h.id) into v_locked
+            from head h
+            where p_queues is null or h.queue_name = any (p_queues);
+        end if;
+    end if;
+
+    if v_queues is null then
+        -- The names of the queues that have ready jobs: one index probe for each.
+        with recursive ready (queue_name) as (
+            (select j.queue_name from procrastinate_jobs j
+             where j.status = 'todo' and j.scheduled_at is null and j.lock is null
+             order by j.queue_name limit 1)
+            union all
+            select (
+                select j.queue_name from procrastinate_jobs j
+                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name limit 1
+            )
+            from ready r
+            where r.queue_name is not null
+        )
+        select array_agg(r.queue_name::text) into v_queues from ready r where r.queue_name is not null;
+    end if;
+
+    if v_locked is null and cardinality(v_queues) = 1 then
+        select array_agg(t.id) into v_ids
+        from (
+            select j.id
+            from procrastinate_jobs j
+            where j.queue_name = v_queues[1] and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.priority desc, j.id
+            limit p_max_jobs
+            for update skip locked
+        ) t;
+    elsif v_locked is not null or cardinality(v_queues) > 1 then
+        -- Several lines to merge by priority. Only rows that are taken may be locked, so the candidates are read first;
+        -- when other fetches hold all of those, look further down the lines instead of going to sleep beside ready jobs.
+        v_window := p_max_jobs;
+        loop
+            with candidate as (
+                select c.id, c.priority
+                from unnest(v_queues) q (name)
+                cross join lateral (
+                    select j.id, j.priority
+                    from procrastinate_jobs j
+                    where j.queue_name = q.name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                    order by j.priority desc, j.id
+                    limit v_window
+                ) c
+                union all
+                select j.id, j.priority from unnest(v_locked) l (id) join procrastinate_jobs j on j.id = l.id
+            ),
+            first_in_line as materialized (
+                select c.id from candidate c order by c.priority desc, c.id limit v_window
+            ),
+            taken as (
+                select j.id
+                from procrastinate_jobs j
+                join first_in_line f on f.id = j.id
+                where j.status = 'todo' and j.scheduled_at is null
+                order by j.priority desc, j.id
+                limit p_max_jobs
+                for update of j skip locked
+            )
+            select array_agg(t.id), (select count(*) from first_in_line) into v_ids, v_seen from taken t;
+            exit when v_ids is not null or v_seen < v_window or v_window > 100 * p_max_jobs;
+            v_window := v_window * 4;
+        end loop;
+    end if;
+
+    if v_ids is null then
+        return;
+    end if;
+    return query
+    with taken as (
+        update procrastinate_jobs j
+        set status = 'doing',
+            worker_id = p_worker_id,
+            qt_lease = j.qt_lease + 1,
+            qt_started_at = coalesce(j.qt_started_at, statement_timestamp()),
+            qt_attempted_at = statement_timestamp()
+        where j.id = any (v_ids)
+        returning
+            j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
+            j.attempts, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+    )
+    select * from taken t order by t.priority desc, t.id;
+end
+$body$;
+
+comment on function queue_tasks_fetch_jobs_v1(bigint, text[], integer) is 'Take up to max_jobs ready jobs for one worker, highest priority first, then oldest.';

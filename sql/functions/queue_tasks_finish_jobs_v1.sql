@@ -1,0 +1,113 @@
+-- queue_tasks_finish_jobs_v1(worker_id bigint, ids bigint[], leases bigint[], outcomes text[], ...) -> the rows written
+-- Write how the attempts of many jobs ended. Only rows still running under the given worker and lease are changed; an
+-- id that does not come back was lost: the job had been given to another, or is gone.
+-- outcomes:    succeeded, failed, aborted, retried, snoozed, released
+-- results:     JSON texts, null but for succeeded
+-- errors:      JSON objects as text: exception, message, traceback, attempt, worker; null but for failed, aborted, retried
+-- started_ago: seconds before this statement at which the attempt started; null: it never started
+-- ended_ago:   seconds before this statement at which the attempt ended
+-- waits:       seconds from now until the job is ready again (retried, snoozed); 0 or null: at once
+-- keeps:       seconds the finished row stays; null: for ever; 0: delete a succeeded job at once
+-- priorities, queue_names, locks: what a retry changes; null: as before
+-- A waiting abort request turns retried, snoozed and released into aborted.
+-- Called by  queries/finish_jobs.sql
+-- Writes     procrastinate_jobs
+-- Locks      the rows changed, until commit
+create or replace function queue_tasks_finish_jobs_v1(
+    p_worker_id bigint,
+    p_ids bigint[],
+    p_leases bigint[],
+    p_outcomes text[],
+    p_results text[],
+    p_errors text[],
+    p_started_ago double precision[],
+    p_ended_ago double precision[],
+    p_waits double precision[],
+    p_keeps double precision[],
+    p_priorities integer[],
+    p_queue_names text[],
+    p_locks text[]
+) returns table (id bigint, status text)
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+begin
+    return query
+    with outcome as materialized (
+        select
+            o.id, o.lease, o.outcome, o.result, o.error, o.keep, o.priority, o.queue_name, o.lock,
+            -- Whether the job ends; else it goes back into the line, unless its abort was asked for meanwhile.
+            o.outcome = any (array['succeeded', 'failed', 'aborted']) as ends,
+            o.outcome = 'succeeded' and o.keep is not distinct from 0 as vanishes,
+            statement_timestamp() - make_interval(secs => o.started_ago) as started_at,
+            statement_timestamp() - make_interval(secs => o.ended_ago) as ended_at,
+            case when o.wait > 0 then statement_timestamp() + make_interval(secs => o.wait) end as wait_until
+        from unnest(
+            p_ids, p_leases, p_outcomes, p_results, p_errors, p_started_ago, p_ended_ago, p_waits, p_keeps,
+            p_priorities, p_queue_names, p_locks
+        ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, keep, priority, queue_name, lock)
+    ),
+    deleted as (
+        delete from procrastinate_jobs j
+        using outcome o
+        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and o.vanishes
+        returning j.id
+    ),
+    changed as (
+        update procrastinate_jobs j
+        set status = case
+                when o.ends then o.outcome::procrastinate_job_status
+                when j.abort_requested then 'aborted'
+                else 'todo'
+            end,
+            abort_requested = false,
+            attempts = j.attempts + case when o.outcome = any (array['snoozed', 'released']) then 0 else 1 end,
+            scheduled_at = case when not o.ends and not j.abort_requested then o.wait_until end,
+            priority = coalesce(o.priority, j.priority),
+            queue_name = coalesce(o.queue_name, j.queue_name),
+            lock = coalesce(o.lock, j.lock),
+            -- A twin may have taken the queueing lock meanwhile: this job then waits without it.
+            queueing_lock = case
+                when j.queueing_lock is not null and not o.ends and not j.abort_requested and exists (
+                    select from procrastinate_jobs t
+                    where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                ) then null
+                else j.queueing_lock
+            end,
+            worker_id = case when o.outcome = 'released' then null else j.worker_id end,
+            qt_started_at = case
+                when o.outcome = 'released' and j.attempts = 0 then null
+                when o.started_at is not null and j.attempts = 0 then o.started_at
+                else j.qt_started_at
+            end,
+            qt_attempted_at = coalesce(o.started_at, j.qt_attempted_at),
+            qt_finished_at = case when o.ends or j.abort_requested then coalesce(o.ended_at, statement_timestamp()) end,
+            -- Failed jobs are always kept.
+            qt_expires_at = case
+                when o.outcome = 'succeeded' or o.outcome = 'aborted' or (not o.ends and j.abort_requested)
+                then statement_timestamp() + make_interval(secs => o.keep)
+            end,
+            qt_result = o.result::jsonb,
+            -- The newest hundred errors: a job retried for ever must not grow for ever.
+            qt_errors = case
+                when o.error is null then j.qt_errors
+                else case
+                    when jsonb_array_length(j.qt_errors) >= 100 then j.qt_errors - 0
+                    else coalesce(j.qt_errors, '[]'::jsonb)
+                end || (o.error::jsonb || jsonb_build_object('started_at', o.started_at, 'finished_at', o.ended_at))
+            end
+        from outcome o
+        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and not o.vanishes
+        returning j.id, j.status
+    )
+    select d.id, 'succeeded'::text from deleted d
+    union all
+    select c.id, c.status::text from changed c;
+end
+$body$;
+
+comment on function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], double precision[], integer[], text[], text[]) is 'Write the outcomes of many attempts under their fence; returns the rows written.';

@@ -1,0 +1,46 @@
+-- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
+-- Make ready up to max_jobs scheduled jobs whose time has come, earliest first. next_due_in: seconds until the next one
+-- is due, 0 when more are due already, null when none is scheduled. Parked jobs are left alone.
+-- Called by  queries/promote_jobs.sql
+-- Writes     procrastinate_jobs (scheduled_at)
+-- Locks      the rows promoted, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_scheduled_idx
+create or replace function queue_tasks_promote_jobs_v1(p_max_jobs integer)
+    returns table (promoted integer, next_due_in double precision)
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+declare
+    v_promoted integer;
+begin
+    with due as materialized (
+        select j.id
+        from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at <= clock_timestamp()
+        order by j.scheduled_at
+        limit p_max_jobs
+        for update skip locked
+    )
+    update procrastinate_jobs j
+    set scheduled_at = null
+    from due d
+    where j.id = d.id;
+    get diagnostics v_promoted = row_count;
+    return query
+    select
+        v_promoted,
+        (
+            -- Rows that another worker is promoting at this moment are not ours to wait for.
+            select greatest(extract(epoch from j.scheduled_at - clock_timestamp()), 0)::double precision
+            from procrastinate_jobs j
+            where j.status = 'todo' and j.scheduled_at < queue_tasks_parked_until_v1()
+            order by j.scheduled_at
+            limit 1
+        );
+end
+$body$;
+
+comment on function queue_tasks_promote_jobs_v1(integer) is 'Make ready the scheduled jobs whose time has come.';

@@ -1,0 +1,13 @@
+-- queue_tasks_tell_finished_v1(ids bigint[]) -> void
+-- Tell those who wait for results that these jobs have finished: their ids separated by commas, or * when they are many.
+-- A hint, as every notification: the row is the truth.
+-- Called by  the triggers on procrastinate_jobs
+create or replace function queue_tasks_tell_finished_v1(p_ids bigint[]) returns void
+    language plpgsql
+as $body$
+begin
+    perform pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end);
+end
+$body$;
+
+comment on function queue_tasks_tell_finished_v1(bigint[]) is 'Tell those who wait for results that these jobs have finished.';

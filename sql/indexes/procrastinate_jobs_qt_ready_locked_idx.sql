@@ -1,0 +1,3 @@
+-- procrastinate_jobs_qt_ready_locked_idx: ready jobs that have a lock, in fetch order
+-- Called by  queue_tasks_fetch_jobs_v1
+create index if not exists procrastinate_jobs_qt_ready_locked_idx on procrastinate_jobs using btree (priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));

@@ -1,0 +1,100 @@
+-- 0001_initial.reverse: back to procrastinate's own schema, exactly
+-- Called by  manage.py migrate queue_tasks zero
+-- What only we know is lost: results, errors, times, progress. Jobs, their states and their events stay. A reference that upstream's
+-- foreign keys would refuse (a finished job's worker that is gone) becomes null, as upstream would have made it.
+drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs;
+drop trigger procrastinate_jobs_qt_updated on procrastinate_jobs;
+drop trigger procrastinate_jobs_qt_deleted on procrastinate_jobs;
+drop trigger procrastinate_workers_qt_deleted on procrastinate_workers;
+drop trigger procrastinate_events_qt_inserted on procrastinate_events;
+drop trigger procrastinate_periodic_defers_qt_inserted on procrastinate_periodic_defers;
+drop trigger procrastinate_periodic_defers_qt_updated on procrastinate_periodic_defers;
+
+-- A parked job has no meaning to upstream: it becomes ready.
+update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at >= queue_tasks_parked_until_v1();
+
+drop function queue_tasks_jobs_inserted_v1();
+drop function queue_tasks_jobs_updated_v1();
+drop function queue_tasks_jobs_deleted_v1();
+drop function queue_tasks_workers_deleted_v1();
+drop function queue_tasks_events_inserted_v1();
+drop function queue_tasks_periodic_defers_inserted_v1();
+drop function queue_tasks_periodic_defers_updated_v1();
+drop function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean);
+drop function queue_tasks_fetch_jobs_v1(bigint, text[], integer);
+drop function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], double precision[], integer[], text[], text[]);
+drop function queue_tasks_promote_jobs_v1(integer);
+drop function queue_tasks_prune_jobs_v1(integer);
+drop function queue_tasks_wake_queues_v1(text[]);
+drop function queue_tasks_tell_finished_v1(bigint[]);
+drop function queue_tasks_require_workers_v1(bigint[]);
+drop function queue_tasks_require_jobs_v1(bigint[]);
+drop function queue_tasks_parked_until_v1();
+
+drop index procrastinate_jobs_qt_ready_idx;
+drop index procrastinate_jobs_qt_ready_locked_idx;
+drop index procrastinate_jobs_qt_locked_idx;
+drop index procrastinate_jobs_qt_scheduled_idx;
+drop index procrastinate_jobs_qt_expires_idx;
+drop index procrastinate_jobs_queueing_lock_idx_v1;
+drop index procrastinate_jobs_lock_idx_v1;
+drop index procrastinate_jobs_id_lock_idx_v1;
+create unique index procrastinate_jobs_queueing_lock_idx_v1 on procrastinate_jobs (queueing_lock) where status = 'todo';
+create unique index procrastinate_jobs_lock_idx_v1 on procrastinate_jobs (lock) where status = 'doing';
+create index procrastinate_jobs_id_lock_idx_v1 on procrastinate_jobs (id, lock) where status = any (array['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status]);
+
+alter table procrastinate_jobs
+    drop column qt_enqueued_at,
+    drop column qt_started_at,
+    drop column qt_attempted_at,
+    drop column qt_finished_at,
+    drop column qt_expires_at,
+    drop column qt_lease,
+    drop column qt_ephemeral,
+    drop column qt_result,
+    drop column qt_errors,
+    drop column qt_meta;
+alter table procrastinate_workers
+    drop column qt_name,
+    drop column qt_host,
+    drop column qt_pid,
+    drop column qt_queues,
+    drop column qt_concurrency,
+    drop column qt_started_at;
+
+update procrastinate_jobs j set worker_id = null
+where j.worker_id is not null and not exists (select from procrastinate_workers w where w.id = j.worker_id);
+update procrastinate_periodic_defers p set job_id = null
+where p.job_id is not null and not exists (select from procrastinate_jobs j where j.id = p.job_id);
+delete from procrastinate_events e where not exists (select from procrastinate_jobs j where j.id = e.job_id);
+alter table procrastinate_jobs add constraint procrastinate_jobs_worker_id_fkey foreign key (worker_id) references procrastinate_workers (id) on delete set null;
+alter table procrastinate_events add constraint procrastinate_events_job_id_fkey foreign key (job_id) references procrastinate_jobs (id) on delete cascade;
+alter table procrastinate_periodic_defers add constraint procrastinate_periodic_defers_job_id_fkey foreign key (job_id) references procrastinate_jobs (id);
+
+create trigger procrastinate_jobs_notify_queue_job_inserted_v1
+    after insert on procrastinate_jobs
+    for each row when ((new.status = 'todo'::procrastinate_job_status))
+    execute procedure procrastinate_notify_queue_job_inserted_v1();
+create trigger procrastinate_jobs_notify_queue_job_aborted_v1
+    after update of abort_requested on procrastinate_jobs
+    for each row when ((old.abort_requested = false and new.abort_requested = true and new.status = 'doing'::procrastinate_job_status))
+    execute procedure procrastinate_notify_queue_abort_job_v1();
+create trigger procrastinate_trigger_status_events_update_v1
+    after update of status on procrastinate_jobs
+    for each row
+    execute procedure procrastinate_trigger_function_status_events_update_v1();
+create trigger procrastinate_trigger_status_events_insert_v1
+    after insert on procrastinate_jobs
+    for each row when ((new.status = 'todo'::procrastinate_job_status))
+    execute procedure procrastinate_trigger_function_status_events_insert_v1();
+create trigger procrastinate_trigger_scheduled_events_v1
+    after update or insert on procrastinate_jobs
+    for each row when ((new.scheduled_at is not null and new.status = 'todo'::procrastinate_job_status))
+    execute procedure procrastinate_trigger_function_scheduled_events_v1();
+create trigger procrastinate_trigger_abort_requested_events_v1
+    after update of abort_requested on procrastinate_jobs
+    for each row when ((new.abort_requested = true))
+    execute procedure procrastinate_trigger_abort_requested_events_procedure_v1();
+create trigger procrastinate_trigger_delete_jobs_v1
+    before delete on procrastinate_jobs
+    for each row execute procedure procrastinate_unlink_periodic_defers_v1();

@@ -1,0 +1,964 @@
+-- 0001_initial: everything in sql/ at version 0.1.0, frozen
+-- Called by  manage.py migrate queue_tasks
+
+-- replaced: what we take away from upstream's schema because our own statement-level objects do it
+-- Each drop is "if exists", so that it also repairs a database in which a procrastinate upgrade has made them anew.
+-- Called by  the migrations; schema.repair
+-- Locks      access exclusive on the four tables for an instant
+drop trigger if exists procrastinate_jobs_notify_queue_job_inserted_v1 on procrastinate_jobs;
+drop trigger if exists procrastinate_jobs_notify_queue_job_aborted_v1 on procrastinate_jobs;
+drop trigger if exists procrastinate_trigger_status_events_update_v1 on procrastinate_jobs;
+drop trigger if exists procrastinate_trigger_status_events_insert_v1 on procrastinate_jobs;
+drop trigger if exists procrastinate_trigger_scheduled_events_v1 on procrastinate_jobs;
+drop trigger if exists procrastinate_trigger_abort_requested_events_v1 on procrastinate_jobs;
+drop trigger if exists procrastinate_trigger_delete_jobs_v1 on procrastinate_jobs;
+alter table procrastinate_jobs drop constraint if exists procrastinate_jobs_worker_id_fkey;
+alter table procrastinate_events drop constraint if exists procrastinate_events_job_id_fkey;
+alter table procrastinate_periodic_defers drop constraint if exists procrastinate_periodic_defers_job_id_fkey;
+
+-- procrastinate_jobs: the columns we add to upstream's table
+-- One row tells a job's whole story without a join. Upstream names its columns and does not notice ours.
+-- Called by  the migrations; schema.repair
+-- Locks      access exclusive on procrastinate_jobs for an instant: no column has a default that rewrites rows
+alter table procrastinate_jobs
+    add column if not exists qt_enqueued_at timestamp with time zone,
+    add column if not exists qt_started_at timestamp with time zone,
+    add column if not exists qt_attempted_at timestamp with time zone,
+    add column if not exists qt_finished_at timestamp with time zone,
+    add column if not exists qt_expires_at timestamp with time zone,
+    add column if not exists qt_lease bigint not null default 0,
+    add column if not exists qt_ephemeral boolean not null default false,
+    add column if not exists qt_result jsonb,
+    add column if not exists qt_errors jsonb,
+    add column if not exists qt_meta jsonb;
+
+-- Set apart from "add column", so that the jobs of before us keep null: nobody knows when they were enqueued.
+alter table procrastinate_jobs alter column qt_enqueued_at set default statement_timestamp();
+
+comment on column procrastinate_jobs.qt_enqueued_at is 'When the enqueueing statement ran; null for jobs older than queue_tasks.';
+comment on column procrastinate_jobs.qt_started_at is 'When the first attempt started.';
+comment on column procrastinate_jobs.qt_attempted_at is 'When the latest attempt started; while it runs, when it was fetched.';
+comment on column procrastinate_jobs.qt_finished_at is 'When the last attempt ended; null while the job is unfinished.';
+comment on column procrastinate_jobs.qt_expires_at is 'When prune may delete the row; null means never.';
+comment on column procrastinate_jobs.qt_lease is 'The fence: raised by every fetch; a worker may write only under the lease it was given.';
+comment on column procrastinate_jobs.qt_ephemeral is 'True: no events are written and the row is deleted when the job succeeds.';
+comment on column procrastinate_jobs.qt_result is 'The return value of a succeeded job.';
+comment on column procrastinate_jobs.qt_errors is 'Array, oldest first, one object for each failed attempt: exception, message, traceback, worker, started_at, finished_at.';
+comment on column procrastinate_jobs.qt_meta is 'Object: progress, run_after, tags.';
+
+-- procrastinate_workers: the columns we add to upstream's table
+-- Who a worker is, for people and for `manage.py queue workers`. A stock worker leaves them null.
+-- Called by  the migrations; schema.repair
+alter table procrastinate_workers
+    add column if not exists qt_name text,
+    add column if not exists qt_host text,
+    add column if not exists qt_pid integer,
+    add column if not exists qt_queues text[],
+    add column if not exists qt_concurrency integer,
+    add column if not exists qt_started_at timestamp with time zone;
+
+comment on column procrastinate_workers.qt_name is 'The worker''s name; null for a stock procrastinate worker.';
+comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';
+
+drop index procrastinate_jobs_queueing_lock_idx_v1;
+drop index procrastinate_jobs_lock_idx_v1;
+drop index procrastinate_jobs_id_lock_idx_v1;
+
+-- procrastinate_jobs_id_lock_idx_v1: upstream's index, narrowed to the jobs that have a lock
+-- Called by  upstream's fetch (is an earlier job of the same lock waiting?)
+create index if not exists procrastinate_jobs_id_lock_idx_v1 on procrastinate_jobs using btree (id, lock) where ((lock is not null) and (status = any (array['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status])));
+
+-- procrastinate_jobs_lock_idx_v1: upstream's index, narrowed: one running job for each lock, nothing for jobs without
+-- Called by  every fetch, stock or ours: the database's own guard that jobs of one lock never overlap
+create unique index if not exists procrastinate_jobs_lock_idx_v1 on procrastinate_jobs using btree (lock) where ((status = 'doing'::procrastinate_job_status) and (lock is not null));
+
+-- procrastinate_jobs_qt_expires_idx: finished jobs by the time they may be deleted
+-- Called by  queue_tasks_prune_jobs_v1
+create index if not exists procrastinate_jobs_qt_expires_idx on procrastinate_jobs using btree (qt_expires_at) where (qt_expires_at is not null);
+
+-- procrastinate_jobs_qt_locked_idx: unfinished jobs that have a lock, in the order their lock lets them run
+-- Called by  queue_tasks_fetch_jobs_v1 (the head of each lock); queue_tasks_jobs_updated_v1 (who waits for a released lock)
+create index if not exists procrastinate_jobs_qt_locked_idx on procrastinate_jobs using btree (lock, priority desc, id) where ((lock is not null) and (status = any (array['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status])));
+
+-- procrastinate_jobs_qt_ready_idx: the jobs a worker may fetch now, in the order it fetches them
+-- Scheduled and parked jobs, and jobs that have a lock, are not in it: a fetch never walks past rows it cannot take.
+-- Called by  queue_tasks_fetch_jobs_v1
+create index if not exists procrastinate_jobs_qt_ready_idx on procrastinate_jobs using btree (queue_name, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is null));
+
+-- procrastinate_jobs_qt_ready_locked_idx: ready jobs that have a lock, in fetch order
+-- Called by  queue_tasks_fetch_jobs_v1
+create index if not exists procrastinate_jobs_qt_ready_locked_idx on procrastinate_jobs using btree (priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));
+
+-- procrastinate_jobs_qt_scheduled_idx: jobs that wait for their time, earliest first
+-- Called by  queue_tasks_promote_jobs_v1
+create index if not exists procrastinate_jobs_qt_scheduled_idx on procrastinate_jobs using btree (scheduled_at) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is not null));
+
+-- procrastinate_jobs_queueing_lock_idx_v1: upstream's index, narrowed: a job without a queueing lock pays nothing for it
+-- Called by  upstream's defer (on conflict); the narrower predicate is implied by every value that can conflict
+create unique index if not exists procrastinate_jobs_queueing_lock_idx_v1 on procrastinate_jobs using btree (queueing_lock) where ((status = 'todo'::procrastinate_job_status) and (queueing_lock is not null));
+
+-- queue_tasks_parked_until_v1() -> timestamp with time zone
+-- The scheduled_at of a parked job: it waits for somebody to free it, not for a time.
+-- A finite date, since clients cannot load 'infinity', with room for any time zone's offset below the year 9999.
+-- Called by  queue_tasks_promote_jobs_v1, the triggers on procrastinate_jobs, the statements that show a job's state
+create or replace function queue_tasks_parked_until_v1() returns timestamp with time zone
+    language sql immutable parallel safe
+as $body$
+    select '9000-01-01 00:00:00+00'::timestamp with time zone
+$body$;
+
+comment on function queue_tasks_parked_until_v1() is 'The scheduled_at of a parked job.';
+
+-- queue_tasks_enqueue_v1(task, args, kwargs, queue_name, priority, run_after, lock, ephemeral) -> bigint
+-- Enqueue one job from SQL, in the caller's transaction: from psql, a trigger, another language. Returns the job's id.
+-- Called by  users
+-- Writes     procrastinate_jobs
+-- Raises     QT001 an argument is missing or of the wrong shape
+create or replace function queue_tasks_enqueue_v1(
+    task text,
+    args jsonb default '[]',
+    kwargs jsonb default '{}',
+    queue_name text default 'default',
+    priority integer default 0,
+    run_after timestamp with time zone default null,
+    lock text default null,
+    ephemeral boolean default false
+) returns bigint
+    language plpgsql
+as $body$
+#variable_conflict use_variable
+declare
+    v_id bigint;
+begin
+    if task is null or task = '' or length(task) > 128 then
+        raise exception 'queue_tasks_enqueue_v1: task is %, expected the dotted path of a task, 1 to 128 characters', coalesce(quote_literal(task), 'null')
+            using errcode = 'QT001', hint = 'For example: task => ''site_app.photos.tasks.make_rendition''';
+    end if;
+    if args is null or jsonb_typeof(args) <> 'array' then
+        raise exception 'queue_tasks_enqueue_v1: args of task % is %, expected a JSON array', task, coalesce(jsonb_typeof(args), 'null')
+            using errcode = 'QT001', hint = 'Positional arguments: args => ''[1, "two"]''; named ones: kwargs => ''{"name": 1}''';
+    end if;
+    if kwargs is null or jsonb_typeof(kwargs) <> 'object' then
+        raise exception 'queue_tasks_enqueue_v1: kwargs of task % is %, expected a JSON object', task, coalesce(jsonb_typeof(kwargs), 'null')
+            using errcode = 'QT001', hint = 'Named arguments: kwargs => ''{"name": 1}''';
+    end if;
+    if queue_name is null or queue_name = '' or length(queue_name) > 128 then
+        raise exception 'queue_tasks_enqueue_v1: queue_name of task % is %, expected 1 to 128 characters', task, coalesce(quote_literal(queue_name), 'null')
+            using errcode = 'QT001';
+    end if;
+    if priority is null or priority not between -100 and 100 then
+        raise exception 'queue_tasks_enqueue_v1: priority of task % is %, expected a whole number from -100 to 100', task, coalesce(priority::text, 'null')
+            using errcode = 'QT001';
+    end if;
+    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
+    values (
+        queue_name,
+        task,
+        priority,
+        lock,
+        jsonb_build_object('args', args, 'kwargs', kwargs),
+        case when run_after > statement_timestamp() then run_after end,
+        coalesce(ephemeral, false),
+        case when run_after is not null then jsonb_build_object('run_after', run_after) end
+    )
+    returning id into v_id;
+    return v_id;
+end
+$body$;
+
+comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean) is 'Enqueue one job in the caller''s transaction; returns its id.';
+
+-- queue_tasks_fetch_jobs_v1(worker_id bigint, queues text[], max_jobs integer) -> 0..max_jobs rows
+-- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease.
+-- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
+-- Called by  queries/fetch_jobs.sql
+-- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
+-- Locks      the returned rows, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx
+-- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
+--
+-- The planner is held to index scans: a queue is empty one moment and long the next, and a plan made from the
+-- statistics of the empty one would read the whole table.
+create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queues text[], p_max_jobs integer)
+    returns table (
+        id bigint,
+        lease bigint,
+        queue_name text,
+        task_name text,
+        priority integer,
+        lock text,
+        queueing_lock text,
+        args text,
+        attempts integer,
+        enqueued_at timestamp with time zone,
+        started_at timestamp with time zone,
+        attempted_at timestamp with time zone,
+        ephemeral boolean,
+        errors text,
+        meta text
+    )
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+declare
+    v_queues text[] := p_queues;
+    v_ids bigint[];
+    v_locked bigint[];
+    v_window integer;
+    v_seen integer;
+begin
+    if p_max_jobs is null or p_max_jobs < 1 then
+        raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
+    end if;
+    perform from procrastinate_workers w where w.id = p_worker_id;
+    if not found then
+        raise exception 'queue_tasks_fetch_jobs_v1: worker % is not registered', p_worker_id
+            using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
+    end if;
+
+    -- The jobs with a lock that may start: the first of the line, whose lock nobody holds. Usually there are none at all.
+    -- Looked for among the first thousand in fetch order; if those all wait behind a few busy locks, at the head of each lock.
+    if exists (
+        select from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+    ) then
+        select array_agg(c.id), max(c.seen) into v_locked, v_seen
+        from (
+            select w.id, w.seen
+            from (
+                select j.id, j.lock, j.priority, j.queue_name, row_number() over (order by j.priority desc, j.id) as seen
+                from procrastinate_jobs j
+                where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.priority desc, j.id
+                limit 1000
+            ) w
+            where (p_queues is null or w.queue_name = any (p_queues))
+                and not exists (
+                    select from procrastinate_jobs o
+                    where o.lock = w.lock and o.status = 'doing'
+                )
+                and not exists (
+                    select from procrastinate_jobs o
+                    where o.lock = w.lock and o.status = 'todo' and o.scheduled_at is null
+                        and (o.priority > w.priority or (o.priority = w.priority and o.id < w.id))
+                )
+            order by w.seen
+            limit p_max_jobs
+        ) c;
+        if v_locked is null then
+            with recursive held (lock) as (
+                (select j.lock from procrastinate_jobs j
+                 where j.lock is not null and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
+                 order by j.lock limit 1)
+                union all
+                select (
+                    select j.lock from procrastinate_jobs j
+                    where j.lock > h.lock and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
+                    order by j.lock limit 1
+                )
+                from held h
+                where h.lock is not null
+            ),
+            head as (
+                select c.id, c.queue_name, c.priority
+                from (select h.lock from held h where h.lock is not null limit 1000) l
+                cross join lateral (
+                    select j.id, j.queue_name, j.priority
+                    from procrastinate_jobs j
+                    where j.lock = l.lock and j.status = 'todo' and j.scheduled_at is null
+                        and not exists (select from procrastinate_jobs o where o.lock = l.lock and o.status = 'doing')
+                    order by j.priority desc, j.id
+                    limit 1
+                ) c
+            )
+            select array_agg(h.id) into v_locked
+            from head h
+            where p_queues is null or h.queue_name = any (p_queues);
+        end if;
+    end if;
+
+    if v_queues is null then
+        -- The names of the queues that have ready jobs: one index probe for each.
+        with recursive ready (queue_name) as (
+            (select j.queue_name from procrastinate_jobs j
+             where j.status = 'todo' and j.scheduled_at is null and j.lock is null
+             order by j.queue_name limit 1)
+            union all
+            select (
+                select j.queue_name from procrastinate_jobs j
+                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name limit 1
+            )
+            from ready r
+            where r.queue_name is not null
+        )
+        select array_agg(r.queue_name::text) into v_queues from ready r where r.queue_name is not null;
+    end if;
+
+    if v_locked is null and cardinality(v_queues) = 1 then
+        select array_agg(t.id) into v_ids
+        from (
+            select j.id
+            from procrastinate_jobs j
+            where j.queue_name = v_queues[1] and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.priority desc, j.id
+            limit p_max_jobs
+            for update skip locked
+        ) t;
+    elsif v_locked is not null or cardinality(v_queues) > 1 then
+        -- Several lines to merge by priority. Only rows that are taken may be locked, so the candidates are read first;
+        -- when other fetches hold all of those, look further down the lines instead of going to sleep beside ready jobs.
+        v_window := p_max_jobs;
+        loop
+            with candidate as (
+                select c.id, c.priority
+                from unnest(v_queues) q (name)
+                cross join lateral (
+                    select j.id, j.priority
+                    from procrastinate_jobs j
+                    where j.queue_name = q.name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                    order by j.priority desc, j.id
+                    limit v_window
+                ) c
+                union all
+                select j.id, j.priority from unnest(v_locked) l (id) join procrastinate_jobs j on j.id = l.id
+            ),
+            first_in_line as materialized (
+                select c.id from candidate c order by c.priority desc, c.id limit v_window
+            ),
+            taken as (
+                select j.id
+                from procrastinate_jobs j
+                join first_in_line f on f.id = j.id
+                where j.status = 'todo' and j.scheduled_at is null
+                order by j.priority desc, j.id
+                limit p_max_jobs
+                for update of j skip locked
+            )
+            select array_agg(t.id), (select count(*) from first_in_line) into v_ids, v_seen from taken t;
+            exit when v_ids is not null or v_seen < v_window or v_window > 100 * p_max_jobs;
+            v_window := v_window * 4;
+        end loop;
+    end if;
+
+    if v_ids is null then
+        return;
+    end if;
+    return query
+    with taken as (
+        update procrastinate_jobs j
+        set status = 'doing',
+            worker_id = p_worker_id,
+            qt_lease = j.qt_lease + 1,
+            qt_started_at = coalesce(j.qt_started_at, statement_timestamp()),
+            qt_attempted_at = statement_timestamp()
+        where j.id = any (v_ids)
+        returning
+            j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
+            j.attempts, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+    )
+    select * from taken t order by t.priority desc, t.id;
+end
+$body$;
+
+comment on function queue_tasks_fetch_jobs_v1(bigint, text[], integer) is 'Take up to max_jobs ready jobs for one worker, highest priority first, then oldest.';
+
+-- queue_tasks_finish_jobs_v1(worker_id bigint, ids bigint[], leases bigint[], outcomes text[], ...) -> the rows written
+-- Write how the attempts of many jobs ended. Only rows still running under the given worker and lease are changed; an
+-- id that does not come back was lost: the job had been given to another, or is gone.
+-- outcomes:    succeeded, failed, aborted, retried, snoozed, released
+-- results:     JSON texts, null but for succeeded
+-- errors:      JSON objects as text: exception, message, traceback, attempt, worker; null but for failed, aborted, retried
+-- started_ago: seconds before this statement at which the attempt started; null: it never started
+-- ended_ago:   seconds before this statement at which the attempt ended
+-- waits:       seconds from now until the job is ready again (retried, snoozed); 0 or null: at once
+-- keeps:       seconds the finished row stays; null: for ever; 0: delete a succeeded job at once
+-- priorities, queue_names, locks: what a retry changes; null: as before
+-- A waiting abort request turns retried, snoozed and released into aborted.
+-- Called by  queries/finish_jobs.sql
+-- Writes     procrastinate_jobs
+-- Locks      the rows changed, until commit
+create or replace function queue_tasks_finish_jobs_v1(
+    p_worker_id bigint,
+    p_ids bigint[],
+    p_leases bigint[],
+    p_outcomes text[],
+    p_results text[],
+    p_errors text[],
+    p_started_ago double precision[],
+    p_ended_ago double precision[],
+    p_waits double precision[],
+    p_keeps double precision[],
+    p_priorities integer[],
+    p_queue_names text[],
+    p_locks text[]
+) returns table (id bigint, status text)
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+begin
+    return query
+    with outcome as materialized (
+        select
+            o.id, o.lease, o.outcome, o.result, o.error, o.keep, o.priority, o.queue_name, o.lock,
+            -- Whether the job ends; else it goes back into the line, unless its abort was asked for meanwhile.
+            o.outcome = any (array['succeeded', 'failed', 'aborted']) as ends,
+            o.outcome = 'succeeded' and o.keep is not distinct from 0 as vanishes,
+            statement_timestamp() - make_interval(secs => o.started_ago) as started_at,
+            statement_timestamp() - make_interval(secs => o.ended_ago) as ended_at,
+            case when o.wait > 0 then statement_timestamp() + make_interval(secs => o.wait) end as wait_until
+        from unnest(
+            p_ids, p_leases, p_outcomes, p_results, p_errors, p_started_ago, p_ended_ago, p_waits, p_keeps,
+            p_priorities, p_queue_names, p_locks
+        ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, keep, priority, queue_name, lock)
+    ),
+    deleted as (
+        delete from procrastinate_jobs j
+        using outcome o
+        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and o.vanishes
+        returning j.id
+    ),
+    changed as (
+        update procrastinate_jobs j
+        set status = case
+                when o.ends then o.outcome::procrastinate_job_status
+                when j.abort_requested then 'aborted'
+                else 'todo'
+            end,
+            abort_requested = false,
+            attempts = j.attempts + case when o.outcome = any (array['snoozed', 'released']) then 0 else 1 end,
+            scheduled_at = case when not o.ends and not j.abort_requested then o.wait_until end,
+            priority = coalesce(o.priority, j.priority),
+            queue_name = coalesce(o.queue_name, j.queue_name),
+            lock = coalesce(o.lock, j.lock),
+            -- A twin may have taken the queueing lock meanwhile: this job then waits without it.
+            queueing_lock = case
+                when j.queueing_lock is not null and not o.ends and not j.abort_requested and exists (
+                    select from procrastinate_jobs t
+                    where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                ) then null
+                else j.queueing_lock
+            end,
+            worker_id = case when o.outcome = 'released' then null else j.worker_id end,
+            qt_started_at = case
+                when o.outcome = 'released' and j.attempts = 0 then null
+                when o.started_at is not null and j.attempts = 0 then o.started_at
+                else j.qt_started_at
+            end,
+            qt_attempted_at = coalesce(o.started_at, j.qt_attempted_at),
+            qt_finished_at = case when o.ends or j.abort_requested then coalesce(o.ended_at, statement_timestamp()) end,
+            -- Failed jobs are always kept.
+            qt_expires_at = case
+                when o.outcome = 'succeeded' or o.outcome = 'aborted' or (not o.ends and j.abort_requested)
+                then statement_timestamp() + make_interval(secs => o.keep)
+            end,
+            qt_result = o.result::jsonb,
+            -- The newest hundred errors: a job retried for ever must not grow for ever.
+            qt_errors = case
+                when o.error is null then j.qt_errors
+                else case
+                    when jsonb_array_length(j.qt_errors) >= 100 then j.qt_errors - 0
+                    else coalesce(j.qt_errors, '[]'::jsonb)
+                end || (o.error::jsonb || jsonb_build_object('started_at', o.started_at, 'finished_at', o.ended_at))
+            end
+        from outcome o
+        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and not o.vanishes
+        returning j.id, j.status
+    )
+    select d.id, 'succeeded'::text from deleted d
+    union all
+    select c.id, c.status::text from changed c;
+end
+$body$;
+
+comment on function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], double precision[], integer[], text[], text[]) is 'Write the outcomes of many attempts under their fence; returns the rows written.';
+
+-- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
+-- Make ready up to max_jobs scheduled jobs whose time has come, earliest first. next_due_in: seconds until the next one
+-- is due, 0 when more are due already, null when none is scheduled. Parked jobs are left alone.
+-- Called by  queries/promote_jobs.sql
+-- Writes     procrastinate_jobs (scheduled_at)
+-- Locks      the rows promoted, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_scheduled_idx
+create or replace function queue_tasks_promote_jobs_v1(p_max_jobs integer)
+    returns table (promoted integer, next_due_in double precision)
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+declare
+    v_promoted integer;
+begin
+    with due as materialized (
+        select j.id
+        from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at <= clock_timestamp()
+        order by j.scheduled_at
+        limit p_max_jobs
+        for update skip locked
+    )
+    update procrastinate_jobs j
+    set scheduled_at = null
+    from due d
+    where j.id = d.id;
+    get diagnostics v_promoted = row_count;
+    return query
+    select
+        v_promoted,
+        (
+            -- Rows that another worker is promoting at this moment are not ours to wait for.
+            select greatest(extract(epoch from j.scheduled_at - clock_timestamp()), 0)::double precision
+            from procrastinate_jobs j
+            where j.status = 'todo' and j.scheduled_at < queue_tasks_parked_until_v1()
+            order by j.scheduled_at
+            limit 1
+        );
+end
+$body$;
+
+comment on function queue_tasks_promote_jobs_v1(integer) is 'Make ready the scheduled jobs whose time has come.';
+
+-- queue_tasks_prune_jobs_v1(max_jobs integer) -> integer
+-- Delete up to max_jobs finished jobs whose time to be kept is over, and their events. Returns how many: ask again
+-- while it is max_jobs. Small chunks keep each transaction, and what it holds back from vacuum, short.
+-- Called by  queries/prune_jobs.sql
+-- Writes     procrastinate_jobs, procrastinate_events (by trigger)
+-- Locks      the rows deleted, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_expires_idx
+create or replace function queue_tasks_prune_jobs_v1(p_max_jobs integer) returns integer
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+declare
+    v_deleted integer;
+begin
+    with expired as materialized (
+        select j.id
+        from procrastinate_jobs j
+        where j.qt_expires_at <= statement_timestamp()
+            and j.status = any (array['succeeded', 'cancelled', 'aborted']::procrastinate_job_status[])
+        order by j.qt_expires_at
+        limit p_max_jobs
+        for update skip locked
+    )
+    delete from procrastinate_jobs j using expired e where j.id = e.id;
+    get diagnostics v_deleted = row_count;
+    return v_deleted;
+end
+$body$;
+
+comment on function queue_tasks_prune_jobs_v1(integer) is 'Delete finished jobs whose time to be kept is over.';
+
+-- queue_tasks_require_jobs_v1(ids bigint[]) -> void
+-- Keep the promise of the foreign keys that were from events and periodic defers to jobs: each id names a job, which is
+-- not deleted until this transaction ends.
+-- Called by  the triggers on procrastinate_events and procrastinate_periodic_defers
+-- Locks      the jobs, for key share, as the foreign keys did
+-- Raises     23503 (foreign_key_violation) a job does not exist
+create or replace function queue_tasks_require_jobs_v1(p_ids bigint[]) returns void
+    language plpgsql
+as $body$
+declare
+    v_found bigint[];
+begin
+    select array_agg(j.id) into v_found
+    from (select j.id from procrastinate_jobs j where j.id = any (p_ids) for key share) j;
+    if v_found is null or not p_ids <@ v_found then
+        raise exception 'job % does not exist in procrastinate_jobs',
+            (select min(i.id) from unnest(p_ids) i (id) where v_found is null or i.id <> all (v_found))
+            using errcode = 'foreign_key_violation';
+    end if;
+end
+$body$;
+
+comment on function queue_tasks_require_jobs_v1(bigint[]) is 'Refuse a reference to a job that does not exist.';
+
+-- queue_tasks_require_workers_v1(ids bigint[]) -> void
+-- Keep the promise of the foreign key that was from jobs to workers: each id names a registered worker, which stays so
+-- until this transaction ends. Checked once a statement instead of once a row.
+-- Called by  the triggers on procrastinate_jobs
+-- Locks      the workers, for key share, as the foreign key did
+-- Raises     23503 (foreign_key_violation) a worker is not registered
+create or replace function queue_tasks_require_workers_v1(p_ids bigint[]) returns void
+    language plpgsql
+as $body$
+declare
+    v_found bigint[];
+begin
+    select array_agg(w.id) into v_found
+    from (select w.id from procrastinate_workers w where w.id = any (p_ids) for key share) w;
+    if v_found is null or not p_ids <@ v_found then
+        raise exception 'procrastinate_jobs.worker_id: worker % is not registered in procrastinate_workers',
+            (select min(i.id) from unnest(p_ids) i (id) where v_found is null or i.id <> all (v_found))
+            using errcode = 'foreign_key_violation';
+    end if;
+end
+$body$;
+
+comment on function queue_tasks_require_workers_v1(bigint[]) is 'Refuse a job whose worker is not registered.';
+
+-- queue_tasks_tell_finished_v1(ids bigint[]) -> void
+-- Tell those who wait for results that these jobs have finished: their ids separated by commas, or * when they are many.
+-- A hint, as every notification: the row is the truth.
+-- Called by  the triggers on procrastinate_jobs
+create or replace function queue_tasks_tell_finished_v1(p_ids bigint[]) returns void
+    language plpgsql
+as $body$
+begin
+    perform pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end);
+end
+$body$;
+
+comment on function queue_tasks_tell_finished_v1(bigint[]) is 'Tell those who wait for results that these jobs have finished.';
+
+-- queue_tasks_wake_queues_v1(queues text[]) -> void
+-- Tell workers that these queues have jobs to fetch: one notification for each queue, one for workers of all queues.
+-- The payload is constant, so that Postgres folds the notifications of one transaction, and is one that stock
+-- procrastinate workers understand. A queue whose channel name would pass Postgres' 63 bytes has no channel of its own:
+-- workers of such a queue listen to the one for all.
+-- Called by  the triggers on procrastinate_jobs
+create or replace function queue_tasks_wake_queues_v1(p_queues text[]) returns void
+    language plpgsql
+as $body$
+begin
+    perform pg_notify('procrastinate_queue_v1#' || q.name, '{"type": "job_inserted", "job_id": 0}')
+    from unnest(p_queues) q (name)
+    where octet_length(q.name) <= 40;
+    perform pg_notify('procrastinate_any_queue_v1', '{"type": "job_inserted", "job_id": 0}');
+end
+$body$;
+
+comment on function queue_tasks_wake_queues_v1(text[]) is 'Tell workers that these queues have jobs to fetch.';
+
+-- procrastinate_events_qt_inserted: after insert on procrastinate_events, for each statement
+-- An event is of a job that exists. Events written by our own triggers are, and are not checked again.
+-- Called by  whoever inserts events directly
+create or replace function queue_tasks_events_inserted_v1() returns trigger
+    language plpgsql
+as $body$
+declare
+    v_jobs bigint[];
+begin
+    select array_agg(distinct n.job_id) into v_jobs from new_events n;
+    if v_jobs is not null then
+        perform queue_tasks_require_jobs_v1(v_jobs);
+    end if;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_events_inserted_v1() is 'Refuse events of jobs that do not exist.';
+
+create or replace trigger procrastinate_events_qt_inserted
+    after insert on procrastinate_events
+    referencing new table as new_events
+    for each statement
+    when (pg_trigger_depth() = 0)
+    execute function queue_tasks_events_inserted_v1();
+
+-- procrastinate_jobs_qt_deleted: after delete on procrastinate_jobs, for each statement
+-- Deletes the events of deleted jobs and unlinks them from periodic defers, as upstream's foreign keys and row trigger
+-- did; wakes those who waited for a deleted job's lock or result.
+-- Called by  every delete
+-- Writes     procrastinate_events, procrastinate_periodic_defers
+create or replace function queue_tasks_jobs_deleted_v1() returns trigger
+    language plpgsql
+    set enable_seqscan = off
+as $body$
+declare
+    v_released text[];
+    v_finished bigint[];
+    v_waiting text[];
+    v_kept boolean;
+begin
+    select
+        array_agg(distinct o.lock) filter (where o.lock is not null and o.status = any (array['todo', 'doing']::procrastinate_job_status[])),
+        array_agg(o.id) filter (where o.status = any (array['todo', 'doing']::procrastinate_job_status[])),
+        bool_or(not o.qt_ephemeral)
+    into v_released, v_finished, v_kept
+    from old_jobs o;
+
+    if v_kept then
+        delete from procrastinate_events e using old_jobs o where e.job_id = o.id and not o.qt_ephemeral;
+    end if;
+    update procrastinate_periodic_defers p set job_id = null from old_jobs o where p.job_id = o.id;
+
+    if v_released is not null then
+        select array_agg(distinct j.queue_name::text) into v_waiting
+        from procrastinate_jobs j
+        where j.lock = any (v_released)
+            and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
+            and j.status = 'todo'
+            and j.scheduled_at is null;
+        if v_waiting is not null then
+            perform queue_tasks_wake_queues_v1(v_waiting);
+        end if;
+    end if;
+    if v_finished is not null then
+        perform queue_tasks_tell_finished_v1(v_finished);
+    end if;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_jobs_deleted_v1() is 'What follows from deleted jobs, once a statement.';
+
+create or replace trigger procrastinate_jobs_qt_deleted
+    after delete on procrastinate_jobs
+    referencing old table as old_jobs
+    for each statement
+    execute function queue_tasks_jobs_deleted_v1();
+
+-- procrastinate_jobs_qt_inserted: after insert on procrastinate_jobs, for each statement
+-- Writes the events of new jobs in one statement, and wakes each queue once, however many rows came.
+-- Called by  every insert, ours, upstream's defer or anybody's
+-- Writes     procrastinate_events
+create or replace function queue_tasks_jobs_inserted_v1() returns trigger
+    language plpgsql
+as $body$
+declare
+    v_queues text[];
+    v_scheduled boolean;
+    v_workers bigint[];
+begin
+    insert into procrastinate_events (job_id, type)
+    select n.id, 'deferred'
+    from new_jobs n
+    where n.status = 'todo' and not n.qt_ephemeral;
+
+    select
+        array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null),
+        bool_or(n.scheduled_at < queue_tasks_parked_until_v1())
+    into v_queues, v_scheduled
+    from new_jobs n
+    where n.status = 'todo';
+
+    if v_queues is not null then
+        perform queue_tasks_wake_queues_v1(v_queues);
+    end if;
+    if v_scheduled then
+        perform pg_notify('queue_tasks_scheduled', '');
+        insert into procrastinate_events (job_id, type, at)
+        select n.id, 'scheduled', n.scheduled_at
+        from new_jobs n
+        where n.status = 'todo' and n.scheduled_at is not null and not n.qt_ephemeral;
+    end if;
+
+    select array_agg(distinct n.worker_id) into v_workers from new_jobs n where n.worker_id is not null;
+    if v_workers is not null then
+        perform queue_tasks_require_workers_v1(v_workers);
+    end if;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_jobs_inserted_v1() is 'Events and wake-ups of new jobs, once a statement.';
+
+create or replace trigger procrastinate_jobs_qt_inserted
+    after insert on procrastinate_jobs
+    referencing new table as new_jobs
+    for each statement
+    execute function queue_tasks_jobs_inserted_v1();
+
+-- procrastinate_jobs_qt_updated: after update on procrastinate_jobs, for each statement
+-- Writes the events of changed jobs in one statement; wakes the queues in which a job became ready, also by a retry or
+-- because a lock was released; tells of scheduled, finished and aborting jobs.
+-- Called by  every update, ours, upstream's functions or anybody's
+-- Writes     procrastinate_events
+create or replace function queue_tasks_jobs_updated_v1() returns trigger
+    language plpgsql
+as $body$
+declare
+    v_ready text[];
+    v_scheduled boolean;
+    v_released text[];
+    v_finished bigint[];
+    v_aborting bigint[];
+    v_workers bigint[];
+    v_waiting text[];
+begin
+    insert into procrastinate_events (job_id, type)
+    select c.id, c.type
+    from (
+        select
+            n.id,
+            case
+                when o.status = 'todo' and n.status = 'doing' then 'started'
+                when o.status = 'doing' and n.status = 'todo' then 'deferred_for_retry'
+                when o.status = 'doing' and n.status = 'failed' then 'failed'
+                when o.status = 'doing' and n.status = 'succeeded' then 'succeeded'
+                when o.status = 'todo' and n.status = any (array['cancelled', 'failed', 'succeeded']::procrastinate_job_status[]) then 'cancelled'
+                when o.status = 'doing' and n.status = 'aborted' then 'aborted'
+                when o.status = any (array['failed', 'cancelled', 'aborted', 'succeeded']::procrastinate_job_status[]) and n.status = 'todo' then 'retried'
+            end::procrastinate_job_event_type as type
+        from old_jobs o
+        join new_jobs n on n.id = o.id
+        where n.status <> o.status and not n.qt_ephemeral
+    ) c
+    where c.type is not null;
+
+    select
+        array_agg(distinct n.queue_name::text) filter (
+            where n.status = 'todo' and n.scheduled_at is null
+        ),
+        bool_or(n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
+        array_agg(distinct o.lock) filter (
+            where o.lock is not null and (n.status <> o.status or n.lock is distinct from o.lock) and n.status <> 'doing'
+        ),
+        array_agg(n.id) filter (
+            where n.status <> o.status and n.status = any (array['succeeded', 'failed', 'cancelled', 'aborted']::procrastinate_job_status[])
+        ),
+        array_agg(n.id) filter (where n.abort_requested and not o.abort_requested),
+        array_agg(distinct n.worker_id) filter (where n.worker_id is distinct from o.worker_id and n.worker_id is not null)
+    into v_ready, v_scheduled, v_released, v_finished, v_aborting, v_workers
+    from old_jobs o
+    join new_jobs n on n.id = o.id
+    where n.status <> o.status
+        or n.scheduled_at is distinct from o.scheduled_at
+        or n.abort_requested <> o.abort_requested
+        or n.worker_id is distinct from o.worker_id
+        or n.queue_name <> o.queue_name
+        or n.lock is distinct from o.lock;
+
+    if v_workers is not null then
+        perform queue_tasks_require_workers_v1(v_workers);
+    end if;
+    if v_released is not null then
+        select array_agg(distinct j.queue_name::text) into v_waiting
+        from procrastinate_jobs j
+        where j.lock = any (v_released)
+            and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
+            and j.status = 'todo'
+            and j.scheduled_at is null;
+        v_ready := v_ready || v_waiting;
+    end if;
+    if v_ready is not null then
+        perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_ready)));
+    end if;
+    if v_scheduled then
+        perform pg_notify('queue_tasks_scheduled', '');
+        insert into procrastinate_events (job_id, type, at)
+        select n.id, 'scheduled', n.scheduled_at
+        from old_jobs o
+        join new_jobs n on n.id = o.id
+        where n.status = 'todo' and n.scheduled_at is distinct from o.scheduled_at and n.scheduled_at is not null and not n.qt_ephemeral;
+    end if;
+    if v_finished is not null then
+        perform queue_tasks_tell_finished_v1(v_finished);
+    end if;
+    if v_aborting is not null then
+        insert into procrastinate_events (job_id, type)
+        select n.id, 'abort_requested' from new_jobs n where n.id = any (v_aborting) and not n.qt_ephemeral;
+        -- Stock workers act on the id in the payload; ours take it as a hint and read the row.
+        perform
+            pg_notify(channel.name, jsonb_build_object('type', 'abort_job_requested', 'job_id', n.id)::text)
+        from new_jobs n
+        cross join lateral (
+            select 'procrastinate_queue_v1#' || n.queue_name as name where octet_length(n.queue_name) <= 40
+            union all
+            select 'procrastinate_any_queue_v1'
+        ) channel
+        where n.id = any (v_aborting) and n.status = 'doing';
+    end if;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_jobs_updated_v1() is 'Events, wake-ups and tellings of changed jobs, once a statement.';
+
+create or replace trigger procrastinate_jobs_qt_updated
+    after update on procrastinate_jobs
+    referencing old table as old_jobs new table as new_jobs
+    for each statement
+    execute function queue_tasks_jobs_updated_v1();
+
+-- procrastinate_periodic_defers_qt_inserted: after insert on procrastinate_periodic_defers, for each statement
+-- A periodic defer names a job that exists, or none.
+-- Called by  upstream's procrastinate_defer_periodic_job_v2
+create or replace function queue_tasks_periodic_defers_inserted_v1() returns trigger
+    language plpgsql
+as $body$
+declare
+    v_jobs bigint[];
+begin
+    select array_agg(distinct n.job_id) into v_jobs from new_defers n where n.job_id is not null;
+    if v_jobs is not null then
+        perform queue_tasks_require_jobs_v1(v_jobs);
+    end if;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_periodic_defers_inserted_v1() is 'Refuse periodic defers of jobs that do not exist.';
+
+create or replace trigger procrastinate_periodic_defers_qt_inserted
+    after insert on procrastinate_periodic_defers
+    referencing new table as new_defers
+    for each statement
+    when (pg_trigger_depth() = 0)
+    execute function queue_tasks_periodic_defers_inserted_v1();
+
+-- procrastinate_periodic_defers_qt_updated: after update on procrastinate_periodic_defers, for each statement
+-- A periodic defer names a job that exists, or none.
+-- Called by  upstream's procrastinate_defer_periodic_job_v2
+create or replace function queue_tasks_periodic_defers_updated_v1() returns trigger
+    language plpgsql
+as $body$
+declare
+    v_jobs bigint[];
+begin
+    select array_agg(distinct n.job_id) into v_jobs from new_defers n where n.job_id is not null;
+    if v_jobs is not null then
+        perform queue_tasks_require_jobs_v1(v_jobs);
+    end if;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_periodic_defers_updated_v1() is 'Refuse periodic defers of jobs that do not exist.';
+
+create or replace trigger procrastinate_periodic_defers_qt_updated
+    after update on procrastinate_periodic_defers
+    referencing new table as new_defers
+    for each statement
+    when (pg_trigger_depth() = 0)
+    execute function queue_tasks_periodic_defers_updated_v1();
+
+-- procrastinate_workers_qt_deleted: after delete on procrastinate_workers, for each statement
+-- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
+-- of the worker that ran them: upstream's key rewrote every job the worker had ever run.
+-- Called by  every unregistering, ours or upstream's
+-- Index      idx_procrastinate_jobs_worker_not_null
+create or replace function queue_tasks_workers_deleted_v1() returns trigger
+    language plpgsql
+    set enable_seqscan = off
+as $body$
+begin
+    update procrastinate_jobs j
+    set worker_id = null
+    from old_workers o
+    where j.worker_id = o.id and j.status = 'doing';
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_workers_deleted_v1() is 'Running jobs of a deleted worker name no worker any more.';
+
+create or replace trigger procrastinate_workers_qt_deleted
+    after delete on procrastinate_workers
+    referencing old table as old_workers
+    for each statement
+    execute function queue_tasks_workers_deleted_v1();

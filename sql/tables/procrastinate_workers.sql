@@ -1,0 +1,13 @@
+-- procrastinate_workers: the columns we add to upstream's table
+-- Who a worker is, for people and for `manage.py queue workers`. A stock worker leaves them null.
+-- Called by  the migrations; schema.repair
+alter table procrastinate_workers
+    add column if not exists qt_name text,
+    add column if not exists qt_host text,
+    add column if not exists qt_pid integer,
+    add column if not exists qt_queues text[],
+    add column if not exists qt_concurrency integer,
+    add column if not exists qt_started_at timestamp with time zone;
+
+comment on column procrastinate_workers.qt_name is 'The worker''s name; null for a stock procrastinate worker.';
+comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';

@@ -1,0 +1,50 @@
+-- procrastinate_jobs_qt_inserted: after insert on procrastinate_jobs, for each statement
+-- Writes the events of new jobs in one statement, and wakes each queue once, however many rows came.
+-- Called by  every insert, ours, upstream's defer or anybody's
+-- Writes     procrastinate_events
+create or replace function queue_tasks_jobs_inserted_v1() returns trigger
+    language plpgsql
+as $body$
+declare
+    v_queues text[];
+    v_scheduled boolean;
+    v_workers bigint[];
+begin
+    insert into procrastinate_events (job_id, type)
+    select n.id, 'deferred'
+    from new_jobs n
+    where n.status = 'todo' and not n.qt_ephemeral;
+
+    select
+        array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null),
+        bool_or(n.scheduled_at < queue_tasks_parked_until_v1())
+    into v_queues, v_scheduled
+    from new_jobs n
+    where n.status = 'todo';
+
+    if v_queues is not null then
+        perform queue_tasks_wake_queues_v1(v_queues);
+    end if;
+    if v_scheduled then
+        perform pg_notify('queue_tasks_scheduled', '');
+        insert into procrastinate_events (job_id, type, at)
+        select n.id, 'scheduled', n.scheduled_at
+        from new_jobs n
+        where n.status = 'todo' and n.scheduled_at is not null and not n.qt_ephemeral;
+    end if;
+
+    select array_agg(distinct n.worker_id) into v_workers from new_jobs n where n.worker_id is not null;
+    if v_workers is not null then
+        perform queue_tasks_require_workers_v1(v_workers);
+    end if;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_jobs_inserted_v1() is 'Events and wake-ups of new jobs, once a statement.';
+
+create or replace trigger procrastinate_jobs_qt_inserted
+    after insert on procrastinate_jobs
+    referencing new table as new_jobs
+    for each statement
+    execute function queue_tasks_jobs_inserted_v1();

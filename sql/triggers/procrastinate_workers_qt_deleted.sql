@@ -1,0 +1,25 @@
+-- procrastinate_workers_qt_deleted: after delete on procrastinate_workers, for each statement
+-- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
+-- of the worker that ran them: upstream's key rewrote every job the worker had ever run.
+-- Called by  every unregistering, ours or upstream's
+-- Index      idx_procrastinate_jobs_worker_not_null
+create or replace function queue_tasks_workers_deleted_v1() returns trigger
+    language plpgsql
+    set enable_seqscan = off
+as $body$
+begin
+    update procrastinate_jobs j
+    set worker_id = null
+    from old_workers o
+    where j.worker_id = o.id and j.status = 'doing';
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_workers_deleted_v1() is 'Running jobs of a deleted worker name no worker any more.';
+
+create or replace trigger procrastinate_workers_qt_deleted
+    after delete on procrastinate_workers
+    referencing old table as old_workers
+    for each statement
+    execute function queue_tasks_workers_deleted_v1();

@@ -1,0 +1,158 @@
+"""Tasks for the tests: the smallest of each kind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import connection
+
+from queue_tasks import Discard, Retry, RetryPolicy, Snooze, task
+
+
+@task
+async def noop() -> None:
+    """Do nothing, on the loop."""
+
+
+@task
+def noop_thread() -> None:
+    """Do nothing, in a thread."""
+
+
+@task(keep=False)
+async def noop_ephemeral() -> None:
+    """Do nothing and leave nothing."""
+
+
+@task
+def add(a: int, b: int = 1) -> int:
+    """Return a + b."""
+    return a + b
+
+
+@task
+async def echo(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Return what was given."""
+    return {"args": args, "kwargs": kwargs}
+
+
+@task
+def fail(message: str = "on purpose") -> None:
+    """Raise ValueError."""
+    raise ValueError(message)
+
+
+@task
+async def fail_async(message: str = "on purpose") -> None:
+    """Raise ValueError on the loop."""
+    raise ValueError(message)
+
+
+@task(retry=RetryPolicy(max_attempts=3, wait=0, jitter=0), takes_context=True)
+def succeed_on_attempt(context: Any, wanted: int) -> int:
+    """Fail until the attempt wanted."""
+    if context.attempt < wanted:
+        raise OSError(f"attempt {context.attempt} of {wanted}")
+    return int(context.attempt)
+
+
+@task(takes_context=True)
+def ask_again(context: Any, times: int) -> int:
+    """Raise Retry until attempt `times`."""
+    if context.attempt < times:
+        raise Retry(after=0)
+    return int(context.attempt)
+
+
+@task(takes_context=True)
+def snooze_once(context: Any, group: str) -> int:
+    """Raise Snooze until a group of this name exists; then the number of the attempt."""
+    if not Group.objects.filter(name=group).exists():
+        Group.objects.create(name=group)
+        raise Snooze(after=0)
+    return int(context.attempt)
+
+
+@task(retry=5)
+def discard() -> None:
+    """Raise Discard although there is a retry policy."""
+    raise Discard("nobody wants it")
+
+
+@task(timeout=0.2)
+async def sleep_past_timeout() -> None:
+    """Sleep for a minute under a timeout of 0.2 s."""
+    await asyncio.sleep(60)
+
+
+@task
+async def sleep(seconds: float) -> str:
+    """Sleep on the loop."""
+    await asyncio.sleep(seconds)
+    return "awake"
+
+
+@task
+def sleep_thread(seconds: float) -> str:
+    """Sleep in a thread."""
+    threading.Event().wait(seconds)
+    return "awake"
+
+
+@task(lock="locked:{key}", takes_context=True)
+async def locked(context: Any, key: str, seconds: float = 0.0) -> str:
+    """Sleep under a lock."""
+    await asyncio.sleep(seconds)
+    return str(context.job_id)
+
+
+@task
+def create_group(name: str) -> int:
+    """Insert a row by the ORM, from a thread."""
+    return int(Group.objects.create(name=name).pk)
+
+
+@task
+async def create_group_async(name: str) -> int:
+    """Insert a row by the async ORM."""
+    return int((await Group.objects.acreate(name=name)).pk)
+
+
+@task
+def backend_pid() -> int:
+    """The process id of the Postgres backend this thread's connection has."""
+    with connection.cursor() as cursor:
+        cursor.execute("show server_version")
+        return int(connection.connection.info.backend_pid)
+
+
+@task(takes_context=True)
+def report_progress(context: Any) -> str:
+    """Tell progress, then wait to be released by an abort or for 30 s."""
+    context.progress(1, 4, "a quarter")
+    for _ in range(3000):
+        if context.should_abort():
+            return "aborted"
+        threading.Event().wait(0.01)
+    return "not aborted"
+
+
+@task
+def return_unstorable() -> object:
+    """Return what JSON cannot hold."""
+    return object()
+
+
+@task(takes_context=True)
+async def context_facts(context: Any) -> dict[str, Any]:
+    """What the context says."""
+    return {
+        "job_id": context.job_id,
+        "attempt": context.attempt,
+        "result_id": context.task_result.id,
+        "deadline": context.deadline.isoformat() if context.deadline else None,
+        "should_abort": context.should_abort(),
+    }
