@@ -1,0 +1,1 @@
+drop function reports_fill_visits(integer);
