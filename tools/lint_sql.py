@@ -144,7 +144,7 @@ def lint_placeholders(path: str, text: str) -> Iterator[Finding]:
 
 def lint_stars(path: str, text: str) -> Iterator[Finding]:
     """Columns are named, except those of our own functions and of the file's own CTEs."""
-    code = without_comments(text)
+    code = code_only(text)
     for found in STAR.finditer(code):
         if found["source"] and re.search(
             rf"\b{found['source']}\s+as\s+(?:not\s+)?(?:materialized\s+)?\(", code, re.IGNORECASE
@@ -159,16 +159,23 @@ def lint_name(path: str, file: Path, text: str) -> Iterator[Finding]:
     if maker is None:
         return
     # Line breaks and runs of spaces become one space, so that the patterns stay readable.
-    code = " ".join(without_comments(text).split())
+    code = " ".join(code_only(text).split())
     names = [found["name"] for found in re.finditer(maker, code, re.IGNORECASE)]
     if file.stem not in names:
         made = ", ".join(sorted(set(names))) or "nothing"
         yield Finding(path, 1, f"the file is named {file.stem} but makes {made}")
 
 
-def without_comments(text: str) -> str:
-    """Blank out comments, keeping every character's place."""
-    return TOKEN.sub(lambda token: re.sub(r"[^\n]", " ", token[0]) if token["comment"] else token[0], text)
+def code_only(text: str) -> str:
+    """Blank out comments and strings, keeping every character's place; the body of a function is code."""
+
+    def blank(token: re.Match[str]) -> str:
+        if token["dollar"]:
+            fence = len(token["tag"]) + 2  # $tag$
+            return token[0][:fence] + code_only(token[0][fence:-fence]) + token[0][-fence:]
+        return re.sub(r"[^\n]", " ", token[0]) if token["comment"] or token["string"] else token[0]
+
+    return TOKEN.sub(blank, text)
 
 
 def line_of(text: str, position: int) -> int:

@@ -1,0 +1,29 @@
+"""The guards of conftest.py fail the tests they should, and no other."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import postgres
+
+LEAKING = Path(__file__).with_name("leaking_tests.py")
+
+
+def test_a_test_that_leaves_a_connection_or_a_thread_is_failed():
+    # The same server, databases of its own.
+    environment = {**os.environ, "DATABASE_URL": postgres.server_url(), "QUEUE_TASKS_TEST_RUN": "guards"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n0", "-p", "no:randomly", "-p", "no:cacheprovider", "-q", str(LEAKING)],
+        cwd=postgres.PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failures = dict(re.findall(r"^ERROR .*::(\w+) - (.*)$", done.stdout, re.MULTILINE))
+    assert failures.keys() == {"test_leaves_a_connection", "test_leaves_a_thread"}, done.stdout
+    assert re.search(r"the test left connections: .*queue_tasks worker 1 on queue_tasks_test_guards", done.stdout)
+    assert re.search(r"the test left threads: \[<Thread", done.stdout)
+    assert "4 passed, 2 errors" in done.stdout

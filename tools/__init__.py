@@ -1,0 +1,1 @@
+"""Small programs for contributors, run by the Makefile."""
