@@ -1,0 +1,128 @@
+"""manage.py queue_worker: run jobs until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from queue_tasks.backend import PostgresBackend
+from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from queue_tasks.worker.worker import Worker, WorkerSettings, default_name, run
+
+
+class Command(BaseCommand):
+    """Run jobs. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+
+    help = "Run jobs until told to stop. SIGTERM or Ctrl-C: finish what runs, then stop; a second one: stop at once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The flags; each has a default."""
+        parser.add_argument("--queues", metavar="A,B", type=names, help="work these queues only (default: all)")
+        parser.add_argument("--concurrency", metavar="N", type=whole, help="jobs run at a time (default: 20)")
+        parser.add_argument("--drain", action="store_true", help="run what is ready and due, then exit: 1 if a job failed")
+        parser.add_argument("--max-jobs", metavar="N", type=whole, help="exit after N jobs")
+        parser.add_argument("--grace", metavar="SECONDS", type=duration, help="time running jobs have to end (default: 30)")
+        parser.add_argument("--poll-interval", metavar="SECONDS", type=duration, help="between looks without a wake-up (default: 5)")
+        parser.add_argument("--no-listen", action="store_true", help="poll only: for connections that cannot LISTEN")
+        parser.add_argument("--backend", metavar="ALIAS", default=DEFAULT_TASK_BACKEND_ALIAS, help="entry of TASKS (default: default)")
+        parser.add_argument("--name", metavar="NAME", help="the worker's name, for people (default: host-pid)")
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """A parser whose errors are one line."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+
+        def error(message: str) -> NoReturn:
+            parser.exit(2, f"queue_worker: {message}. See: manage.py queue_worker --help\n")
+
+        parser.error = error  # type: ignore[method-assign]
+        return parser
+
+    def handle(self, **flags: Any) -> None:
+        """Run the worker and exit with its code."""
+        worker = self._worker(flags)
+        set_up_logging()
+        code = run(worker, (signal.SIGTERM, signal.SIGINT))
+        tally = worker.tally
+        self.stdout.write(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
+        self.stdout.flush()
+        if any(thread.name.startswith("queue_tasks ") and thread.is_alive() for thread in threading.enumerate()):
+            # A body that does not return must not keep the process: its job has been given back.
+            sys.stderr.flush()
+            os._exit(code)
+        if code:
+            sys.exit(code)
+
+    def _worker(self, flags: dict[str, Any]) -> Worker:
+        alias = flags["backend"]
+        if alias not in task_backends.settings:
+            raise CommandError(f'TASKS has no entry "{alias}"; it has: {", ".join(task_backends.settings)}.', returncode=2)
+        backend = task_backends[alias]
+        if not isinstance(backend, PostgresBackend):
+            raise CommandError(
+                f'TASKS["{alias}"] uses {type(backend).__name__}; queue_worker runs queue_tasks.backend.PostgresBackend.',
+                returncode=2,
+            )
+        given = dict(backend.options)
+        for flag in ("grace", "poll_interval"):
+            if flags[flag] is not None:
+                given[flag] = flags[flag]
+        options = type(backend.settings).read(given)
+        settings = WorkerSettings(
+            queues=flags["queues"],
+            concurrency=flags["concurrency"] or options.concurrency,
+            name=flags["name"] or default_name(),
+            listen=not flags["no_listen"],
+            drain=flags["drain"],
+            max_jobs=flags["max_jobs"],
+        )
+        return Worker(options, settings, self._say_ready)
+
+    def _say_ready(self, worker: Worker) -> None:
+        settings = worker.settings
+        queues = "all" if settings.queues is None else ",".join(settings.queues)
+        how = "listening" if settings.listen else f"polling every {worker.options.poll_interval:g} s"
+        self.stdout.write(f"ready: worker {worker.worker_id}, queues {queues}, concurrency {settings.concurrency}, {how}")
+        self.stdout.flush()
+
+
+def names(text: str) -> list[str]:
+    """Queue names from "a,b"."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty queue name; expected names separated by commas")
+    return found
+
+
+def whole(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """Seconds, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+    return value
+
+
+def set_up_logging() -> None:
+    """Show what the worker says when the project's LOGGING does not say where it should go."""
+    logger = logging.getLogger("queue_tasks")
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)

@@ -1,0 +1,119 @@
+"""Telling the world: Django's task signals, sent robustly, so that a receiver's error never reaches a job."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.dispatch import Signal
+
+from queue_tasks import compat, results, tasks
+from queue_tasks.connections import tend_after_task, tend_before_task
+from queue_tasks.jobs import FetchedJob
+from queue_tasks.outcomes import Outcome
+from queue_tasks.results import JobRow, TaskResult
+
+_OWN_RECEIVERS = {id(signal): len(signal.receivers) for signal in (compat.task_started, compat.task_finished)}
+"""Django's own logging of its signals: safe on the loop, and nothing to send for when its logger is silent."""
+
+_LOGGER_NAME = compat.FRAMEWORK
+
+
+def signal_is_heard(signal: Signal) -> bool:
+    """Whether sending the signal would have any effect."""
+    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or logging.getLogger(_LOGGER_NAME).isEnabledFor(logging.INFO)
+
+
+def send(signal: Signal, backend: type, result: TaskResult[Any]) -> None:
+    """Send a signal from a task's thread."""
+    signal.send_robust(sender=backend, task_result=result)
+
+
+async def asend(signal: Signal, backend: type, result: TaskResult[Any]) -> None:
+    """Send a signal from the loop; receivers that are plain functions run in the caller's thread-sensitive thread."""
+    if len(signal.receivers) <= _OWN_RECEIVERS[id(signal)]:
+        # Only Django's own logging: not worth a thread.
+        signal.send_robust(sender=backend, task_result=result)
+    else:
+        await signal.asend_robust(sender=backend, task_result=result)
+
+
+def result_of_running(job: FetchedJob, worker_id: int) -> TaskResult[Any]:
+    """The result of a job while it runs, from the row that was fetched."""
+    return results.from_row(_row(job, "doing", worker_id, job.attempts), _alias(job))
+
+
+async def announce_finished(job: FetchedJob, outcome: Outcome, error: str | None, status: str, worker_id: int) -> None:
+    """Send `task_finished` for a job that has, after its row is written.
+
+    Within an except block of the error, as receivers expect: `sys.exc_info()` then says what failed.
+    """
+    spent = job.attempts + 1
+    errors = "[" + ",".join([*([job.errors[1:-1]] if job.errors else []), *([error] if error else [])]) + "]"
+    row = _row(job, status, worker_id, spent, outcome.result, errors, datetime.now(timezone.utc))
+    try:
+        result = results.from_row(row, _alias(job))
+    except compat.TaskResultDoesNotExist:
+        # Not a Django task: procrastinate's have no signals.
+        return
+    backend = type(result.task.get_backend())
+    if len(compat.task_finished.receivers) <= _OWN_RECEIVERS[id(compat.task_finished)]:
+        _send_finished(backend, result, outcome.error)
+    else:
+        await sync_to_async(_send_finished_tended, thread_sensitive=True)(backend, result, outcome.error)
+
+
+def _send_finished(backend: type, result: TaskResult[Any], error: BaseException | None) -> None:
+    if error is None:
+        compat.task_finished.send_robust(sender=backend, task_result=result)
+        return
+    try:
+        raise error
+    except BaseException:  # noqa: BLE001 - to be in its except block is the point
+        compat.task_finished.send_robust(sender=backend, task_result=result)
+
+
+def _send_finished_tended(backend: type, result: TaskResult[Any], error: BaseException | None) -> None:
+    tend_before_task()
+    try:
+        _send_finished(backend, result, error)
+    finally:
+        tend_after_task("a receiver of task_finished")
+
+
+def _row(  # noqa: PLR0913 - the columns that differ
+    job: FetchedJob,
+    status: str,
+    worker_id: int,
+    attempts: int,
+    result: str | None = None,
+    errors: str | None = None,
+    finished_at: datetime | None = None,
+) -> JobRow:
+    return JobRow(
+        id=job.id,
+        queue_name=job.queue_name,
+        task_name=job.task_name,
+        priority=job.priority,
+        lock=job.lock,
+        status=status,
+        scheduled_at=None,
+        attempts=attempts,
+        worker_id=worker_id,
+        args=job.args,
+        enqueued_at=job.enqueued_at,
+        started_at=job.started_at,
+        attempted_at=job.attempted_at,
+        finished_at=finished_at,
+        result=result,
+        errors=job.errors if errors is None else errors,
+        meta=job.meta,
+    )
+
+
+def _alias(job: FetchedJob) -> str:
+    """The TASKS entry the job's task belongs to."""
+    known = tasks.declared.get(job.task_name)
+    return known.backend if known is not None else compat.DEFAULT_TASK_BACKEND_ALIAS

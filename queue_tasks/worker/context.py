@@ -1,0 +1,49 @@
+"""TaskContext: what a task with `takes_context=True` is given, and how progress is told."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from queue_tasks import compat
+from queue_tasks.results import TaskResult
+from queue_tasks.worker.attempt import Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext(compat.TaskContext):
+    """Django's context (`attempt`, `task_result`) and ours. Usable from the body's thread as from the loop."""
+
+    run: Attempt
+
+    @property
+    def job_id(self) -> str:
+        """The job's id, as `result.id`."""
+        return str(self.run.job.id)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the task's timeout ends this attempt; None: it has none."""
+        if self.run.deadline is None:
+            return None
+        return timezone.now() + timedelta(seconds=self.run.deadline - time.monotonic())
+
+    def should_abort(self) -> bool:
+        """Whether the task should end as soon as it can: its abort was asked for, the worker stops, or its time is over."""
+        return self.run.should_abort()
+
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell how far the task has come; it is written soon, and shown by `result.progress`.
+
+        done, total: any unit. Costs nothing to call often: only the newest is written, a few times a second.
+        """
+        note = {"done": done, "total": total, "message": str(message)}
+        self.run.note_progress(self.run.job, note)
+
+
+def make_context(attempt: Attempt, result: TaskResult) -> TaskContext:
+    """The context of one attempt."""
+    return TaskContext(task_result=result, run=attempt)

@@ -1,0 +1,65 @@
+"""How an exception is written down: as JSON that Postgres will take, whatever is in its message."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from queue_tasks.jobs import FetchedJob
+
+MAX_MESSAGE = 1_000
+"""Characters of a message that are kept."""
+
+MAX_TRACEBACK = 20_000
+"""Characters of a traceback that are kept: half from its start, half from its end."""
+
+_OURS = str(Path(__file__).parent.parent)
+
+
+def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
+    """One entry of qt_errors as JSON text: exception (dotted path), message, traceback, attempt, worker_id."""
+    kind = type(error)
+    return json.dumps(
+        {
+            "exception": storable(f"{kind.__module__}.{kind.__qualname__}", MAX_MESSAGE),
+            "message": storable(message_of(error), MAX_MESSAGE),
+            "traceback": storable(traceback_of(error), MAX_TRACEBACK),
+            "attempt": job.attempt,
+            "worker_id": worker_id,
+        }
+    )
+
+
+def message_of(error: BaseException) -> str:
+    """The exception's text, or a word in its place when it has none that can be had."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a task's exception may do anything
+        return f"<{type(error).__name__} whose text cannot be had>"
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback as Python prints it, from the task's first frame on: the worker's own say nothing to its reader."""
+    try:
+        lines = traceback.format_exception(type(error), error, _without_ours(error.__traceback__))
+    except Exception:  # noqa: BLE001 - a task's exception may do anything
+        return f"{type(error).__module__}.{type(error).__qualname__}: {message_of(error)}\n"
+    return "".join(lines)
+
+
+def storable(text: str, limit: int) -> str:
+    """The text without what Postgres refuses (NUL, lone surrogates), and not longer than `limit`."""
+    clean = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    if len(clean) <= limit:
+        return clean
+    half = limit // 2
+    return f"{clean[:half]}\n... {len(clean) - 2 * half:,} characters left out ...\n{clean[-half:]}"
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    inner = trace
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OURS):
+        inner = inner.tb_next
+    return inner or trace

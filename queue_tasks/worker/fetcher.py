@@ -1,0 +1,174 @@
+"""Fetcher: takes as many jobs as can start soon, hands them to slots, and waits for room, a hint, or the poll.
+
+Never more jobs than free slots, plus, when jobs are short, as many as will start within a tenth of a second: a job that
+is fetched but cannot start is a job that another worker could be running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import psycopg
+
+from queue_tasks.jobs import FetchedJob
+from queue_tasks.store import Store
+from queue_tasks.worker.service import Service, wait_for
+
+logger = logging.getLogger("queue_tasks.worker")
+
+PREFETCH_WITHIN = 0.1
+"""Seconds within which a prefetched job must be expected to start."""
+
+SMOOTHING = 0.05
+"""The weight of the newest job's duration in the running mean."""
+
+
+class Fetcher(Service):
+    """The worker's mouth. run_job runs one job to its written outcome's hand-over; release gives one back unstarted."""
+
+    name = "fetcher"
+
+    def __init__(  # noqa: PLR0913 - its limits, and its two ways out
+        self,
+        store: Store,
+        *,
+        queues: Sequence[str] | None,
+        slots: int,
+        max_prefetch: int,
+        poll_interval: float,
+        run_job: Callable[[FetchedJob], Awaitable[None]],
+        release: Callable[[FetchedJob], None],
+        max_jobs: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._queues = queues
+        self._slots = slots
+        self._max_prefetch = max_prefetch
+        self._poll_interval = poll_interval
+        self._run_job = run_job
+        self._release = release
+        self._left = max_jobs
+        self._waiting: deque[FetchedJob] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._fetching: asyncio.Task[list[FetchedJob]] | None = None
+        # Seconds; a first guess that fetches no more than the slots.
+        self._mean_duration = PREFETCH_WITHIN
+        self.idle_fetches = 0
+        """Fetches in a row that found nothing while nothing was in hand."""
+        self.on_idle: Callable[[], Awaitable[None]] | None = None
+        """Awaited after such a fetch, instead of waiting; used to drain."""
+        self.on_exhausted: Callable[[], None] | None = None
+        """Called when max_jobs have been fetched and have ended."""
+
+    @property
+    def in_hand(self) -> int:
+        """Jobs fetched and not ended."""
+        return len(self._waiting) + len(self._running)
+
+    @property
+    def running(self) -> int:
+        """Jobs whose bodies run."""
+        return len(self._running)
+
+    def wake(self) -> None:
+        """Look for jobs now; any number of hints make one look."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Fetch whenever there is room and reason."""
+        while self._left is None or self._left > 0:
+            await self._until_room()
+            self._wake.clear()
+            wanted = self._wanted()
+            # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
+            self._fetching = asyncio.create_task(self._fetch(wanted))
+            jobs = await asyncio.shield(self._fetching)
+            self._fetching = None
+            if self._left is not None:
+                self._left -= len(jobs)
+            self._waiting.extend(jobs)
+            self._fill_slots()
+            if len(jobs) >= wanted:
+                continue
+            if not jobs and not self.in_hand and self.on_idle is not None:
+                self.idle_fetches += 1
+                await self.on_idle()
+                continue
+            self.idle_fetches = 0
+            await wait_for(self._wake, self._poll_interval)
+        await self._quiet.wait()
+        if self.on_exhausted is not None:
+            self.on_exhausted()
+
+    async def finish(self) -> None:
+        """Give back what has not started."""
+        if self._fetching is not None:
+            with contextlib.suppress(psycopg.Error, TimeoutError, OSError):
+                self._waiting.extend(await self._fetching)
+        while self._waiting:
+            self._release(self._waiting.pop())
+        if not self._running:
+            self._quiet.set()
+
+    async def until_quiet(self) -> None:
+        """Return when no job is in hand."""
+        await self._quiet.wait()
+
+    async def _fetch(self, wanted: int) -> list[FetchedJob]:
+        while True:
+            try:
+                return await self._store.fetch_jobs(self._queues, wanted)
+            except psycopg.errors.UniqueViolation:
+                # Another fetch took a job of the same lock at the same moment: the next look sees it.
+                await asyncio.sleep(0)
+
+    def _limit(self) -> int:
+        """How many jobs may be in hand."""
+        prefetch = int(self._slots * PREFETCH_WITHIN / self._mean_duration) - self._slots
+        return self._slots + max(0, min(prefetch, self._max_prefetch))
+
+    def _wanted(self) -> int:
+        room = self._limit() - self.in_hand
+        return max(1, room if self._left is None else min(room, self._left))
+
+    async def _until_room(self) -> None:
+        # Refilled when half of the surplus is used up: fewer, larger fetches, and never an empty hand.
+        while self.in_hand > (self._limit() + self._slots) // 2 or self.in_hand >= self._limit():
+            self._room.clear()
+            await self._room.wait()
+
+    def _fill_slots(self) -> None:
+        while self._waiting and len(self._running) < self._slots:
+            job = self._waiting.popleft()
+            task = asyncio.create_task(self._serve(job), name=f"queue_tasks job {job.id}")
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        if self._running:
+            self._quiet.clear()
+
+    async def _serve(self, job: FetchedJob) -> None:
+        started = time.monotonic()
+        await self._run_job(job)
+        self._mean_duration += SMOOTHING * (max(time.monotonic() - started, 1e-5) - self._mean_duration)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a job's run broke off; it will be rescued", exc_info=task.exception())
+        self._fill_slots()
+        if not self._room.is_set():
+            self._room.set()
+        if not self._running and not self._waiting:
+            self._quiet.set()
+            if self.on_idle is not None:
+                self._wake.set()

@@ -1,0 +1,127 @@
+"""Finisher: gathers how attempts ended and writes them, many in one statement, under their fence.
+
+At once when idle; under load, what ends while one write is under way, and for a few milliseconds more, goes into the next.
+An outcome is tried until it is written or fenced off; one that the database refuses never harms the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import psycopg
+
+from queue_tasks.connections import DATABASE_ERRORS
+from queue_tasks.jobs import FetchedJob
+from queue_tasks.outcomes import Outcome, OutcomeKind
+from queue_tasks.store import Store, Written
+from queue_tasks.worker.failures import describe
+from queue_tasks.worker.service import Service
+
+logger = logging.getLogger("queue_tasks.worker")
+
+MAX_BATCH = 1000
+"""Outcomes in one statement."""
+
+LINGER = 0.003
+"""Seconds to gather more when the last write was large."""
+
+LINGER_ABOVE = 16
+"""Outcomes in the last write from which lingering pays."""
+
+LONGEST_WAIT = 5.0
+"""Seconds between tries at the most."""
+
+GIVE_UP_AFTER = 30.0
+"""Seconds for which a stopping worker tries to write its last outcomes."""
+
+
+class Finisher(Service):
+    """on_written is called with each batch and the statuses of the rows that were still ours, by job id."""
+
+    name = "finisher"
+
+    def __init__(self, store: Store, on_written: Callable[[Sequence[Written], dict[int, str]], None]) -> None:
+        super().__init__()
+        self._store = store
+        self._on_written = on_written
+        self._pending: list[Written] = []
+        self._some = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._last_size = 0
+
+    def put(self, job: FetchedJob, outcome: Outcome) -> None:
+        """Take the outcome of one attempt, to be written soon."""
+        error = None if outcome.error is None else describe(outcome.error, job, self.worker_id)
+        self._pending.append((job, outcome, error))
+        self._some.set()
+        self._idle.clear()
+
+    async def flush(self) -> None:
+        """Return when everything put so far is written."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write what is pending, as long as the worker lives."""
+        while True:
+            await self._some.wait()
+            if self._last_size > LINGER_ABOVE and len(self._pending) < MAX_BATCH:
+                await asyncio.sleep(LINGER)
+            await self._write_pending()
+
+    async def stop(self) -> None:
+        """Write what is left, then end."""
+        try:
+            async with asyncio.timeout(GIVE_UP_AFTER):
+                await self.flush()
+        except TimeoutError:
+            logger.error(  # noqa: TRY400 - the reason was logged when it happened
+                "could not write %d outcomes within %g s of stopping; their jobs will be rescued and run again",
+                len(self._pending),
+                GIVE_UP_AFTER,
+            )
+        await super().stop()
+
+    async def _write_pending(self) -> None:
+        batch = self._pending[:MAX_BATCH]
+        await self._write(batch)
+        del self._pending[: len(batch)]
+        self._last_size = len(batch)
+        if not self._pending:
+            self._some.clear()
+            self._idle.set()
+
+    async def _write(self, batch: list[Written]) -> None:
+        wait = 0.05
+        while True:
+            try:
+                written = await self._store.finish_jobs(batch)
+            except (*DATABASE_ERRORS, TimeoutError, OSError) as exc:
+                logger.warning("finish of %d jobs failed (%s); trying again in %.2f s", len(batch), str(exc).strip(), wait)
+                await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+                wait = min(LONGEST_WAIT, wait * 2)
+            except psycopg.Error as exc:
+                if len(batch) > 1:
+                    middle = len(batch) // 2
+                    await self._write(batch[:middle])
+                    await self._write(batch[middle:])
+                    return
+                batch = [self._unwritable(batch[0], exc)]
+                await asyncio.sleep(wait)
+                wait = min(LONGEST_WAIT, wait * 2)
+            else:
+                self._on_written(batch, written)
+                return
+
+    def _unwritable(self, refused: Written, error: psycopg.Error) -> Written:
+        """What to write instead of an outcome that the database refuses by itself: that it failed, and why."""
+        job, outcome, _ = refused
+        logger.error("the outcome %s of job %d was refused: %s", outcome.kind, job.id, str(error).strip())
+        if isinstance(error, psycopg.DataError) and outcome.kind is not OutcomeKind.FAILED:
+            failed = Outcome(OutcomeKind.FAILED, ended=time.monotonic(), started=outcome.started, error=error)
+            return job, failed, describe(error, job, self.worker_id)
+        return refused

@@ -1,0 +1,49 @@
+"""ProgressWriter: writes the newest progress of running jobs, a few times a second, in one statement."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from queue_tasks.jobs import FetchedJob
+from queue_tasks.store import Store
+from queue_tasks.worker.service import Service
+
+EVERY = 0.25
+"""Seconds between writes."""
+
+
+class ProgressWriter(Service):
+    """Takes notes from any thread; only the newest of each job is written."""
+
+    name = "progress"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self._notes: dict[int, tuple[FetchedJob, dict[str, Any]]] = {}
+        self._some = asyncio.Event()
+        self._loop_of_notes = asyncio.get_running_loop()
+
+    def note(self, job: FetchedJob, progress: dict[str, Any]) -> None:
+        """Take the newest progress of a job; from any thread."""
+        self._loop_of_notes.call_soon_threadsafe(self._take, job, progress)
+
+    def forget(self, job_id: int) -> None:
+        """Drop what is not written yet: the job has ended."""
+        self._notes.pop(job_id, None)
+
+    async def run(self) -> None:
+        """Write what was noted, then rest a little."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            if self._notes:
+                notes = list(self._notes.values())
+                self._notes.clear()
+                await self._store.progress_jobs(notes)
+            await asyncio.sleep(EVERY)
+
+    def _take(self, job: FetchedJob, progress: dict[str, Any]) -> None:
+        self._notes[job.id] = (job, progress)
+        self._some.set()

@@ -1,0 +1,111 @@
+"""The one contract of everything in the worker that runs until it is stopped.
+
+A service is an async context manager. Entering starts its loop; leaving stops it, and returns only when it has stopped.
+A loop that raises is said aloud and started again after a wait that grows; it never ends the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from queue_tasks.events import ServiceFailed, publish
+
+logger = logging.getLogger("queue_tasks.worker")
+
+FIRST_WAIT = 0.1
+"""Seconds before a failed loop is started again for the first time."""
+
+LONGEST_WAIT = 10.0
+"""Seconds no wait between restarts is longer than."""
+
+HEALTHY_AFTER = 30.0
+"""Seconds a loop must have run for its next failure to count as the first."""
+
+
+class Service(ABC):
+    """A supervised loop. Subclasses write `run`, and `finish` when something is to be done after the loop has ended."""
+
+    name = "service"
+
+    def __init__(self) -> None:
+        self._loop: asyncio.Task[None] | None = None
+        self._failures = 0
+        self.worker_id = 0
+
+    @abstractmethod
+    async def run(self) -> None:
+        """The loop. It ends by being cancelled, or by returning when it has nothing more to do, ever."""
+
+    async def finish(self) -> None:
+        """What is left to do after the loop has ended; the services entered before are still running."""
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.create_task(self._supervise(), name=f"queue_tasks {self.name}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End the loop and finish. May be called twice, and on a service that never started."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
+        await self.finish()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the loop has ended although nobody stopped it and it had not come to its end."""
+        return self._loop is not None and self._loop.done() and not self._loop.cancelled() and bool(self._loop.exception())
+
+    async def _supervise(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                await self.run()
+            except Exception as exc:
+                if time.monotonic() - started > HEALTHY_AFTER:
+                    self._failures = 0
+                wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+                self._failures = min(self._failures + 1, 10)
+                self._say(exc, wait)
+                await asyncio.sleep(wait)
+            else:
+                return
+
+    def _say(self, error: Exception, wait: float) -> None:
+        first = self._failures == 1
+        logger.log(
+            logging.WARNING if first else logging.INFO,
+            "%s failed (%s: %s); trying again in %.1f s",
+            self.name,
+            type(error).__name__,
+            str(error).strip() or "no message",
+            wait,
+            exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
+        )
+        publish(ServiceFailed(self.worker_id, self.name, error, wait))
+
+
+async def wait_for(event: asyncio.Event, timeout: float | None) -> bool:  # noqa: ASYNC109 - a wait that may end in vain is its point
+    """Wait until the event is set, at most `timeout` seconds; whether it is."""
+    if event.is_set():
+        return True
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,319 @@
+"""Worker: puts the roles together, and says what follows what. One worker is one process's one event loop.
+
+enqueue -> LISTEN -> listener -> fetcher -> execution -> finisher -> the row, and beside them: heartbeat, promoter,
+aborter, scheduler, pruner, progress, announcer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from queue_tasks import bridge, events
+from queue_tasks.conf import Options
+from queue_tasks.jobs import FetchedJob
+from queue_tasks.outcomes import Outcome, OutcomeKind
+from queue_tasks.store import Store, Written
+from queue_tasks.worker.announcer import Announcer
+from queue_tasks.worker.attempt import Attempt, StopReason
+from queue_tasks.worker.execution import Execution
+from queue_tasks.worker.executors import LoopExecutor, ThreadExecutor
+from queue_tasks.worker.fetcher import Fetcher
+from queue_tasks.worker.finisher import Finisher
+from queue_tasks.worker.heartbeat import Heartbeat
+from queue_tasks.worker.listener import Listener
+from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner
+from queue_tasks.worker.progress import ProgressWriter
+from queue_tasks.worker.scheduler import Scheduler
+from queue_tasks.worker.service import Service
+
+logger = logging.getLogger("queue_tasks.worker")
+
+STOP_MARGIN = 1.0
+"""Seconds that bodies told to stop at the end of the grace time have to do so."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a worker has done in its life."""
+
+    ended: int = 0
+    """Attempts whose outcome was written."""
+    succeeded: int = 0
+    failed: int = 0
+    """Jobs that failed for good."""
+    lost: int = 0
+    """Attempts whose outcome could not be written: the job was another's by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What one worker is told; the rest is in the backend's options."""
+
+    queues: Sequence[str] | None = None
+    """Names; None: every queue."""
+    concurrency: int
+    """Jobs run at a time."""
+    name: str
+    """For people."""
+    listen: bool = True
+    drain: bool = False
+    """Run what is ready and due, then stop."""
+    max_jobs: int | None = None
+    """Stop after this many."""
+
+
+class Worker:
+    """Runs jobs until it is stopped.
+
+    on_ready is called once it fetches and, if it may, listens.
+    """
+
+    def __init__(
+        self, options: Options, settings: WorkerSettings, on_ready: Callable[[Worker], None] = lambda worker: None
+    ) -> None:
+        self.options = options
+        self.settings = settings
+        self.tally = Tally()
+        self.worker_id = 0
+        self._on_ready = on_ready
+        self._attempts: dict[int, Attempt] = {}
+        self._stopping = asyncio.Event()
+        self._error: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> int:
+        """Work until stopped, drained, or out of `max_jobs`; then end what was begun.
+
+        Returns the exit code: 0, or 1 when a loop died or, while draining, a job failed for good.
+
+        Roles are entered from the tail of the flow to its mouth, so that nothing is fetched before it can be finished.
+        Leaving the stack stops them mouth first: no hints, no fetch, running jobs end, their outcomes are written.
+        """
+        self._loop = asyncio.get_running_loop()
+        options, settings = self.options, self.settings
+        store = Store(options)
+        try:
+            async with AsyncExitStack() as stack:
+                self.worker_id = await store.register_worker(
+                    settings.name, socket.gethostname(), os.getpid(), settings.queues, settings.concurrency
+                )
+                stack.push_async_callback(self._unregister, store)
+                await stack.enter_async_context(Heartbeat(options, self.worker_id, self._taken_for_dead))
+                services = self._make_services(store, stack)
+                for service in services:
+                    service.worker_id = self.worker_id
+                    await stack.enter_async_context(service)
+                    if service is self.fetcher:
+                        stack.push_async_callback(self._end_running)
+                events.publish(
+                    events.WorkerStarted(
+                        self.worker_id,
+                        settings.name,
+                        None if settings.queues is None else tuple(settings.queues),
+                        settings.concurrency,
+                    )
+                )
+                if not settings.listen:
+                    self._ready()
+                await self._until_stopped(services)
+        finally:
+            await store.close()
+        events.publish(events.WorkerStopped(self.worker_id, settings.name, self.tally.ended))
+        if self._error is not None:
+            logger.critical(self._error)
+            return 1
+        return 1 if settings.drain and self.tally.failed else 0
+
+    def stop(self) -> None:
+        """Stop fetching, let running jobs end within the grace time, then give the rest back. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def _make_services(self, store: Store, stack: AsyncExitStack) -> list[Service]:
+        """Every role, tail of the flow first."""
+        options, settings = self.options, self.settings
+        self.announcer = Announcer()
+        self.finisher = Finisher(store, self._written)
+        self.progress = ProgressWriter(store)
+        threads, loops = ThreadExecutor(settings.concurrency), LoopExecutor()
+        stack.callback(loops.close)
+        stack.push_async_callback(self._close_threads, threads)
+        facade = bridge.WorkerFacade(settings.name, self.worker_id, settings.queues, self.stop)
+        self.execution = Execution(options, threads, loops, facade)
+        self.promoter = Promoter(store, options.poll_interval, lambda: self.fetcher.wake())
+        self.fetcher = Fetcher(
+            store,
+            queues=settings.queues,
+            slots=settings.concurrency,
+            max_prefetch=options.max_prefetch,
+            poll_interval=options.poll_interval,
+            run_job=self._run_job,
+            release=self._release,
+            max_jobs=settings.max_jobs,
+        )
+        self.fetcher.on_exhausted = self._stopping.set
+        if settings.drain:
+            self.fetcher.on_idle = lambda: self._drained(store)
+        self.aborter = Aborter(store, options.poll_interval, self._abort, lambda: bool(self._attempts))
+        services: list[Service] = [self.announcer, self.finisher, self.progress, self.fetcher, self.promoter, self.aborter]
+        if not settings.drain:
+            services += [Scheduler(store), Pruner(store)]
+        if settings.listen:
+            services.append(
+                Listener(
+                    options,
+                    self.worker_id,
+                    settings.queues,
+                    on_ready=self.fetcher.wake,
+                    on_scheduled=self.promoter.wake,
+                    on_abort=self.aborter.wake,
+                    on_listening=self._ready,
+                )
+            )
+        return services
+
+    async def _run_job(self, job: FetchedJob) -> None:
+        attempt = Attempt(job, self.worker_id, self.progress.note)
+        attempt.runner = asyncio.current_task()
+        self._attempts[job.id] = attempt
+        if events.wanted(events.JobStarted):
+            events.publish(events.JobStarted(self.worker_id, job))
+        try:
+            outcome = await self.execution.run(attempt)
+        finally:
+            if self._attempts.get(job.id) is attempt:
+                del self._attempts[job.id]
+            self.progress.forget(job.id)
+        if attempt.stop_reason is not StopReason.LOST:
+            self.finisher.put(job, outcome)
+
+    def _release(self, job: FetchedJob) -> None:
+        """Give a job back that was fetched and never started."""
+        assert self._loop is not None
+        self.finisher.put(job, Outcome(OutcomeKind.RELEASED, ended=self._loop.time()))
+
+    def _written(self, batch: Sequence[Written], statuses: dict[int, str]) -> None:
+        """What follows from outcomes that are in the database now."""
+        tally, tell_ended, tell_lost = self.tally, events.wanted(events.AttemptEnded), events.wanted(events.JobLost)
+        for job, outcome, _ in batch:
+            status = statuses.get(job.id)
+            if status is None:
+                tally.lost += 1
+                logger.warning(
+                    "the outcome of job %d (%s) was not written: the job is no longer ours", job.id, outcome.kind.value
+                )
+                if tell_lost:
+                    events.publish(events.JobLost(self.worker_id, job, outcome))
+                continue
+            tally.ended += 1
+            if status == "succeeded":
+                tally.succeeded += 1
+            elif status == "failed":
+                tally.failed += 1
+            if tell_ended:
+                events.publish(events.AttemptEnded(self.worker_id, job, outcome, status))
+            if status == "todo" or job.lock is not None:
+                # Ready again, or its lock is free: sooner than the notification, and also without one.
+                self.fetcher.wake()
+                self.promoter.wake()
+        self.announcer.tell(batch, statuses)
+
+    def _abort(self, job_id: int, lease: int) -> None:
+        attempt = self._attempts.get(job_id)
+        if attempt is not None and attempt.job.lease == lease:
+            attempt.stop(StopReason.ABORT)
+
+    async def _drained(self, store: Store) -> None:
+        """Nothing was ready and nothing runs: stop, unless something is due or was made ready by what just ended."""
+        await self.finisher.flush()
+        promoted, _ = await store.promote_jobs(PROMOTE_CHUNK)
+        if promoted == 0 and self.fetcher.idle_fetches > 1:
+            self._stopping.set()
+            await asyncio.Event().wait()
+
+    async def _until_stopped(self, services: Sequence[Service]) -> None:
+        loops = [service._loop for service in services if service._loop is not None]  # noqa: SLF001 - our own roles
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            while not stopping.done():
+                await asyncio.wait([stopping, *(loop for loop in loops if not loop.done())], return_when=asyncio.FIRST_COMPLETED)
+                for service in services:
+                    if service.failed and not stopping.done():
+                        self._error = f"the worker's {service.name} died and could not be started again"
+                        return
+        finally:
+            stopping.cancel()
+
+    async def _end_running(self) -> None:
+        """Let running jobs end within the grace time; then tell them to stop and give back those that do."""
+        grace = 0.0 if self._error else self.options.grace
+        try:
+            async with asyncio.timeout(grace):
+                await self.fetcher.until_quiet()
+                return
+        except TimeoutError:
+            pass
+        logger.warning("%d jobs still run after %g s of grace; they are given back", self.fetcher.running, grace)
+        for attempt in list(self._attempts.values()):
+            attempt.stop(StopReason.SHUTDOWN)
+        try:
+            async with asyncio.timeout(STOP_MARGIN):
+                await self.fetcher.until_quiet()
+        except TimeoutError:
+            # Bodies in threads that did not obey: their jobs are given back all the same, under the fence.
+            for attempt in list(self._attempts.values()):
+                attempt.stop_reason = StopReason.LOST
+                self._release(attempt.job)
+
+    async def _close_threads(self, threads: ThreadExecutor) -> None:
+        threads.close()
+        await asyncio.to_thread(threads.join, 0.0 if self._attempts else 2.0)
+
+    async def _unregister(self, store: Store) -> None:
+        try:
+            await store.unregister_worker()
+        except Exception as exc:  # noqa: BLE001 - the row goes stale, and others remove it
+            logger.warning("could not unregister worker %d: %s", self.worker_id, str(exc).strip())
+
+    def _taken_for_dead(self) -> None:
+        self._error = (
+            f"worker {self.worker_id} is not registered any more: it was taken for dead after "
+            f"{self.options.dead_after:g} s without a heartbeat. Its jobs belong to others now; start it again."
+        )
+        for attempt in list(self._attempts.values()):
+            attempt.stop(StopReason.LOST)
+        self._stopping.set()
+
+    def _ready(self) -> None:
+        on_ready, self._on_ready = self._on_ready, lambda worker: None
+        on_ready(self)
+
+
+def default_name() -> str:
+    """host-pid."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def run(worker: Worker, stop_signals: Sequence[Any] = ()) -> int:
+    """Run a worker on a new event loop, stopped by any of the signals; the second one ends it at once, with code 1."""
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        for signal in stop_signals:
+            loop.add_signal_handler(signal, on_signal)
+        return await worker.run()
+
+    def on_signal() -> None:
+        if worker._stopping.is_set():  # noqa: SLF001 - of this module
+            logger.warning("second signal: ending at once; running jobs will be rescued")
+            os._exit(1)
+        worker.stop()
+
+    return asyncio.run(main())
