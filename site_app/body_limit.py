@@ -14,7 +14,7 @@ class BodyTooLongError(Exception):
 
 
 def limit_body(application: Application, *, max_bytes: int) -> Application:
-    """An application that answers 413 to a body of more than `max_bytes`, announced or not, and else is the given one."""
+    """The application, which now answers 413 to a body of more than `max_bytes`, announced or not."""
 
     async def limited(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

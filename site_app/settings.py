@@ -71,7 +71,7 @@ TASKS = {
     }
 }
 
-# ---------------------------------------------------------------------------------------------------------------- photos
+# --------------------------------------------------------------------------------------------------------------- photos
 
 MEDIA_ROOT = Path(os.environ.get("SITE_MEDIA_ROOT") or BASE_DIR / "media")
 
@@ -100,7 +100,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [SITE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed; a big site collects, and stores with a hash in the name
 
-# ------------------------------------------------------------------------------------------------ language, time, safety
+# ----------------------------------------------------------------------------------------------- language, time, safety
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -43,22 +43,27 @@ class Page:
         self.woken = asyncio.Event()
 
     def wants(self, row: int) -> bool:
+        """Whether the page shows this row, or would if it were new."""
         return self.takes_new or row in self.shown
 
     def put(self, row: int, letter: str) -> None:
+        """Leave a row's newest text for the page."""
         self.shown.add(row)
         self.letters[row] = letter
         self.woken.set()
 
     def mark_stale(self) -> None:
+        """Note that the page may have missed something."""
         self.stale = True
         self.woken.set()
 
     def close(self) -> None:
+        """End the page's stream."""
         self.closed = True
         self.woken.set()
 
     def take_letters(self) -> list[str]:
+        """What was left since the last time."""
         letters, self.letters = list(self.letters.values()), {}
         return letters
 
@@ -207,7 +212,7 @@ def hub() -> Hub:
 
 async def close_hub() -> None:
     """End the live pages, if there are any, so that the server can stop without waiting for them."""
-    global _hub  # noqa: PLW0603
+    global _hub
     if _hub is not None and _hub.loop is asyncio.get_running_loop():
         closing, _hub = _hub, None
         await closing.close()

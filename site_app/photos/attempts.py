@@ -11,8 +11,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from procrastinate.contrib.django.models import ProcrastinateJob
-from queue_tasks import RetryPolicy
 
+from queue_tasks import RetryPolicy
 from site_app.photos.images import UnreadablePictureError
 from site_app.photos.models import Photo, Step
 from site_app.states import ENDED, State

@@ -16,8 +16,11 @@ EXIF_FOLDER = 0x8769  # the tag under which cameras keep most of what they write
 class Tags(Protocol):
     """What is needed of Pillow's `Image.Exif`."""
 
-    def get(self, key: int, default: Any = None) -> Any: ...
-    def get_ifd(self, tag: int) -> Mapping[int, Any]: ...
+    def get(self, tag: int, /) -> Any:
+        """The value of a tag, None when there is none."""
+
+    def get_ifd(self, tag: int) -> Mapping[int, Any]:
+        """The tags in a folder of tags; empty when there is none."""
 
 
 def readable_details(tags: Tags) -> dict[str, str]:
@@ -45,7 +48,8 @@ def understood(say: Callable[[float], str], value: object) -> str:
 
 
 def exposure(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 0.5 else f"1/{1 / seconds:.0f} s"  # noqa: PLR2004  as photographers say it
+    """An exposure time as photographers say it."""
+    return f"{seconds:.3g} s" if seconds >= 0.5 else f"1/{1 / seconds:.0f} s"  # noqa: PLR2004  shorter ones are fractions
 
 
 def camera_name(maker: str, model: str) -> str:

@@ -5,6 +5,7 @@ can be shown to the visitor.
 """
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, ParamSpec, TypeVar
@@ -104,7 +105,7 @@ def read_header(file: IO[bytes], *, max_pixels: int) -> Header:
         file.seek(0)
     if header.width * header.height > max_pixels:
         raise TooManyPixelsError(
-            f"has {megapixels(header.width * header.height)} megapixels, more than the {megapixels(max_pixels)} taken here"
+            f"has {megapixels(header.width * header.height)} megapixels; up to {megapixels(max_pixels)} are taken here"
         )
     return header
 
@@ -155,6 +156,7 @@ def readable(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def render(original: bytes, *, width: int, format_name: str) -> Picture:
+    """See `make_rendition`; raises whatever a decoder raises."""
     with Image.open(io.BytesIO(original), formats=FORMATS) as image:
         seen_width, seen_height = size_as_seen(image)
         small_width = min(width, seen_width)
@@ -173,13 +175,14 @@ def render(original: bytes, *, width: int, format_name: str) -> Picture:
 
 
 def count_colours(original: bytes, *, count: int) -> list[Colour]:
+    """See `find_palette`; raises whatever a decoder raises."""
     with Image.open(io.BytesIO(original), formats=FORMATS) as image:
         image.draft("RGB", (PALETTE_SIDE, PALETTE_SIDE))
         image.thumbnail((PALETTE_SIDE, PALETTE_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
         reduced = flat(plain(image)).quantize(PALETTE_BINS, Image.Quantize.MEDIANCUT)
     table = reduced.getpalette("RGB") or []
     counted = sorted(reduced.getcolors(PALETTE_BINS) or [], reverse=True)
-    found = [(pixels, rgb(table, index)) for pixels, index in counted if isinstance(index, int)]
+    found = [(pixels, rgb(table, index)) for pixels, index in counted]
     return shares(join_alike(found)[:count])
 
 
@@ -188,7 +191,7 @@ def join_alike(found: list[tuple[int, tuple[int, int, int]]]) -> list[tuple[int,
     joined: list[tuple[int, tuple[int, int, int]]] = []
     for pixels, colour in found:
         for place, (more, other) in enumerate(joined):
-            if distance(colour, other) < ALIKE:
+            if math.dist(colour, other) < ALIKE:
                 joined[place] = (more + pixels, other)
                 break
         else:
@@ -197,17 +200,17 @@ def join_alike(found: list[tuple[int, tuple[int, int, int]]]) -> list[tuple[int,
 
 
 def shares(colours: list[tuple[int, tuple[int, int, int]]]) -> list[Colour]:
+    """Numbers of pixels as shares of all of them."""
     total = sum(pixels for pixels, _ in colours)
-    return [Colour(hex="#{:02x}{:02x}{:02x}".format(*colour), share=round(pixels / total, 4)) for pixels, colour in colours]
+    return [
+        Colour(hex="#{:02x}{:02x}{:02x}".format(*colour), share=round(pixels / total, 4)) for pixels, colour in colours
+    ]
 
 
 def rgb(table: list[int], index: int) -> tuple[int, int, int]:
+    """One colour of a palette."""
     red, green, blue = table[3 * index : 3 * index + 3]
     return red, green, blue
-
-
-def distance(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
-    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
 
 
 def size_as_seen(image: Image.Image) -> tuple[int, int]:
@@ -258,4 +261,5 @@ def refusal_of(beginning: bytes) -> ValueError:
 
 
 def megapixels(pixels: int) -> str:
+    """The number as it is said."""
     return f"{pixels / 1_000_000:.0f}"

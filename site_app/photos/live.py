@@ -24,7 +24,7 @@ def sheets(ids: Collection[int]) -> dict[int, str]:
 
 
 def letters(ids: Collection[int], template: str) -> dict[int, str]:
-    """What is sent about each photo: its state in values, and the HTML that shows it; of a deleted one that it is gone."""
+    """What is sent about each photo: its state in values and the HTML that shows it, or that it is gone."""
     found = Photo.objects.filter(pk__in=ids).prefetch_related("steps")
     said = {photo.pk: {**summary(photo), "html": render_to_string(template, {"photo": photo})} for photo in found}
     return {id_: json.dumps(said.get(id_, {"id": id_, "gone": True})) for id_ in sorted(ids)}

@@ -1,5 +1,7 @@
 """A photo and its steps. A step is one job: its row says where the job is and what it made."""
 
+from __future__ import annotations
+
 import uuid
 from functools import cached_property
 from typing import Any, TypedDict
@@ -31,27 +33,26 @@ class Photo(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     uploaded_at = models.DateTimeField(db_default=Now())
 
-    steps: "models.Manager[Step]"
-
     class Meta:
         """Newest first."""
 
         ordering = ("-id",)
 
     def __str__(self) -> str:
-        return self.title
+        return str(self.title)
 
     def get_absolute_url(self) -> str:
         """The photo's own page."""
-        return reverse("photos:detail", args=[self.pk])
+        return str(reverse("photos:detail", args=[self.pk]))
 
     # What pages show. All of it reads `steps`, which a page prefetches in one query.
 
     @cached_property
-    def steps_in_order(self) -> list["Step"]:
+    def steps_in_order(self) -> list[Step]:
         """The steps as they are shown."""
         places = {name: place for place, name in enumerate(steps.LABELS)}
-        return sorted(self.steps.all(), key=lambda step: places.get(step.name, len(places)))
+        all_steps: models.QuerySet[Step] = self.steps.all()  # type: ignore[attr-defined]  # the related name of Step.photo
+        return sorted(all_steps, key=lambda step: places.get(step.name, len(places)))
 
     @property
     def state(self) -> State:
@@ -126,6 +127,7 @@ class Step(models.Model):
     """One job of a photo. Written by the task itself, so that the state and what was made change together."""
 
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="steps")
+    photo_id: int
     name = models.CharField(max_length=24)
     """A key of steps.LABELS."""
     job_id = models.CharField(max_length=64, db_index=True)
@@ -151,11 +153,11 @@ class Step(models.Model):
     @property
     def label(self) -> str:
         """What a visitor reads."""
-        return steps.LABELS.get(self.name, self.name)
+        return steps.LABELS.get(self.name, str(self.name))
 
     @property
     def seconds(self) -> float | None:
         """How long the newest attempt took; None until it has ended."""
         if self.started_at is None or self.ended_at is None:
             return None
-        return (self.ended_at - self.started_at).total_seconds()
+        return float((self.ended_at - self.started_at).total_seconds())

@@ -5,8 +5,8 @@ import uuid
 from typing import Any
 
 from django.db import transaction
-from queue_tasks import RetryPolicy, task
 
+from queue_tasks import RetryPolicy, task
 from site_app.photos import files, images, steps
 from site_app.photos.attempts import READ_AGAIN, aattempt, attempt, success
 from site_app.photos.models import Photo, Step

@@ -1,5 +1,7 @@
 """An upload: which files are taken, and the one transaction that writes their photos and jobs."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +13,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.db import connection, transaction
 from django.http import HttpRequest
-from queue_tasks import enqueue_many
 
+from queue_tasks import enqueue_many
 from site_app.photos import files, images, steps, tasks
 from site_app.photos.models import Photo, Step
 from site_app.sql import read_sql
@@ -36,7 +38,7 @@ class Refusal:
 class Candidate:
     """A file that is taken."""
 
-    file: UploadedFile
+    file: UploadedFile[bytes]
     header: images.Header
 
 
@@ -86,7 +88,7 @@ def skipped_files(request: HttpRequest) -> list[Refusal]:
     return skipped
 
 
-def examine(uploaded: Sequence[UploadedFile]) -> tuple[list[Candidate], list[Refusal]]:
+def examine(uploaded: Sequence[UploadedFile[bytes]]) -> tuple[list[Candidate], list[Refusal]]:
     """Which files are taken, and why the others are not. Reads their headers; stores nothing."""
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
@@ -134,7 +136,7 @@ def photo_of(candidate: Candidate) -> Photo:
     )
 
 
-def store(uploaded: UploadedFile, path: Path) -> None:
+def store(uploaded: UploadedFile[bytes], path: Path) -> None:
     """Copy the uploaded file to its place in a new folder, whole or not at all."""
     path.parent.mkdir(parents=True)
     with written_beside(path) as file:

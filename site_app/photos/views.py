@@ -1,5 +1,7 @@
 """Pages of photos. Views say what a request means; uploads.py, tasks.py and live.py do it."""
 
+from uuid import UUID
+
 from django.conf import settings
 from django.core.paginator import Paginator
 from django.db import transaction
@@ -7,11 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
-from queue_tasks import enqueue_many
 
+from queue_tasks import enqueue_many
 from site_app.live.stream import live_response
 from site_app.photos import attempts, files, live, steps, tasks, uploads
-from site_app.photos.models import Photo
+from site_app.photos.models import Photo, Step
 from site_app.states import State
 
 PER_PAGE = 24
@@ -55,7 +57,9 @@ def answer(
     found = Photo.objects.filter(pk__in=[photo.pk for photo in photos]).prefetch_related("steps")
     return JsonResponse(
         {
-            "photos": [{**live.summary(photo), "jobs": [step.job_id for step in photo.steps_in_order]} for photo in found],
+            "photos": [
+                {**live.summary(photo), "jobs": [step.job_id for step in photo.steps_in_order]} for photo in found
+            ],
             "refused": [{"name": refusal.name, "reason": refusal.reason} for refusal in refusals],
             "problem": problem,
         },
@@ -96,7 +100,7 @@ def again(_request: HttpRequest, photo_id: int) -> HttpResponse:
     """Try the failed steps of a photo again, as new jobs."""
     photo = get_object_or_404(Photo, pk=photo_id)
     with transaction.atomic():
-        failed = list(photo.steps.select_for_update().filter(state=State.FAILED, name__in=steps.LABELS))
+        failed = list(Step.objects.select_for_update().filter(photo=photo, state=State.FAILED, name__in=steps.LABELS))
         for step, result in zip(failed, enqueue_many(uploads.job_of(photo, step.name) for step in failed), strict=True):
             step.job_id, step.state, step.attempt, step.reason = result.id, State.WAITING, 0, ""
             step.save(update_fields=["job_id", "state", "attempt", "reason"])
@@ -114,7 +118,7 @@ def delete(_request: HttpRequest, photo_id: int) -> HttpResponse:
 
 
 @require_safe
-def rendition(_request: HttpRequest, key: str, name: str) -> HttpResponse:
+def rendition(_request: HttpRequest, key: UUID, name: str) -> HttpResponse:
     """A rendition's file. In front of a busy site a web server does this; the originals are never served."""
     try:
         data = (files.folder_of(key) / name).read_bytes()

@@ -17,9 +17,7 @@ JOB_ENDED_BADLY = ("failed", "cancelled", "aborted")  # the row's words; a job t
 def rows(ids: Collection[int]) -> dict[int, str]:
     """What is sent about each of these reports."""
     found = {report.pk: report for report in with_progress(Report.objects.filter(pk__in=ids))}
-    return {
-        id_: json.dumps(letter(found[id_]) if id_ in found else {"id": id_, "gone": True}) for id_ in sorted(ids)
-    }
+    return {id_: json.dumps(letter(found[id_]) if id_ in found else {"id": id_, "gone": True}) for id_ in sorted(ids)}
 
 
 def letter(report: Report) -> dict[str, object]:

@@ -5,8 +5,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
-from queue_tasks import Progress
 
+from queue_tasks import Progress
 from site_app.states import State
 
 
@@ -62,4 +62,4 @@ class Report(models.Model):
         """How long it took; None until it has ended."""
         if self.started_at is None or self.ended_at is None:
             return None
-        return (self.ended_at - self.started_at).total_seconds()
+        return float((self.ended_at - self.started_at).total_seconds())

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db.models.functions import Now
-from queue_tasks import RetryPolicy, task
 
+from queue_tasks import RetryPolicy, task
 from site_app.reports import visits
 from site_app.reports.models import Report
 from site_app.states import State

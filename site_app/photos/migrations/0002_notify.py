@@ -8,5 +8,5 @@ SQL = Path(__file__).parent.parent / "sql"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("photos", "0001_initial")]
-    operations = [create(SQL / "photos_notify.sql")]
+    dependencies = (("photos", "0001_initial"),)
+    operations = (create(SQL / "photos_notify.sql"),)

@@ -1,0 +1,2 @@
+-- Hear which jobs have finished (site_app/demo/measure.py).
+listen queue_tasks_finished;

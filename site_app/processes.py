@@ -1,0 +1,211 @@
+"""The programs of the site: started as processes, watched, and stopped all together, whatever happens.
+
+with stopped_by_signals(), Programs() as programs:
+    web = programs.start("web", ...)
+    programs.wait()         # until one ends by itself, which is an error, or a signal comes
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+PROJECT = Path(__file__).resolve().parent.parent
+TIED = Path(__file__).resolve().parent / "tied.py"
+
+GRACE = 15.0  # seconds a program has to stop after SIGTERM
+LAST_LINES = 30  # lines of a program's output shown when it failed
+
+
+class ProgramError(Exception):
+    """A program ended, or did not become ready; the message has its last lines."""
+
+
+class Program:
+    """One running process. Its output goes to ours, or through a thread into a file, and can be waited for."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], env: Mapping[str, str], fds: Sequence[int], log: Path | None
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.lines: deque[str] = deque(maxlen=500)  # written by the reading thread, under `news`
+        self.news = threading.Condition()
+        self.over = False  # written by the watching thread, under `news`
+        self.process = subprocess.Popen(
+            [sys.executable, str(TIED), str(os.getpid()), *arguments],
+            cwd=PROJECT,
+            env=dict(env),
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            stdout=None if log is None else subprocess.PIPE,
+            stderr=None if log is None else subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches us only, and we stop them in order
+        )
+        self.thread = threading.Thread(target=self._watch, name=f"watch {name}", daemon=True)
+        self.thread.start()
+
+    def wait_for_line(self, beginning: str, timeout: float) -> str:
+        """The first line that begins so. Raises ProgramError when the program ends first, or the time is over."""
+        deadline = time.monotonic() + timeout
+        with self.news:
+            while True:
+                for line in self.lines:
+                    if line.startswith(beginning):
+                        return line
+                if self.over:
+                    raise ProgramError(self.obituary())
+                if not self.news.wait(deadline - time.monotonic()):
+                    raise ProgramError(f"{self.name} said no line {beginning!r} within {timeout:.0f} s.\n{self.tail()}")
+
+    def obituary(self) -> str:
+        """What to say about a program that has ended."""
+        return f"{self.name} ended by itself (exit code {self.process.returncode}).\n{self.tail()}"
+
+    def tail(self) -> str:
+        """The last lines of its output, if it is kept."""
+        if self.log is None:
+            return "Its output is above."
+        return f"The last lines of {self.log}:\n" + "".join(f"    {line}\n" for line in list(self.lines)[-LAST_LINES:])
+
+    def _watch(self) -> None:
+        """Read the output, if it is ours to read, until the end; then note the end."""
+        if self.log is not None and self.process.stdout is not None:
+            with self.log.open("w") as file, self.process.stdout as output:
+                for line in output:
+                    file.write(line)
+                    file.flush()
+                    with self.news:
+                        self.lines.append(line.rstrip("\n"))
+                        self.news.notify_all()
+        self.process.wait()
+        with self.news:
+            self.over = True
+            self.news.notify_all()
+
+
+class Programs:
+    """All programs of one run. Leaving the `with` block stops every one of them."""
+
+    def __init__(self) -> None:
+        self.running: list[Program] = []
+
+    def start(
+        self,
+        name: str,
+        *arguments: str,
+        env: Mapping[str, str],
+        fds: Sequence[int] = (),
+        log: Path | None = None,
+    ) -> Program:
+        """Start one. arguments: the program's path and what it is given; log: where its output goes, None: to ours."""
+        program = Program(name, arguments, env, fds, log)
+        self.running.append(program)
+        return program
+
+    def check(self) -> None:
+        """Raise ProgramError when one has ended by itself."""
+        for program in self.running:
+            if program.process.poll() is not None:
+                program.thread.join(1)
+                raise ProgramError(program.obituary())
+
+    def wait(self) -> None:
+        """Wait until one ends by itself, which raises ProgramError."""
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        self.check()
+
+    def stop(self) -> None:
+        """Stop all of them: politely, then for sure. An interruption (a second Ctrl-C) goes straight to for sure."""
+        try:
+            for program in reversed(self.running):
+                if program.process.poll() is None:
+                    program.process.terminate()
+            deadline = time.monotonic() + GRACE
+            for program in self.running:
+                program.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for program in self.running:
+                kill_group(program.process.pid)
+                program.process.wait()
+                program.thread.join(1)
+            self.running.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def kill_group(leader: int) -> None:
+    """Kill whatever is left of a program's process group."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does: by an exception, so that everything inside is cleaned up."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """An open socket for the web server; port 0 is any free one. Connections wait in it until the server is up."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ProgramError(
+            f"Port {port} of {host} cannot be opened: {error.strerror}. Another program may have it; "
+            f"choose another one: PORT={port + 1}"
+        ) from error
+    listener.listen(128)
+    return listener
+
+
+def start_web(programs: Programs, listener: socket.socket, env: Mapping[str, str], log: Path | None = None) -> Program:
+    """Start the web server on an open socket."""
+    fd = listener.fileno()
+    arguments = (sys.executable, "-m", "site_app.web", "--fd", str(fd))
+    return programs.start("the web server", *arguments, env=env, fds=(fd,), log=log)
+
+
+def start_worker(programs: Programs, env: Mapping[str, str], log: Path | None = None) -> Program:
+    """Start one worker for all queues."""
+    return programs.start("the worker", sys.executable, "manage.py", "queue_worker", env=env, log=log)
+
+
+def migrate(env: Mapping[str, str]) -> None:
+    """Bring the database up to date. Raises ProgramError."""
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    done = subprocess.run(command, cwd=PROJECT, env=dict(env), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ProgramError(f"The database could not be migrated (exit code {done.returncode}):\n{done.stderr}")
