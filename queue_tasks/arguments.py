@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from json.encoder import encode_basestring_ascii as encode_text
+from enum import Enum
+from json.encoder import encode_basestring as encode_text
 from typing import Any
 
 from queue_tasks.exceptions import ArgumentsNotStorable, ArgumentsOutOfRange
@@ -19,8 +20,13 @@ from queue_tasks.exceptions import ArgumentsNotStorable, ArgumentsOutOfRange
 MAX_DEPTH = 64
 """Lists and objects within each other, at most."""
 
-MAX_INTEGER_BITS = 14_284
-"""About 4,300 digits: Python's own limit for reading an integer back from text."""
+MAX_DIGITS = 4300
+"""Of a whole number: Python's own limit for reading one back from text."""
+
+NOT_TEXT = (bytearray, memoryview)
+"""Sequences of numbers that are meant as bytes."""
+
+_BEYOND = 10**MAX_DIGITS
 
 
 def encode_arguments(
@@ -29,28 +35,25 @@ def encode_arguments(
     """JSON text of `{"args": [...], "kwargs": {...}}`.
 
     names: of the positional parameters, in order, for messages.
-    max_bytes: of the text as stored.
+    max_bytes: of the text in UTF-8.
     Raises ArgumentsNotStorable (a TypeError) or ArgumentsOutOfRange (a ValueError), naming task and argument.
     """
-    encoder = _Encoder(task)
-    positional = [
-        encoder.value(value, _quoted(names[i]) if i < len(names) else str(i), 1) for i, value in enumerate(args)
-    ]
-    named = [f"{encode_text(name)}:{encoder.value(value, _quoted(name), 1)}" for name, value in kwargs.items()]
+    encoder = _Encoder(task, max_bytes)
+    positional, named = [], []
+    for index, value in enumerate(args):
+        where = _quoted(names[index]) if index < len(names) else str(index)
+        positional.append(encoder.value(value, where, 1))
+    for name, value in kwargs.items():
+        where = _quoted(name)
+        named.append(f"{encoder.text(name, where)}:{encoder.value(value, where, 1)}")
     text = f'{{"args":[{",".join(positional)}],"kwargs":{{{",".join(named)}}}}}'
-    if len(text) > max_bytes:
-        raise ArgumentsOutOfRange(
-            task,
-            "list",
-            f"is {len(text):,} bytes of JSON, more than the {max_bytes:,} of max_argument_bytes",
-            "Store the data in a row or a file and pass its id.",
-        )
+    encoder.require_size(_bytes(text), [*zip(names, positional, strict=False), *zip(kwargs, named, strict=True)])
     return text
 
 
 def encode_value(owner: str, what: str, value: Any) -> str:
     """JSON text of one value, such as a return value; the same rules and errors."""
-    return _Encoder(owner).value(value, what, 1)
+    return _Encoder(owner, None).value(value, what, 1)
 
 
 def decode(text: str) -> Any:
@@ -59,14 +62,21 @@ def decode(text: str) -> Any:
 
 
 def _quoted(name: str) -> str:
-    return f'"{name}"'
+    return f'"{name}"' if name.isprintable() and len(name) <= 80 else _short(name)  # noqa: PLR2004 - for a message
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 class _Encoder:
     """Writes JSON and knows whose argument it is at."""
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, max_bytes: int | None) -> None:
         self.task = task
+        self.max_bytes = max_bytes
+        self.items = 0
+        """Items of lists and objects so far: a small value can hold the same list a million times."""
 
     def value(self, value: Any, where: str, depth: int) -> str:  # noqa: PLR0911 - one return for each JSON type
         if value is None:
@@ -83,21 +93,17 @@ class _Encoder:
             return self.number(value, where)
         if isinstance(value, bytes):
             return self.bytes(value, where)
-        if depth > MAX_DEPTH and isinstance(value, (Mapping, Sequence)):
-            raise ArgumentsOutOfRange(
-                self.task, where, f"is nested more than {MAX_DEPTH} deep", "Pass flat data, or the id of a row."
-            )
-        if isinstance(value, Mapping):
-            return self.object(value, where, depth)
-        if isinstance(value, Sequence):
-            items = [self.value(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
-            return f"[{','.join(items)}]"
+        if isinstance(value, (Mapping, Sequence)) and not isinstance(value, NOT_TEXT) and not hasattr(value, "getlist"):
+            return self.container(value, where, depth)
         raise ArgumentsNotStorable(self.task, where, str(type(value)), _remedy(value))
 
     def text(self, value: str, where: str) -> str:
         if "\x00" in value:
             raise ArgumentsOutOfRange(
-                self.task, where, r"has a NUL character (\x00), which Postgres cannot store", "Remove it, or encode the data."
+                self.task,
+                where,
+                r"has a NUL character (\x00), which Postgres cannot store",
+                "Remove it, or encode the data.",
             )
         if not value.isascii():
             try:
@@ -113,20 +119,29 @@ class _Encoder:
         except UnicodeDecodeError as exc:
             # A ValueError, as Django's normalize_json has it.
             raise ArgumentsOutOfRange(
-                self.task, where, "is bytes that are not UTF-8 text", "Encode them (base64), or store a file and pass its name."
+                self.task,
+                where,
+                "is bytes that are not UTF-8 text",
+                "Encode them (base64), or store a file and pass its name.",
             ) from exc
 
     def integer(self, value: int, where: str) -> str:
-        if value.bit_length() > MAX_INTEGER_BITS:
+        if not -_BEYOND < value < _BEYOND:
             raise ArgumentsOutOfRange(
-                self.task, where, "is an integer of more than 4,300 digits, which cannot be read back", "Pass it as text."
+                self.task,
+                where,
+                f"is an integer of more than {MAX_DIGITS:,} digits, which cannot be read back",
+                "Pass it in hexadecimal, as text.",
             )
         return int.__repr__(value)
 
     def number(self, value: float, where: str) -> str:
         if not math.isfinite(value):
             raise ArgumentsOutOfRange(
-                self.task, where, f"is {value!r}, which JSON does not have", "Pass None, or text, and handle it in the task."
+                self.task,
+                where,
+                f"is {float(value)!r}, which JSON does not have",
+                "Pass None, or text, and handle it in the task.",
             )
         text = float.__repr__(value)
         if "e+" in text:
@@ -134,21 +149,56 @@ class _Encoder:
             return f"{Decimal(text):f}.0"
         return text
 
-    def object(self, value: Mapping[Any, Any], where: str, depth: int) -> str:
-        members = []
+    def container(self, value: Mapping[Any, Any] | Sequence[Any], where: str, depth: int) -> str:
+        if depth > MAX_DEPTH:
+            raise ArgumentsOutOfRange(
+                self.task, where, f"is nested more than {MAX_DEPTH} deep", "Pass flat data, or the id of a row."
+            )
+        self.items += len(value)
+        # Each item is at least one character and a comma.
+        self.require_size(2 * self.items)
+        if isinstance(value, Mapping):
+            return f"{{{','.join(self.members(value, where, depth))}}}"
+        return f"[{','.join([self.value(item, f'{where}[{i}]', depth + 1) for i, item in enumerate(value)])}]"
+
+    def members(self, value: Mapping[Any, Any], where: str, depth: int) -> Iterable[str]:
         for key, item in value.items():
             if not isinstance(key, str):
-                found = f"{type(key)} as a key ({key!r})"
-                raise ArgumentsNotStorable(self.task, where, found, "JSON would turn the key into text: pass text keys.")
-            members.append(f"{self.text(key, where)}:{self.value(item, f'{where}[{key!r}]', depth + 1)}")
-        return f"{{{','.join(members)}}}"
+                found = f"{type(key)} as a key ({_short(key)})"
+                raise ArgumentsNotStorable(
+                    self.task, where, found, "JSON would turn the key into text: pass text keys."
+                )
+            yield f"{self.text(key, where)}:{self.value(item, f'{where}[{_short(key)}]', depth + 1)}"
+
+    def require_size(self, size: int, parts: Sequence[tuple[str, str]] = ()) -> None:
+        """Refuse arguments of so many bytes, or at least so many. parts: name and JSON of each, to name the largest."""
+        if self.max_bytes is None or size <= self.max_bytes:
+            return
+        largest = max(parts, key=lambda part: len(part[1]), default=None)
+        raise ArgumentsOutOfRange(
+            self.task,
+            "list" if largest is None else _quoted(largest[0]),
+            f"makes {size:,} bytes of JSON or more, but max_argument_bytes is {self.max_bytes:,}",
+            "Store the data in a row or a file and pass its id.",
+        )
 
 
-def _remedy(value: Any) -> str:
+def _short(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."  # noqa: PLR2004 - for a message
+
+
+def _remedy(value: Any) -> str:  # noqa: PLR0911 - one return for each type there is advice for
     if hasattr(value, "pk") and hasattr(value, "_meta"):
         return f"Pass its id ({value.pk!r}) and read the row in the task."
+    if isinstance(value, Enum):
+        return "Pass its value."
     if hasattr(value, "isoformat"):
         return "Pass value.isoformat() and parse it in the task."
     if isinstance(value, (set, frozenset)):
         return "Pass a sorted list."
-    return "Pass text, numbers, booleans, None, lists and objects of these."
+    if isinstance(value, NOT_TEXT):
+        return "Pass bytes(value) if it is UTF-8 text; else encode it (base64)."
+    if hasattr(value, "getlist"):
+        return "It has several values for a key: pass dict(value.lists()), or value.dict() for the last ones."
+    return "Pass text, numbers, booleans, None, lists and objects of these; str(value) makes text."

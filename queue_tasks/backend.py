@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from queue_tasks import compat, results, tasks
 from queue_tasks.checks import check_backend
-from queue_tasks.conf import Options
+from queue_tasks.conf import Options, queues_problem
 from queue_tasks.enqueue import enqueue_jobs
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.results import TaskResult
@@ -29,6 +29,12 @@ class PostgresBackend(compat.BaseTaskBackend):
     supports_get_result = True
     supports_priority = True
 
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        problem = queues_problem(params.get("QUEUES", []))
+        if problem:
+            raise ImproperlyConfigured(f'TASKS["{alias}"]["QUEUES"] {problem}')
+
     @cached_property
     def settings(self) -> Options:
         """The options, read at first use. Raises ImproperlyConfigured naming each wrong one."""
@@ -37,12 +43,12 @@ class PostgresBackend(compat.BaseTaskBackend):
         except OptionsInvalid as exc:
             raise ImproperlyConfigured(f'TASKS["{self.alias}"]: {exc}') from exc
 
-    def validate_task(self, task: compat.Task) -> None:
+    def validate_task(self, task: compat.Task[..., Any]) -> None:
         """Check a task as it is declared and as it is enqueued. Raises InvalidTask."""
-        super().validate_task(task)
         tasks.validate(task)
+        super().validate_task(task)
 
-    def enqueue(self, task: compat.Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+    def enqueue(self, task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """Enqueue one job, in the caller's transaction; its result.
 
         Raises InvalidTask, TypeError or ValueError before any SQL, so that the transaction stays usable.

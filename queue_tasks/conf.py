@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
 from queue_tasks.exceptions import OptionsInvalid
+
+LONGEST = 1e9
+"""Seconds, about 31 years: the longest duration of any kind. Longer ones overflow in Postgres or in a timer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +46,19 @@ class Options:
     """Seconds a job whose task cannot be imported waits for a worker that can, before it fails; 0 or more."""
 
     max_argument_bytes: int = 1_048_576
-    """The most bytes of JSON a job's arguments may be; 2 or more."""
+    """The most bytes of JSON a job's arguments may be; 64 to 268,435,455, the most Postgres can hold."""
 
     max_prefetch: int = 500
     """Jobs a worker may fetch beyond its free slots when its jobs are short; 0 or more."""
 
     statement_timeout: float = 30.0
-    """Seconds a worker's own statement may take before it is given up and tried again; 1 or more."""
+    """Seconds a worker's own statement may take before it is given up and tried again; 1 to 86,400."""
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Options:
         """The options of a mapping such as OPTIONS. Raises OptionsInvalid with a sentence for each problem."""
+        if not isinstance(given, Mapping):
+            raise OptionsInvalid([f"OPTIONS is {given!r}; expected a dict of options."])
         known = {field.name for field in fields(cls)}
         problems = []
         for name in given:
@@ -74,12 +78,11 @@ class Options:
                 values[name] = seconds(values[name])
         options = cls(**values)
         if options.dead_after <= 2 * options.heartbeat:
-            raise OptionsInvalid(
-                [
-                    f'OPTIONS["dead_after"] is {options.dead_after:g}; expected more than two heartbeats'
-                    f' ({2 * options.heartbeat:g} s), or a worker that lives is taken for dead.'
-                ]
+            problem = (
+                f'OPTIONS["dead_after"] is {options.dead_after:g}; expected more than two heartbeats '
+                f"({2 * options.heartbeat:g} s), or a worker that lives is taken for dead."
             )
+            raise OptionsInvalid([problem])
         return options
 
 
@@ -88,25 +91,41 @@ def seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
+def queues_problem(queues: Any) -> str | None:
+    """What is wrong with a QUEUES setting; None when nothing is."""
+    if isinstance(queues, (str, Mapping)) or not isinstance(queues, Iterable):
+        return f"is {queues!r}; expected a list of names, [] for any name."
+    for name in queues:
+        if not isinstance(name, str) or not name:
+            return f"has {name!r}; expected names of queues, as text."
+    return None
+
+
 _SECONDS = ("heartbeat", "dead_after", "poll_interval", "grace", "unknown_task_grace", "statement_timeout")
 
 
-def _at_least(low: float) -> Any:
+Check = Callable[[Any], str | None]
+"""Judges an option's value: None when it is right, else what was expected."""
+
+
+def _at_least(low: float, high: float = LONGEST) -> Check:
     def check(value: Any) -> str | None:
-        right = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
-        if right and math.isfinite(seconds(value)) and seconds(value) >= low:
-            return None
-        return f"{low:g} or more seconds, or a timedelta"
+        if isinstance(value, (int, float, timedelta)) and not isinstance(value, bool):
+            # Compared as it is: a whole number may be too big for a float.
+            length = value.total_seconds() if isinstance(value, timedelta) else value
+            if low <= length <= high:
+                return None
+        limit = f"{low:g} or more" if high == LONGEST else f"{low:g} to {high:,.0f}"
+        return f"{limit} seconds, or a timedelta"
 
     return check
 
 
-def _whole(low: int, high: int | None = None) -> Any:
+def _whole(low: int, high: int) -> Check:
     def check(value: Any) -> str | None:
-        right = isinstance(value, int) and not isinstance(value, bool)
-        if right and value >= low and (high is None or value <= high):
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return None
-        return f"a whole number, {low} or more" if high is None else f"a whole number from {low} to {high}"
+        return f"a whole number from {low:,} to {high:,}"
 
     return check
 
@@ -116,12 +135,12 @@ def _name(value: Any) -> str | None:
 
 
 def _keep(value: Any) -> str | None:
-    if value is None or (isinstance(value, timedelta) and value >= timedelta(0)):
+    if value is None or (isinstance(value, timedelta) and 0 <= value.total_seconds() <= LONGEST):
         return None
     return "a timedelta of 0 or more, or None to keep finished jobs for ever"
 
 
-_CHECKS: dict[str, Any] = {
+_CHECKS: dict[str, Check] = {
     "database": _name,
     "concurrency": _whole(1, 1000),
     "heartbeat": _at_least(0.1),
@@ -129,9 +148,9 @@ _CHECKS: dict[str, Any] = {
     "poll_interval": _at_least(0.05),
     "grace": _at_least(0),
     "keep": _keep,
-    "max_crashes": _whole(1),
+    "max_crashes": _whole(1, 1_000_000),
     "unknown_task_grace": _at_least(0),
-    "max_argument_bytes": _whole(2),
-    "max_prefetch": _whole(0),
-    "statement_timeout": _at_least(1),
+    "max_argument_bytes": _whole(64, 268_435_455),
+    "max_prefetch": _whole(0, 100_000),
+    "statement_timeout": _at_least(1, 86_400),
 }

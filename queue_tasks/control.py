@@ -44,7 +44,11 @@ def retry(ids: Sequence[int], *, database: str = "default") -> list[int]:
     return [row[0] for row in _rows(database, RETRY_JOBS, {"ids": list(ids)})]
 
 
-def prune(*, database: str = "default", told: Callable[[int], None] = lambda deleted: None) -> int:
+def _tell_nobody(_deleted: int) -> None:
+    pass
+
+
+def prune(*, database: str = "default", told: Callable[[int], None] = _tell_nobody) -> int:
     """Delete all finished jobs whose time to be kept is over, in chunks; how many there were.
 
     told: called after each chunk with the number deleted so far.
@@ -52,7 +56,7 @@ def prune(*, database: str = "default", told: Callable[[int], None] = lambda del
     """
     total = 0
     while True:
-        (deleted,) = _rows(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})[0]
+        deleted: int = _rows(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})[0][0]
         total += deleted
         told(total)
         if deleted < PRUNE_CHUNK:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,9 @@ from typing import Any, Generic, TypeVar, cast
 
 import psycopg
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import connections
+from django.utils import timezone
 
 from queue_tasks import compat, control
 from queue_tasks.arguments import decode
@@ -20,9 +23,9 @@ from queue_tasks.conf import Options
 from queue_tasks.connections import connection_parameters
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
 from queue_tasks.statements import GET_JOB
-from queue_tasks.tasks import Task, find_task
+from queue_tasks.tasks import adopt, find_task
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 CHANNEL = "queue_tasks_finished"
 """Notified when jobs finish; the payload is their ids separated by commas, or *."""
@@ -57,7 +60,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult(compat.TaskResult, Generic[R]):
+class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-arg]  # the stubs are not of this Django
     """Django's TaskResult of one job, which can also be waited for, cancelled and retried.
 
     id: the job row's id, as text.
@@ -68,13 +71,13 @@ class TaskResult(compat.TaskResult, Generic[R]):
 
     def refresh(self) -> None:
         """Read the job anew. Raises TaskResultDoesNotExist when it was deleted."""
-        self._take(cast("TaskResult[R]", self.task.get_backend().get_result(self.id)))
+        self._take(self.task.get_backend().get_result(self.id))
 
     async def arefresh(self) -> None:
         """See `refresh`."""
-        self._take(cast("TaskResult[R]", await self.task.get_backend().aget_result(self.id)))
+        self._take(await self.task.get_backend().aget_result(self.id))
 
-    def wait(self, timeout: float | timedelta | None = None) -> TaskResult[R]:
+    def wait(self, timeout: float | timedelta | None = None) -> TaskResult[R_co]:
         """Wait until the job has finished, and give the refreshed result.
 
         timeout: seconds or a timedelta; None: for ever.
@@ -82,7 +85,7 @@ class TaskResult(compat.TaskResult, Generic[R]):
         enqueued in a transaction that is not committed yet, or deleted as `keep=False` asks.
         """
         limit = _seconds(timeout)
-        with psycopg.connect(**connection_parameters(self._database, "wait"), autocommit=True) as connection:
+        with psycopg.connect(**connection_parameters(self._options.database, "wait"), autocommit=True) as connection:
             connection.execute(f"listen {CHANNEL}")
             deadline = time.monotonic() + limit
             while not self._look(connection.execute(GET_JOB, {"id": int(self.id)}).fetchone()):
@@ -94,10 +97,10 @@ class TaskResult(compat.TaskResult, Generic[R]):
                         break
         return self
 
-    async def await_result(self, timeout: float | timedelta | None = None) -> TaskResult[R]:  # noqa: ASYNC109 - the contract
+    async def await_result(self, timeout: float | timedelta | None = None) -> TaskResult[R_co]:  # noqa: ASYNC109 - the contract
         """See `wait`; from async code."""
         limit = _seconds(timeout)
-        parameters = connection_parameters(self._database, "wait")
+        parameters = connection_parameters(self._options.database, "wait")
         connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
         async with connection:
             await connection.execute(f"listen {CHANNEL}")
@@ -113,21 +116,22 @@ class TaskResult(compat.TaskResult, Generic[R]):
 
     def cancel(self) -> bool:
         """Cancel the job if it has not started; whether it was."""
-        return bool(control.cancel([int(self.id)], database=self._database))
+        options = self._options
+        return bool(control.cancel([int(self.id)], database=options.database, keep=options.keep))
 
     def retry(self) -> bool:
         """Make the finished job ready to run once more; whether it was."""
-        return bool(control.retry([int(self.id)], database=self._database))
+        return bool(control.retry([int(self.id)], database=self._options.database))
 
     @property
-    def _database(self) -> str:
-        return cast("Options", self.task.get_backend().settings).database
+    def _options(self) -> Options:
+        return cast("Options", cast("Any", self.task.get_backend()).settings)
 
     def _look(self, row: tuple[Any, ...] | None) -> bool:
         self._take(from_row(_require(row, self.id), self.backend))
         return self.is_finished
 
-    def _take(self, newer: TaskResult[R]) -> None:
+    def _take(self, newer: compat.TaskResult[..., Any]) -> None:
         for name in (*compat.TASK_REFRESH_ATTRS, "progress"):
             object.__setattr__(self, name, getattr(newer, name))
 
@@ -160,7 +164,7 @@ def read(result_id: str, *, alias: str, database: str) -> TaskResult[Any]:
 
     SQL: sql/queries/get_job.sql
     """
-    if not (isinstance(result_id, str) and result_id.isascii() and result_id.isdigit() and len(result_id) < 19):  # noqa: PLR2004
+    if not _is_id(result_id):
         raise compat.TaskResultDoesNotExist(f"{result_id!r} is not the id of a job; expected a whole number as text.")
     with connections[database].cursor() as cursor:
         cursor.execute(GET_JOB, {"id": int(result_id)})
@@ -182,14 +186,19 @@ def from_row(row: JobRow, alias: str) -> TaskResult[Any]:
     meta = decode(row.meta) if row.meta else {}
     errors = decode(row.errors) if row.errors else []
     envelope = decode(row.args)
-    result = TaskResult(
+    if not isinstance(envelope, dict) or not envelope.keys() <= {"args", "kwargs"}:
+        raise compat.TaskResultDoesNotExist(
+            f"Job {row.id} was not enqueued as a Django task: its arguments are not of the form "
+            '{"args": [...], "kwargs": {...}}. Look at it with: manage.py queue show ' + str(row.id)
+        )
+    result: TaskResult[Any] = TaskResult(
         task=_task_as_enqueued(declared, row, meta, alias),
         id=str(row.id),
         status=STATUS[row.status],
-        enqueued_at=row.enqueued_at,
-        started_at=row.started_at,
-        last_attempted_at=row.attempted_at if row.started_at else None,
-        finished_at=row.finished_at,
+        enqueued_at=_moment(row.enqueued_at),
+        started_at=_moment(row.started_at),
+        last_attempted_at=_moment(row.attempted_at if row.started_at else None),
+        finished_at=_moment(row.finished_at),
         args=envelope.get("args", []),
         kwargs=envelope.get("kwargs", {}),
         backend=alias,
@@ -202,24 +211,28 @@ def from_row(row: JobRow, alias: str) -> TaskResult[Any]:
     return result
 
 
-def _task_as_enqueued(declared: compat.Task, row: JobRow, meta: Mapping[str, Any], alias: str) -> compat.Task:
+def _task_as_enqueued(
+    declared: compat.Task[..., Any], row: JobRow, meta: Mapping[str, Any], alias: str
+) -> compat.Task[..., Any]:
     """The task with the values `using()` had given it."""
     changes: dict[str, Any] = {"priority": row.priority, "queue_name": row.queue_name, "backend": alias}
     if "run_after" in meta:
-        changes["run_after"] = datetime.fromisoformat(meta["run_after"])
-    changes = {name: value for name, value in changes.items() if getattr(declared, name) != value}
+        changes["run_after"] = _moment(datetime.fromisoformat(meta["run_after"]))
+    own = adopt(declared)
+    changes = {name: value for name, value in changes.items() if getattr(own, name) != value}
     if not changes:
-        return declared
+        return own
     try:
-        return replace(declared, **changes)
+        return replace(own, **changes)
     except compat.InvalidTask:
         # The queue of an old job may no longer be declared: its result can be read all the same.
-        return declared
+        return own
 
 
 def _task_errors(row: JobRow, errors: list[dict[str, Any]]) -> list[compat.TaskError]:
     found = [
-        compat.TaskError(exception_class_path=error["exception"], traceback=error["traceback"]) for error in errors
+        compat.TaskError(exception_class_path=error.get("exception", ""), traceback=error.get("traceback", ""))
+        for error in errors
     ]
     own = "queue_tasks.exceptions."
     if row.status == "cancelled":
@@ -251,6 +264,18 @@ def _require(row: tuple[Any, ...] | None, result_id: str) -> JobRow:
             "or it was deleted (keep=False deletes a job when it succeeds)."
         )
     return JobRow(*row)
+
+
+def _is_id(text: object) -> bool:
+    # As str() writes a bigint: int() takes "007" too, which is nobody's id.
+    return isinstance(text, str) and bool(re.fullmatch(r"[1-9][0-9]{0,18}", text)) and int(text) < 2**63
+
+
+def _moment(value: datetime | None) -> datetime | None:
+    """A time as Django would read it from a column: naive, in the current time zone, when USE_TZ is False."""
+    if value is None or settings.USE_TZ or value.utcoffset() is None:
+        return value
+    return timezone.make_naive(value)
 
 
 def _concerns(payload: str, result_id: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+
+from queue_tasks.conf import LONGEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +45,22 @@ class RetryPolicy:
                 object.__setattr__(self, name, value.total_seconds())
         for name in ("retry_on", "give_up_on"):
             value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, type) else tuple(value))
-        self._require(isinstance(self.max_attempts, int) and self.max_attempts >= 1, "max_attempts", "1 or more")
-        self._require(_is_number(self.wait) and self.wait >= 0, "wait", "0 or more seconds")
-        self._require(_is_number(self.backoff) and self.backoff >= 1, "backoff", "1 or more")
-        self._require(_is_number(self.max_wait) and self.max_wait >= 0, "max_wait", "0 or more seconds")
-        self._require(_is_number(self.jitter) and 0 <= self.jitter <= 1, "jitter", "a part from 0 to 1")
+            if isinstance(value, Iterable):
+                object.__setattr__(self, name, tuple(value))
+            elif isinstance(value, type):
+                object.__setattr__(self, name, (value,))
+        attempts: Any = self.max_attempts
+        whole = isinstance(attempts, int) and not isinstance(attempts, bool)
+        self._require(whole and attempts >= 1, "max_attempts", "a whole number, 1 or more")
+        self._require(_is_within(self.wait, 0, LONGEST), "wait", "0 or more seconds, or a timedelta")
+        self._require(_is_within(self.backoff, 1, LONGEST), "backoff", "1 or more")
+        self._require(_is_within(self.max_wait, 0, LONGEST), "max_wait", "0 or more seconds, or a timedelta")
+        self._require(_is_within(self.jitter, 0, 1), "jitter", "a part from 0 to 1")
         for name in ("retry_on", "give_up_on"):
             kinds = getattr(self, name)
-            right = all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+            right = isinstance(kinds, tuple) and all(
+                isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
+            )
             self._require(right, name, "a tuple of exception classes")
 
     def _require(self, right: bool, name: str, expected: str) -> None:  # noqa: FBT001 - an assertion's condition
@@ -78,5 +88,5 @@ class RetryPolicy:
         return max(0.0, min(self.max_wait, grown) * (1 + self.jitter * spread))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+def _is_within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
