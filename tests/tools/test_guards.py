@@ -12,8 +12,8 @@ LEAKING = Path(__file__).with_name("leaking_tests.py")
 
 
 def test_a_test_that_leaves_a_connection_or_a_thread_is_failed():
-    # The same server, databases of its own.
-    environment = {**os.environ, "DATABASE_URL": postgres.server_url(), "QUEUE_TASKS_TEST_RUN": "guards"}
+    url = postgres.server_url()  # the same server, databases of its own
+    environment = {**os.environ, "DATABASE_URL": url, "QUEUE_TASKS_TEST_RUN": "guards"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n0", "-p", "no:randomly", "-p", "no:cacheprovider", "-q", str(LEAKING)],
         cwd=postgres.PROJECT,
