@@ -24,12 +24,18 @@ logger = logging.getLogger("queue_tasks.worker")
 PREFETCH_WITHIN = 0.1
 """Seconds within which a prefetched job must be expected to start."""
 
+MAX_BACKLOG = 3000
+"""Outcomes waiting to be written above which nothing is fetched."""
+
 SMOOTHING = 0.05
 """The weight of the newest job's duration in the running mean."""
 
 
 class Fetcher(Service):
-    """The worker's mouth. run_job runs one job to its written outcome's hand-over; release gives one back unstarted."""
+    """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
+
+    backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
+    """
 
     name = "fetcher"
 
@@ -43,6 +49,7 @@ class Fetcher(Service):
         poll_interval: float,
         run_job: Callable[[FetchedJob], Awaitable[None]],
         release: Callable[[FetchedJob], None],
+        backlog: Callable[[], int],
         max_jobs: int | None = None,
     ) -> None:
         super().__init__()
@@ -53,6 +60,7 @@ class Fetcher(Service):
         self._poll_interval = poll_interval
         self._run_job = run_job
         self._release = release
+        self._backlog = backlog
         self._left = max_jobs
         self._waiting: deque[FetchedJob] = deque()
         self._running: set[asyncio.Task[None]] = set()
@@ -83,6 +91,10 @@ class Fetcher(Service):
     def wake(self) -> None:
         """Look for jobs now; any number of hints make one look."""
         self._wake.set()
+
+    def relieve(self) -> None:
+        """The backlog may have become shorter."""
+        self._room.set()
 
     async def run(self) -> None:
         """Fetch whenever there is room and reason."""
@@ -143,7 +155,11 @@ class Fetcher(Service):
 
     async def _until_room(self) -> None:
         # Refilled when half of the surplus is used up: fewer, larger fetches, and never an empty hand.
-        while self.in_hand > (self._limit() + self._slots) // 2 or self.in_hand >= self._limit():
+        while (
+            self.in_hand > (self._limit() + self._slots) // 2
+            or self.in_hand >= self._limit()
+            or self._backlog() > MAX_BACKLOG
+        ):
             self._room.clear()
             await self._room.wait()
 

@@ -61,6 +61,11 @@ class Finisher(Service):
         self._some.set()
         self._idle.clear()
 
+    @property
+    def backlog(self) -> int:
+        """Outcomes that wait to be written."""
+        return len(self._pending)
+
     async def flush(self) -> None:
         """Return when everything put so far is written."""
         await self._idle.wait()

@@ -109,9 +109,10 @@ class Worker:
                 services = self._make_services(store, stack)
                 for service in services:
                     service.worker_id = self.worker_id
-                    await stack.enter_async_context(service)
                     if service is self.fetcher:
+                        # Left after the fetcher, that is: when nothing new is fetched any more.
                         stack.push_async_callback(self._end_running)
+                    await stack.enter_async_context(service)
                 events.publish(
                     events.WorkerStarted(
                         self.worker_id,
@@ -156,6 +157,7 @@ class Worker:
             poll_interval=options.poll_interval,
             run_job=self._run_job,
             release=self._release,
+            backlog=lambda: self.finisher.backlog,
             max_jobs=settings.max_jobs,
         )
         self.fetcher.on_exhausted = self._stopping.set
@@ -223,6 +225,7 @@ class Worker:
                 # Ready again, or its lock is free: sooner than the notification, and also without one.
                 self.fetcher.wake()
                 self.promoter.wake()
+        self.fetcher.relieve()
         self.announcer.tell(batch, statuses)
 
     def _abort(self, job_id: int, lease: int) -> None:
