@@ -39,6 +39,10 @@ begin
         raise exception 'queue_tasks_enqueue_v1: priority of task % is %, expected a whole number from -100 to 100', task, coalesce(priority::text, 'null')
             using errcode = 'QT001';
     end if;
+    if run_after >= queue_tasks_parked_until_v1() or run_after = '-infinity' then
+        raise exception 'queue_tasks_enqueue_v1: run_after of task % is %, expected a time before the year 9000', task, run_after
+            using errcode = 'QT001', hint = 'A job that must wait for something else than a time is parked, which only queue_tasks does.';
+    end if;
     insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
     values (
         queue_name,

@@ -1,14 +1,18 @@
 -- queue_tasks_fetch_jobs_v1(worker_id bigint, queues text[], max_jobs integer) -> 0..max_jobs rows
--- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease.
+-- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease. Fewer
+-- than max_jobs does not mean that none is left: jobs behind a lock, or held by another fetch, may be. None does.
 -- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
 -- Called by  queries/fetch_jobs.sql
 -- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
 -- Locks      the returned rows, for update skip locked, until commit
--- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx
+-- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
+--            procrastinate_jobs_lock_idx_v1
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
 --
--- The planner is held to index scans: a queue is empty one moment and long the next, and a plan made from the
--- statistics of the empty one would read the whole table.
+-- The planner is held to the indexes above: a queue is empty one moment and long the next, and a plan made from the
+-- statistics of the empty one would read the whole queue. So its ways to scan and sort are shut, and "between" stands
+-- for "=": then the order wanted begins with the column, and only our index has it. With "=" the planner knows that the
+-- column is constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs.
 create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queues text[], p_max_jobs integer)
     returns table (
         id bigint,
@@ -31,11 +35,14 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
     set enable_seqscan = off
     set enable_hashjoin = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_sort = off
     set jit = off
 as $body$
 #variable_conflict use_column
 declare
-    v_queues text[] := p_queues;
+    v_queues text[];
+    v_locked_queues text[];
     v_ids bigint[];
     v_locked bigint[];
     v_window integer;
@@ -50,83 +57,125 @@ begin
             using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
 
-    -- The jobs with a lock that may start: the first of the line, whose lock nobody holds. Usually there are none at all.
-    -- Looked for among the first thousand in fetch order; if those all wait behind a few busy locks, at the head of each lock.
-    if exists (
-        select from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-    ) then
-        select array_agg(c.id), max(c.seen) into v_locked, v_seen
-        from (
-            select w.id, w.seen
-            from (
-                select j.id, j.lock, j.priority, j.queue_name, row_number() over (order by j.priority desc, j.id) as seen
-                from procrastinate_jobs j
-                where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-                order by j.priority desc, j.id
-                limit 1000
-            ) w
-            where (p_queues is null or w.queue_name = any (p_queues))
-                and not exists (
-                    select from procrastinate_jobs o
-                    where o.lock = w.lock and o.status = 'doing'
-                )
-                and not exists (
-                    select from procrastinate_jobs o
-                    where o.lock = w.lock and o.status = 'todo' and o.scheduled_at is null
-                        and (o.priority > w.priority or (o.priority = w.priority and o.id < w.id))
-                )
-            order by w.seen
-            limit p_max_jobs
-        ) c;
-        if v_locked is null then
-            with recursive held (lock) as (
-                (select j.lock from procrastinate_jobs j
-                 where j.lock is not null and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
-                 order by j.lock limit 1)
-                union all
-                select (
-                    select j.lock from procrastinate_jobs j
-                    where j.lock > h.lock and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
-                    order by j.lock limit 1
-                )
-                from held h
-                where h.lock is not null
-            ),
-            head as (
-                select c.id, c.queue_name, c.priority
-                from (select h.lock from held h where h.lock is not null limit 1000) l
-                cross join lateral (
-                    select j.id, j.queue_name, j.priority
-                    from procrastinate_jobs j
-                    where j.lock = l.lock and j.status = 'todo' and j.scheduled_at is null
-                        and not exists (select from procrastinate_jobs o where o.lock = l.lock and o.status = 'doing')
-                    order by j.priority desc, j.id
-                    limit 1
-                ) c
-            )
-            select array_agg(h.id) into v_locked
-            from head h
-            where p_queues is null or h.queue_name = any (p_queues);
-        end if;
-    end if;
-
-    if v_queues is null then
-        -- The names of the queues that have ready jobs: one index probe for each.
+    -- The queues that have ready jobs, without a lock and with one: an index probe for each queue.
+    if p_queues is null then
         with recursive ready (queue_name) as (
             (select j.queue_name from procrastinate_jobs j
              where j.status = 'todo' and j.scheduled_at is null and j.lock is null
-             order by j.queue_name limit 1)
+             order by j.queue_name, j.priority desc, j.id limit 1)
             union all
             select (
                 select j.queue_name from procrastinate_jobs j
                 where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                order by j.queue_name limit 1
+                order by j.queue_name, j.priority desc, j.id limit 1
             )
             from ready r
             where r.queue_name is not null
         )
         select array_agg(r.queue_name::text) into v_queues from ready r where r.queue_name is not null;
+
+        with recursive ready (queue_name) as (
+            (select j.queue_name from procrastinate_jobs j
+             where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+             order by j.queue_name, j.priority desc, j.id limit 1)
+            union all
+            select (
+                select j.queue_name from procrastinate_jobs j
+                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            )
+            from ready r
+            where r.queue_name is not null
+        )
+        select array_agg(r.queue_name::text) into v_locked_queues from ready r where r.queue_name is not null;
+    else
+        select
+            array_agg(distinct q.name) filter (where (
+                select j.id from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null),
+            array_agg(distinct q.name) filter (where (
+                select j.id from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null)
+        into v_queues, v_locked_queues
+        from unnest(p_queues) q (name);
+    end if;
+
+    -- The jobs with a lock that may start: the head of its lock's line, whatever that line's queues, while nobody holds
+    -- the lock. Usually there are none at all. Looked for among the first of each queue; if all of those wait behind a
+    -- few busy locks, at the head of each lock; and only if the locks are many too, among all.
+    if v_locked_queues is not null then
+        foreach v_window in array array[greatest(100, 2 * p_max_jobs), null] loop
+            with busy as materialized (
+                select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
+            )
+            select array_agg(c.id) into v_locked
+            from unnest(v_locked_queues) q (name)
+            cross join lateral (
+                select w.id
+                from (
+                    select j.id, j.lock, j.priority, j.queue_name
+                    from procrastinate_jobs j
+                    where j.queue_name >= q.name and j.queue_name <= q.name
+                        and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                    order by j.queue_name, j.priority desc, j.id
+                    limit v_window
+                ) w
+                where w.lock not in (select b.lock from busy b)
+                    and w.id = (
+                        select o.id
+                        from procrastinate_jobs o
+                        where o.lock >= w.lock and o.lock <= w.lock and o.status = 'todo' and o.scheduled_at is null
+                        order by o.lock, o.priority desc, o.id
+                        limit 1
+                    )
+                order by w.queue_name, w.priority desc, w.id
+                limit p_max_jobs
+            ) c;
+            exit when v_locked is not null or v_window is null;
+
+            with recursive line (lock) as (
+                (select j.lock from procrastinate_jobs j
+                 where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
+                 order by j.lock, j.priority desc, j.id limit 1)
+                union all
+                select (
+                    select j.lock from procrastinate_jobs j
+                    where j.lock > l.lock and j.status = 'todo' and j.scheduled_at is null
+                    order by j.lock, j.priority desc, j.id limit 1
+                )
+                from line l
+                where l.lock is not null
+            ),
+            visited as materialized (
+                select l.lock from line l where l.lock is not null limit 1000
+            ),
+            head as materialized (
+                select c.id, c.lock
+                from visited v
+                cross join lateral (
+                    select j.id, j.queue_name, j.lock
+                    from procrastinate_jobs j
+                    where j.lock >= v.lock and j.lock <= v.lock and j.status = 'todo' and j.scheduled_at is null
+                    order by j.lock, j.priority desc, j.id
+                    limit 1
+                ) c
+                where c.queue_name = any (v_locked_queues)
+            )
+            select
+                array_agg(h.id) filter (where not exists (
+                    select from procrastinate_jobs o where o.lock = h.lock and o.status = 'doing'
+                )),
+                (select count(*) from visited)
+            into v_locked, v_seen
+            from head h;
+            exit when v_locked is not null or v_seen < 1000;
+        end loop;
     end if;
 
     if v_locked is null and cardinality(v_queues) = 1 then
@@ -134,14 +183,15 @@ begin
         from (
             select j.id
             from procrastinate_jobs j
-            where j.queue_name = v_queues[1] and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-            order by j.priority desc, j.id
+            where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1]
+                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.queue_name, j.priority desc, j.id
             limit p_max_jobs
             for update skip locked
         ) t;
     elsif v_locked is not null or cardinality(v_queues) > 1 then
         -- Several lines to merge by priority. Only rows that are taken may be locked, so the candidates are read first;
-        -- when other fetches hold all of those, look further down the lines instead of going to sleep beside ready jobs.
+        -- when other fetches hold some of those, look further down the lines instead of going to sleep beside ready jobs.
         v_window := p_max_jobs;
         loop
             with candidate as (
@@ -150,27 +200,28 @@ begin
                 cross join lateral (
                     select j.id, j.priority
                     from procrastinate_jobs j
-                    where j.queue_name = q.name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                    order by j.priority desc, j.id
+                    where j.queue_name >= q.name and j.queue_name <= q.name
+                        and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                    order by j.queue_name, j.priority desc, j.id
                     limit v_window
                 ) c
                 union all
-                select j.id, j.priority from unnest(v_locked) l (id) join procrastinate_jobs j on j.id = l.id
+                select j.id, j.priority from procrastinate_jobs j where j.id = any (v_locked)
             ),
             first_in_line as materialized (
-                select c.id from candidate c order by c.priority desc, c.id limit v_window
+                select c.id, c.priority from candidate c order by c.priority desc, c.id limit v_window
             ),
             taken as (
                 select j.id
-                from procrastinate_jobs j
-                join first_in_line f on f.id = j.id
+                from first_in_line f
+                join procrastinate_jobs j on j.id = f.id
                 where j.status = 'todo' and j.scheduled_at is null
-                order by j.priority desc, j.id
+                order by f.priority desc, f.id
                 limit p_max_jobs
                 for update of j skip locked
             )
             select array_agg(t.id), (select count(*) from first_in_line) into v_ids, v_seen from taken t;
-            exit when v_ids is not null or v_seen < v_window or v_window > 100 * p_max_jobs;
+            exit when cardinality(v_ids) = p_max_jobs or v_seen < v_window or v_window > 50000;
             v_window := v_window * 4;
         end loop;
     end if;

@@ -12,7 +12,12 @@
 -- A waiting abort request turns retried, snoozed and released into aborted.
 -- Called by  queries/finish_jobs.sql
 -- Writes     procrastinate_jobs
--- Locks      the rows changed, until commit
+-- Locks      the rows changed, by id, until commit
+-- Index      procrastinate_jobs_pkey
+-- Raises     23505 another took the job's queueing lock at this moment: again
+--
+-- The planner is held to one plan: the rows by their ids, then a hash join. It would rather walk all running jobs of the
+-- worker and compare each with each outcome; "is not distinct from" keeps it from that index.
 create or replace function queue_tasks_finish_jobs_v1(
     p_worker_id bigint,
     p_ids bigint[],
@@ -30,8 +35,10 @@ create or replace function queue_tasks_finish_jobs_v1(
 ) returns table (id bigint, status text)
     language plpgsql
     set enable_seqscan = off
-    set enable_hashjoin = off
+    set enable_nestloop = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_hashjoin = on
     set jit = off
 as $body$
 #variable_conflict use_column
@@ -50,11 +57,24 @@ begin
             p_ids, p_leases, p_outcomes, p_results, p_errors, p_started_ago, p_ended_ago, p_waits, p_keeps,
             p_priorities, p_queue_names, p_locks
         ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, keep, priority, queue_name, lock)
+        -- Rows are locked in the order of their ids, as everywhere: two statements that meet wait, and do not deadlock.
+        order by o.id
+    ),
+    twin as materialized (
+        select t.id
+        from (
+            select j.id, row_number() over (partition by j.queueing_lock order by j.id) as place
+            from procrastinate_jobs j
+            where j.id = any (array(select o.id from outcome o where not o.ends))
+                and j.status = 'doing' and j.queueing_lock is not null
+        ) t
+        where t.place > 1
     ),
     deleted as (
         delete from procrastinate_jobs j
         using outcome o
-        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and o.vanishes
+        where j.id = any (p_ids) and j.id = o.id
+            and j.status = 'doing' and j.worker_id is not distinct from p_worker_id and j.qt_lease = o.lease and o.vanishes
         returning j.id
     ),
     changed as (
@@ -70,11 +90,15 @@ begin
             priority = coalesce(o.priority, j.priority),
             queue_name = coalesce(o.queue_name, j.queue_name),
             lock = coalesce(o.lock, j.lock),
-            -- A twin may have taken the queueing lock meanwhile: this job then waits without it.
+            -- A twin may have taken the queueing lock meanwhile, or come back in this same batch: this job then waits
+            -- without it.
             queueing_lock = case
-                when j.queueing_lock is not null and not o.ends and not j.abort_requested and exists (
-                    select from procrastinate_jobs t
-                    where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                when j.queueing_lock is not null and not o.ends and not j.abort_requested and (
+                    j.id in (select w.id from twin w)
+                    or exists (
+                        select from procrastinate_jobs t
+                        where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                    )
                 ) then null
                 else j.queueing_lock
             end,
@@ -101,7 +125,8 @@ begin
                 end || (o.error::jsonb || jsonb_build_object('started_at', o.started_at, 'finished_at', o.ended_at))
             end
         from outcome o
-        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and not o.vanishes
+        where j.id = any (p_ids) and j.id = o.id
+            and j.status = 'doing' and j.worker_id is not distinct from p_worker_id and j.qt_lease = o.lease and not o.vanishes
         returning j.id, j.status
     )
     select d.id, 'succeeded'::text from deleted d

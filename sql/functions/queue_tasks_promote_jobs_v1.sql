@@ -1,6 +1,6 @@
 -- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
 -- Make ready up to max_jobs scheduled jobs whose time has come, earliest first. next_due_in: seconds until the next one
--- is due, 0 when more are due already, null when none is scheduled. Parked jobs are left alone.
+-- is due, 0 when more may be due already, null when none is scheduled. Parked jobs are left alone.
 -- Called by  queries/promote_jobs.sql
 -- Writes     procrastinate_jobs (scheduled_at)
 -- Locks      the rows promoted, for update skip locked, until commit
@@ -11,15 +11,19 @@ create or replace function queue_tasks_promote_jobs_v1(p_max_jobs integer)
     set enable_seqscan = off
     set enable_hashjoin = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_sort = off
     set jit = off
 as $body$
 declare
+    -- A volatile function is no bound for an index: with the time in a variable the scan ends at the first job not due.
+    v_now timestamp with time zone := clock_timestamp();
     v_promoted integer;
 begin
     with due as materialized (
         select j.id
         from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at <= clock_timestamp()
+        where j.status = 'todo' and j.scheduled_at <= v_now
         order by j.scheduled_at
         limit p_max_jobs
         for update skip locked
@@ -29,14 +33,18 @@ begin
     from due d
     where j.id = d.id;
     get diagnostics v_promoted = row_count;
+    if v_promoted = p_max_jobs then
+        return query select v_promoted, 0::double precision;
+        return;
+    end if;
+    -- Rows due already are being promoted by another worker at this moment: not ours to wait for.
     return query
     select
         v_promoted,
         (
-            -- Rows that another worker is promoting at this moment are not ours to wait for.
             select greatest(extract(epoch from j.scheduled_at - clock_timestamp()), 0)::double precision
             from procrastinate_jobs j
-            where j.status = 'todo' and j.scheduled_at < queue_tasks_parked_until_v1()
+            where j.status = 'todo' and j.scheduled_at > v_now and j.scheduled_at < queue_tasks_parked_until_v1()
             order by j.scheduled_at
             limit 1
         );

@@ -10,6 +10,8 @@ create or replace function queue_tasks_prune_jobs_v1(p_max_jobs integer) returns
     set enable_seqscan = off
     set enable_hashjoin = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_sort = off
     set jit = off
 as $body$
 declare

@@ -1,4 +1,4 @@
--- queue_tasks_require_jobs_v1(ids bigint[]) -> void
+-- queue_tasks_require_jobs_v1(ids bigint[]) -> void; ids: each once
 -- Keep the promise of the foreign keys that were from events and periodic defers to jobs: each id names a job, which is
 -- not deleted until this transaction ends.
 -- Called by  the triggers on procrastinate_events and procrastinate_periodic_defers
@@ -6,13 +6,15 @@
 -- Raises     23503 (foreign_key_violation) a job does not exist
 create or replace function queue_tasks_require_jobs_v1(p_ids bigint[]) returns void
     language plpgsql
+    set enable_seqscan = off
+    set jit = off
 as $body$
 declare
     v_found bigint[];
 begin
     select array_agg(j.id) into v_found
     from (select j.id from procrastinate_jobs j where j.id = any (p_ids) for key share) j;
-    if v_found is null or not p_ids <@ v_found then
+    if coalesce(cardinality(v_found), 0) < cardinality(p_ids) then
         raise exception 'job % does not exist in procrastinate_jobs',
             (select min(i.id) from unnest(p_ids) i (id) where v_found is null or i.id <> all (v_found))
             using errcode = 'foreign_key_violation';

@@ -1,6 +1,7 @@
 -- 0001_initial: everything in sql/ at version 0.1.0, frozen
 -- Called by  manage.py migrate queue_tasks
 
+-- from sql/upstream/replaced.sql
 -- replaced: what we take away from upstream's schema because our own statement-level objects do it
 -- Each drop is "if exists", so that it also repairs a database in which a procrastinate upgrade has made them anew.
 -- Called by  the migrations; schema.repair
@@ -16,6 +17,7 @@ alter table procrastinate_jobs drop constraint if exists procrastinate_jobs_work
 alter table procrastinate_events drop constraint if exists procrastinate_events_job_id_fkey;
 alter table procrastinate_periodic_defers drop constraint if exists procrastinate_periodic_defers_job_id_fkey;
 
+-- from sql/tables/procrastinate_jobs.sql
 -- procrastinate_jobs: the columns we add to upstream's table
 -- One row tells a job's whole story without a join. Upstream names its columns and does not notice ours.
 -- Called by  the migrations; schema.repair
@@ -46,6 +48,7 @@ comment on column procrastinate_jobs.qt_result is 'The return value of a succeed
 comment on column procrastinate_jobs.qt_errors is 'Array, oldest first, one object for each failed attempt: exception, message, traceback, worker, started_at, finished_at.';
 comment on column procrastinate_jobs.qt_meta is 'Object: progress, run_after, tags.';
 
+-- from sql/tables/procrastinate_workers.sql
 -- procrastinate_workers: the columns we add to upstream's table
 -- Who a worker is, for people and for `manage.py queue workers`. A stock worker leaves them null.
 -- Called by  the migrations; schema.repair
@@ -60,43 +63,57 @@ alter table procrastinate_workers
 comment on column procrastinate_workers.qt_name is 'The worker''s name; null for a stock procrastinate worker.';
 comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';
 
-drop index procrastinate_jobs_queueing_lock_idx_v1;
-drop index procrastinate_jobs_lock_idx_v1;
-drop index procrastinate_jobs_id_lock_idx_v1;
-
+-- from sql/indexes/procrastinate_jobs_id_lock_idx_v1.sql
+drop index if exists procrastinate_jobs_id_lock_idx_v1;
 -- procrastinate_jobs_id_lock_idx_v1: upstream's index, narrowed to the jobs that have a lock
 -- Called by  upstream's fetch (is an earlier job of the same lock waiting?)
 create index if not exists procrastinate_jobs_id_lock_idx_v1 on procrastinate_jobs using btree (id, lock) where ((lock is not null) and (status = any (array['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status])));
 
+-- from sql/indexes/procrastinate_jobs_lock_idx_v1.sql
+drop index if exists procrastinate_jobs_lock_idx_v1;
 -- procrastinate_jobs_lock_idx_v1: upstream's index, narrowed: one running job for each lock, nothing for jobs without
 -- Called by  every fetch, stock or ours: the database's own guard that jobs of one lock never overlap
 create unique index if not exists procrastinate_jobs_lock_idx_v1 on procrastinate_jobs using btree (lock) where ((status = 'doing'::procrastinate_job_status) and (lock is not null));
 
+-- from sql/indexes/procrastinate_jobs_qt_expires_idx.sql
+drop index if exists procrastinate_jobs_qt_expires_idx;
 -- procrastinate_jobs_qt_expires_idx: finished jobs by the time they may be deleted
 -- Called by  queue_tasks_prune_jobs_v1
 create index if not exists procrastinate_jobs_qt_expires_idx on procrastinate_jobs using btree (qt_expires_at) where (qt_expires_at is not null);
 
--- procrastinate_jobs_qt_locked_idx: unfinished jobs that have a lock, in the order their lock lets them run
--- Called by  queue_tasks_fetch_jobs_v1 (the head of each lock); queue_tasks_jobs_updated_v1 (who waits for a released lock)
-create index if not exists procrastinate_jobs_qt_locked_idx on procrastinate_jobs using btree (lock, priority desc, id) where ((lock is not null) and (status = any (array['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status])));
+-- from sql/indexes/procrastinate_jobs_qt_locked_idx.sql
+drop index if exists procrastinate_jobs_qt_locked_idx;
+-- procrastinate_jobs_qt_locked_idx: ready jobs that have a lock, each lock's in the order it lets them run
+-- Called by  queue_tasks_fetch_jobs_v1 (the head of each lock); the triggers on procrastinate_jobs (who waits for a released lock)
+create index if not exists procrastinate_jobs_qt_locked_idx on procrastinate_jobs using btree (lock, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));
 
+-- from sql/indexes/procrastinate_jobs_qt_ready_idx.sql
+drop index if exists procrastinate_jobs_qt_ready_idx;
 -- procrastinate_jobs_qt_ready_idx: the jobs a worker may fetch now, in the order it fetches them
 -- Scheduled and parked jobs, and jobs that have a lock, are not in it: a fetch never walks past rows it cannot take.
 -- Called by  queue_tasks_fetch_jobs_v1
 create index if not exists procrastinate_jobs_qt_ready_idx on procrastinate_jobs using btree (queue_name, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is null));
 
--- procrastinate_jobs_qt_ready_locked_idx: ready jobs that have a lock, in fetch order
+-- from sql/indexes/procrastinate_jobs_qt_ready_locked_idx.sql
+drop index if exists procrastinate_jobs_qt_ready_locked_idx;
+-- procrastinate_jobs_qt_ready_locked_idx: ready jobs that have a lock, each queue's in fetch order
+-- Apart from the ready jobs without a lock, since these may have to be walked past: their lock is held.
 -- Called by  queue_tasks_fetch_jobs_v1
-create index if not exists procrastinate_jobs_qt_ready_locked_idx on procrastinate_jobs using btree (priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));
+create index if not exists procrastinate_jobs_qt_ready_locked_idx on procrastinate_jobs using btree (queue_name, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));
 
+-- from sql/indexes/procrastinate_jobs_qt_scheduled_idx.sql
+drop index if exists procrastinate_jobs_qt_scheduled_idx;
 -- procrastinate_jobs_qt_scheduled_idx: jobs that wait for their time, earliest first
 -- Called by  queue_tasks_promote_jobs_v1
 create index if not exists procrastinate_jobs_qt_scheduled_idx on procrastinate_jobs using btree (scheduled_at) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is not null));
 
+-- from sql/indexes/procrastinate_jobs_queueing_lock_idx_v1.sql
+drop index if exists procrastinate_jobs_queueing_lock_idx_v1;
 -- procrastinate_jobs_queueing_lock_idx_v1: upstream's index, narrowed: a job without a queueing lock pays nothing for it
 -- Called by  upstream's defer (on conflict); the narrower predicate is implied by every value that can conflict
 create unique index if not exists procrastinate_jobs_queueing_lock_idx_v1 on procrastinate_jobs using btree (queueing_lock) where ((status = 'todo'::procrastinate_job_status) and (queueing_lock is not null));
 
+-- from sql/functions/queue_tasks_parked_until_v1.sql
 -- queue_tasks_parked_until_v1() -> timestamp with time zone
 -- The scheduled_at of a parked job: it waits for somebody to free it, not for a time.
 -- A finite date, since clients cannot load 'infinity', with room for any time zone's offset below the year 9999.
@@ -109,6 +126,7 @@ $body$;
 
 comment on function queue_tasks_parked_until_v1() is 'The scheduled_at of a parked job.';
 
+-- from sql/functions/queue_tasks_enqueue_v1.sql
 -- queue_tasks_enqueue_v1(task, args, kwargs, queue_name, priority, run_after, lock, ephemeral) -> bigint
 -- Enqueue one job from SQL, in the caller's transaction: from psql, a trigger, another language. Returns the job's id.
 -- Called by  users
@@ -150,6 +168,10 @@ begin
         raise exception 'queue_tasks_enqueue_v1: priority of task % is %, expected a whole number from -100 to 100', task, coalesce(priority::text, 'null')
             using errcode = 'QT001';
     end if;
+    if run_after >= queue_tasks_parked_until_v1() or run_after = '-infinity' then
+        raise exception 'queue_tasks_enqueue_v1: run_after of task % is %, expected a time before the year 9000', task, run_after
+            using errcode = 'QT001', hint = 'A job that must wait for something else than a time is parked, which only queue_tasks does.';
+    end if;
     insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
     values (
         queue_name,
@@ -168,17 +190,22 @@ $body$;
 
 comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean) is 'Enqueue one job in the caller''s transaction; returns its id.';
 
+-- from sql/functions/queue_tasks_fetch_jobs_v1.sql
 -- queue_tasks_fetch_jobs_v1(worker_id bigint, queues text[], max_jobs integer) -> 0..max_jobs rows
--- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease.
+-- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease. Fewer
+-- than max_jobs does not mean that none is left: jobs behind a lock, or held by another fetch, may be. None does.
 -- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
 -- Called by  queries/fetch_jobs.sql
 -- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
 -- Locks      the returned rows, for update skip locked, until commit
--- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx
+-- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
+--            procrastinate_jobs_lock_idx_v1
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
 --
--- The planner is held to index scans: a queue is empty one moment and long the next, and a plan made from the
--- statistics of the empty one would read the whole table.
+-- The planner is held to the indexes above: a queue is empty one moment and long the next, and a plan made from the
+-- statistics of the empty one would read the whole queue. So its ways to scan and sort are shut, and "between" stands
+-- for "=": then the order wanted begins with the column, and only our index has it. With "=" the planner knows that the
+-- column is constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs.
 create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queues text[], p_max_jobs integer)
     returns table (
         id bigint,
@@ -201,11 +228,14 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
     set enable_seqscan = off
     set enable_hashjoin = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_sort = off
     set jit = off
 as $body$
 #variable_conflict use_column
 declare
-    v_queues text[] := p_queues;
+    v_queues text[];
+    v_locked_queues text[];
     v_ids bigint[];
     v_locked bigint[];
     v_window integer;
@@ -220,83 +250,125 @@ begin
             using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
 
-    -- The jobs with a lock that may start: the first of the line, whose lock nobody holds. Usually there are none at all.
-    -- Looked for among the first thousand in fetch order; if those all wait behind a few busy locks, at the head of each lock.
-    if exists (
-        select from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-    ) then
-        select array_agg(c.id), max(c.seen) into v_locked, v_seen
-        from (
-            select w.id, w.seen
-            from (
-                select j.id, j.lock, j.priority, j.queue_name, row_number() over (order by j.priority desc, j.id) as seen
-                from procrastinate_jobs j
-                where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-                order by j.priority desc, j.id
-                limit 1000
-            ) w
-            where (p_queues is null or w.queue_name = any (p_queues))
-                and not exists (
-                    select from procrastinate_jobs o
-                    where o.lock = w.lock and o.status = 'doing'
-                )
-                and not exists (
-                    select from procrastinate_jobs o
-                    where o.lock = w.lock and o.status = 'todo' and o.scheduled_at is null
-                        and (o.priority > w.priority or (o.priority = w.priority and o.id < w.id))
-                )
-            order by w.seen
-            limit p_max_jobs
-        ) c;
-        if v_locked is null then
-            with recursive held (lock) as (
-                (select j.lock from procrastinate_jobs j
-                 where j.lock is not null and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
-                 order by j.lock limit 1)
-                union all
-                select (
-                    select j.lock from procrastinate_jobs j
-                    where j.lock > h.lock and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
-                    order by j.lock limit 1
-                )
-                from held h
-                where h.lock is not null
-            ),
-            head as (
-                select c.id, c.queue_name, c.priority
-                from (select h.lock from held h where h.lock is not null limit 1000) l
-                cross join lateral (
-                    select j.id, j.queue_name, j.priority
-                    from procrastinate_jobs j
-                    where j.lock = l.lock and j.status = 'todo' and j.scheduled_at is null
-                        and not exists (select from procrastinate_jobs o where o.lock = l.lock and o.status = 'doing')
-                    order by j.priority desc, j.id
-                    limit 1
-                ) c
-            )
-            select array_agg(h.id) into v_locked
-            from head h
-            where p_queues is null or h.queue_name = any (p_queues);
-        end if;
-    end if;
-
-    if v_queues is null then
-        -- The names of the queues that have ready jobs: one index probe for each.
+    -- The queues that have ready jobs, without a lock and with one: an index probe for each queue.
+    if p_queues is null then
         with recursive ready (queue_name) as (
             (select j.queue_name from procrastinate_jobs j
              where j.status = 'todo' and j.scheduled_at is null and j.lock is null
-             order by j.queue_name limit 1)
+             order by j.queue_name, j.priority desc, j.id limit 1)
             union all
             select (
                 select j.queue_name from procrastinate_jobs j
                 where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                order by j.queue_name limit 1
+                order by j.queue_name, j.priority desc, j.id limit 1
             )
             from ready r
             where r.queue_name is not null
         )
         select array_agg(r.queue_name::text) into v_queues from ready r where r.queue_name is not null;
+
+        with recursive ready (queue_name) as (
+            (select j.queue_name from procrastinate_jobs j
+             where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+             order by j.queue_name, j.priority desc, j.id limit 1)
+            union all
+            select (
+                select j.queue_name from procrastinate_jobs j
+                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            )
+            from ready r
+            where r.queue_name is not null
+        )
+        select array_agg(r.queue_name::text) into v_locked_queues from ready r where r.queue_name is not null;
+    else
+        select
+            array_agg(distinct q.name) filter (where (
+                select j.id from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null),
+            array_agg(distinct q.name) filter (where (
+                select j.id from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null)
+        into v_queues, v_locked_queues
+        from unnest(p_queues) q (name);
+    end if;
+
+    -- The jobs with a lock that may start: the head of its lock's line, whatever that line's queues, while nobody holds
+    -- the lock. Usually there are none at all. Looked for among the first of each queue; if all of those wait behind a
+    -- few busy locks, at the head of each lock; and only if the locks are many too, among all.
+    if v_locked_queues is not null then
+        foreach v_window in array array[greatest(100, 2 * p_max_jobs), null] loop
+            with busy as materialized (
+                select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
+            )
+            select array_agg(c.id) into v_locked
+            from unnest(v_locked_queues) q (name)
+            cross join lateral (
+                select w.id
+                from (
+                    select j.id, j.lock, j.priority, j.queue_name
+                    from procrastinate_jobs j
+                    where j.queue_name >= q.name and j.queue_name <= q.name
+                        and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                    order by j.queue_name, j.priority desc, j.id
+                    limit v_window
+                ) w
+                where w.lock not in (select b.lock from busy b)
+                    and w.id = (
+                        select o.id
+                        from procrastinate_jobs o
+                        where o.lock >= w.lock and o.lock <= w.lock and o.status = 'todo' and o.scheduled_at is null
+                        order by o.lock, o.priority desc, o.id
+                        limit 1
+                    )
+                order by w.queue_name, w.priority desc, w.id
+                limit p_max_jobs
+            ) c;
+            exit when v_locked is not null or v_window is null;
+
+            with recursive line (lock) as (
+                (select j.lock from procrastinate_jobs j
+                 where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
+                 order by j.lock, j.priority desc, j.id limit 1)
+                union all
+                select (
+                    select j.lock from procrastinate_jobs j
+                    where j.lock > l.lock and j.status = 'todo' and j.scheduled_at is null
+                    order by j.lock, j.priority desc, j.id limit 1
+                )
+                from line l
+                where l.lock is not null
+            ),
+            visited as materialized (
+                select l.lock from line l where l.lock is not null limit 1000
+            ),
+            head as materialized (
+                select c.id, c.lock
+                from visited v
+                cross join lateral (
+                    select j.id, j.queue_name, j.lock
+                    from procrastinate_jobs j
+                    where j.lock >= v.lock and j.lock <= v.lock and j.status = 'todo' and j.scheduled_at is null
+                    order by j.lock, j.priority desc, j.id
+                    limit 1
+                ) c
+                where c.queue_name = any (v_locked_queues)
+            )
+            select
+                array_agg(h.id) filter (where not exists (
+                    select from procrastinate_jobs o where o.lock = h.lock and o.status = 'doing'
+                )),
+                (select count(*) from visited)
+            into v_locked, v_seen
+            from head h;
+            exit when v_locked is not null or v_seen < 1000;
+        end loop;
     end if;
 
     if v_locked is null and cardinality(v_queues) = 1 then
@@ -304,14 +376,15 @@ begin
         from (
             select j.id
             from procrastinate_jobs j
-            where j.queue_name = v_queues[1] and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-            order by j.priority desc, j.id
+            where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1]
+                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.queue_name, j.priority desc, j.id
             limit p_max_jobs
             for update skip locked
         ) t;
     elsif v_locked is not null or cardinality(v_queues) > 1 then
         -- Several lines to merge by priority. Only rows that are taken may be locked, so the candidates are read first;
-        -- when other fetches hold all of those, look further down the lines instead of going to sleep beside ready jobs.
+        -- when other fetches hold some of those, look further down the lines instead of going to sleep beside ready jobs.
         v_window := p_max_jobs;
         loop
             with candidate as (
@@ -320,27 +393,28 @@ begin
                 cross join lateral (
                     select j.id, j.priority
                     from procrastinate_jobs j
-                    where j.queue_name = q.name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                    order by j.priority desc, j.id
+                    where j.queue_name >= q.name and j.queue_name <= q.name
+                        and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                    order by j.queue_name, j.priority desc, j.id
                     limit v_window
                 ) c
                 union all
-                select j.id, j.priority from unnest(v_locked) l (id) join procrastinate_jobs j on j.id = l.id
+                select j.id, j.priority from procrastinate_jobs j where j.id = any (v_locked)
             ),
             first_in_line as materialized (
-                select c.id from candidate c order by c.priority desc, c.id limit v_window
+                select c.id, c.priority from candidate c order by c.priority desc, c.id limit v_window
             ),
             taken as (
                 select j.id
-                from procrastinate_jobs j
-                join first_in_line f on f.id = j.id
+                from first_in_line f
+                join procrastinate_jobs j on j.id = f.id
                 where j.status = 'todo' and j.scheduled_at is null
-                order by j.priority desc, j.id
+                order by f.priority desc, f.id
                 limit p_max_jobs
                 for update of j skip locked
             )
             select array_agg(t.id), (select count(*) from first_in_line) into v_ids, v_seen from taken t;
-            exit when v_ids is not null or v_seen < v_window or v_window > 100 * p_max_jobs;
+            exit when cardinality(v_ids) = p_max_jobs or v_seen < v_window or v_window > 50000;
             v_window := v_window * 4;
         end loop;
     end if;
@@ -367,6 +441,7 @@ $body$;
 
 comment on function queue_tasks_fetch_jobs_v1(bigint, text[], integer) is 'Take up to max_jobs ready jobs for one worker, highest priority first, then oldest.';
 
+-- from sql/functions/queue_tasks_finish_jobs_v1.sql
 -- queue_tasks_finish_jobs_v1(worker_id bigint, ids bigint[], leases bigint[], outcomes text[], ...) -> the rows written
 -- Write how the attempts of many jobs ended. Only rows still running under the given worker and lease are changed; an
 -- id that does not come back was lost: the job had been given to another, or is gone.
@@ -381,7 +456,12 @@ comment on function queue_tasks_fetch_jobs_v1(bigint, text[], integer) is 'Take 
 -- A waiting abort request turns retried, snoozed and released into aborted.
 -- Called by  queries/finish_jobs.sql
 -- Writes     procrastinate_jobs
--- Locks      the rows changed, until commit
+-- Locks      the rows changed, by id, until commit
+-- Index      procrastinate_jobs_pkey
+-- Raises     23505 another took the job's queueing lock at this moment: again
+--
+-- The planner is held to one plan: the rows by their ids, then a hash join. It would rather walk all running jobs of the
+-- worker and compare each with each outcome; "is not distinct from" keeps it from that index.
 create or replace function queue_tasks_finish_jobs_v1(
     p_worker_id bigint,
     p_ids bigint[],
@@ -399,8 +479,10 @@ create or replace function queue_tasks_finish_jobs_v1(
 ) returns table (id bigint, status text)
     language plpgsql
     set enable_seqscan = off
-    set enable_hashjoin = off
+    set enable_nestloop = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_hashjoin = on
     set jit = off
 as $body$
 #variable_conflict use_column
@@ -419,11 +501,24 @@ begin
             p_ids, p_leases, p_outcomes, p_results, p_errors, p_started_ago, p_ended_ago, p_waits, p_keeps,
             p_priorities, p_queue_names, p_locks
         ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, keep, priority, queue_name, lock)
+        -- Rows are locked in the order of their ids, as everywhere: two statements that meet wait, and do not deadlock.
+        order by o.id
+    ),
+    twin as materialized (
+        select t.id
+        from (
+            select j.id, row_number() over (partition by j.queueing_lock order by j.id) as place
+            from procrastinate_jobs j
+            where j.id = any (array(select o.id from outcome o where not o.ends))
+                and j.status = 'doing' and j.queueing_lock is not null
+        ) t
+        where t.place > 1
     ),
     deleted as (
         delete from procrastinate_jobs j
         using outcome o
-        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and o.vanishes
+        where j.id = any (p_ids) and j.id = o.id
+            and j.status = 'doing' and j.worker_id is not distinct from p_worker_id and j.qt_lease = o.lease and o.vanishes
         returning j.id
     ),
     changed as (
@@ -439,11 +534,15 @@ begin
             priority = coalesce(o.priority, j.priority),
             queue_name = coalesce(o.queue_name, j.queue_name),
             lock = coalesce(o.lock, j.lock),
-            -- A twin may have taken the queueing lock meanwhile: this job then waits without it.
+            -- A twin may have taken the queueing lock meanwhile, or come back in this same batch: this job then waits
+            -- without it.
             queueing_lock = case
-                when j.queueing_lock is not null and not o.ends and not j.abort_requested and exists (
-                    select from procrastinate_jobs t
-                    where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                when j.queueing_lock is not null and not o.ends and not j.abort_requested and (
+                    j.id in (select w.id from twin w)
+                    or exists (
+                        select from procrastinate_jobs t
+                        where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                    )
                 ) then null
                 else j.queueing_lock
             end,
@@ -470,7 +569,8 @@ begin
                 end || (o.error::jsonb || jsonb_build_object('started_at', o.started_at, 'finished_at', o.ended_at))
             end
         from outcome o
-        where j.id = o.id and j.status = 'doing' and j.worker_id = p_worker_id and j.qt_lease = o.lease and not o.vanishes
+        where j.id = any (p_ids) and j.id = o.id
+            and j.status = 'doing' and j.worker_id is not distinct from p_worker_id and j.qt_lease = o.lease and not o.vanishes
         returning j.id, j.status
     )
     select d.id, 'succeeded'::text from deleted d
@@ -481,9 +581,10 @@ $body$;
 
 comment on function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], double precision[], integer[], text[], text[]) is 'Write the outcomes of many attempts under their fence; returns the rows written.';
 
+-- from sql/functions/queue_tasks_promote_jobs_v1.sql
 -- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
 -- Make ready up to max_jobs scheduled jobs whose time has come, earliest first. next_due_in: seconds until the next one
--- is due, 0 when more are due already, null when none is scheduled. Parked jobs are left alone.
+-- is due, 0 when more may be due already, null when none is scheduled. Parked jobs are left alone.
 -- Called by  queries/promote_jobs.sql
 -- Writes     procrastinate_jobs (scheduled_at)
 -- Locks      the rows promoted, for update skip locked, until commit
@@ -494,15 +595,19 @@ create or replace function queue_tasks_promote_jobs_v1(p_max_jobs integer)
     set enable_seqscan = off
     set enable_hashjoin = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_sort = off
     set jit = off
 as $body$
 declare
+    -- A volatile function is no bound for an index: with the time in a variable the scan ends at the first job not due.
+    v_now timestamp with time zone := clock_timestamp();
     v_promoted integer;
 begin
     with due as materialized (
         select j.id
         from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at <= clock_timestamp()
+        where j.status = 'todo' and j.scheduled_at <= v_now
         order by j.scheduled_at
         limit p_max_jobs
         for update skip locked
@@ -512,14 +617,18 @@ begin
     from due d
     where j.id = d.id;
     get diagnostics v_promoted = row_count;
+    if v_promoted = p_max_jobs then
+        return query select v_promoted, 0::double precision;
+        return;
+    end if;
+    -- Rows due already are being promoted by another worker at this moment: not ours to wait for.
     return query
     select
         v_promoted,
         (
-            -- Rows that another worker is promoting at this moment are not ours to wait for.
             select greatest(extract(epoch from j.scheduled_at - clock_timestamp()), 0)::double precision
             from procrastinate_jobs j
-            where j.status = 'todo' and j.scheduled_at < queue_tasks_parked_until_v1()
+            where j.status = 'todo' and j.scheduled_at > v_now and j.scheduled_at < queue_tasks_parked_until_v1()
             order by j.scheduled_at
             limit 1
         );
@@ -528,6 +637,7 @@ $body$;
 
 comment on function queue_tasks_promote_jobs_v1(integer) is 'Make ready the scheduled jobs whose time has come.';
 
+-- from sql/functions/queue_tasks_prune_jobs_v1.sql
 -- queue_tasks_prune_jobs_v1(max_jobs integer) -> integer
 -- Delete up to max_jobs finished jobs whose time to be kept is over, and their events. Returns how many: ask again
 -- while it is max_jobs. Small chunks keep each transaction, and what it holds back from vacuum, short.
@@ -540,6 +650,8 @@ create or replace function queue_tasks_prune_jobs_v1(p_max_jobs integer) returns
     set enable_seqscan = off
     set enable_hashjoin = off
     set enable_mergejoin = off
+    set enable_bitmapscan = off
+    set enable_sort = off
     set jit = off
 as $body$
 declare
@@ -562,7 +674,8 @@ $body$;
 
 comment on function queue_tasks_prune_jobs_v1(integer) is 'Delete finished jobs whose time to be kept is over.';
 
--- queue_tasks_require_jobs_v1(ids bigint[]) -> void
+-- from sql/functions/queue_tasks_require_jobs_v1.sql
+-- queue_tasks_require_jobs_v1(ids bigint[]) -> void; ids: each once
 -- Keep the promise of the foreign keys that were from events and periodic defers to jobs: each id names a job, which is
 -- not deleted until this transaction ends.
 -- Called by  the triggers on procrastinate_events and procrastinate_periodic_defers
@@ -570,13 +683,15 @@ comment on function queue_tasks_prune_jobs_v1(integer) is 'Delete finished jobs 
 -- Raises     23503 (foreign_key_violation) a job does not exist
 create or replace function queue_tasks_require_jobs_v1(p_ids bigint[]) returns void
     language plpgsql
+    set enable_seqscan = off
+    set jit = off
 as $body$
 declare
     v_found bigint[];
 begin
     select array_agg(j.id) into v_found
     from (select j.id from procrastinate_jobs j where j.id = any (p_ids) for key share) j;
-    if v_found is null or not p_ids <@ v_found then
+    if coalesce(cardinality(v_found), 0) < cardinality(p_ids) then
         raise exception 'job % does not exist in procrastinate_jobs',
             (select min(i.id) from unnest(p_ids) i (id) where v_found is null or i.id <> all (v_found))
             using errcode = 'foreign_key_violation';
@@ -586,7 +701,8 @@ $body$;
 
 comment on function queue_tasks_require_jobs_v1(bigint[]) is 'Refuse a reference to a job that does not exist.';
 
--- queue_tasks_require_workers_v1(ids bigint[]) -> void
+-- from sql/functions/queue_tasks_require_workers_v1.sql
+-- queue_tasks_require_workers_v1(ids bigint[]) -> void; ids: each once
 -- Keep the promise of the foreign key that was from jobs to workers: each id names a registered worker, which stays so
 -- until this transaction ends. Checked once a statement instead of once a row.
 -- Called by  the triggers on procrastinate_jobs
@@ -594,13 +710,15 @@ comment on function queue_tasks_require_jobs_v1(bigint[]) is 'Refuse a reference
 -- Raises     23503 (foreign_key_violation) a worker is not registered
 create or replace function queue_tasks_require_workers_v1(p_ids bigint[]) returns void
     language plpgsql
+    set enable_seqscan = off
+    set jit = off
 as $body$
 declare
     v_found bigint[];
 begin
     select array_agg(w.id) into v_found
     from (select w.id from procrastinate_workers w where w.id = any (p_ids) for key share) w;
-    if v_found is null or not p_ids <@ v_found then
+    if coalesce(cardinality(v_found), 0) < cardinality(p_ids) then
         raise exception 'procrastinate_jobs.worker_id: worker % is not registered in procrastinate_workers',
             (select min(i.id) from unnest(p_ids) i (id) where v_found is null or i.id <> all (v_found))
             using errcode = 'foreign_key_violation';
@@ -610,6 +728,7 @@ $body$;
 
 comment on function queue_tasks_require_workers_v1(bigint[]) is 'Refuse a job whose worker is not registered.';
 
+-- from sql/functions/queue_tasks_tell_finished_v1.sql
 -- queue_tasks_tell_finished_v1(ids bigint[]) -> void
 -- Tell those who wait for results that these jobs have finished: their ids separated by commas, or * when they are many.
 -- A hint, as every notification: the row is the truth.
@@ -624,6 +743,7 @@ $body$;
 
 comment on function queue_tasks_tell_finished_v1(bigint[]) is 'Tell those who wait for results that these jobs have finished.';
 
+-- from sql/functions/queue_tasks_wake_queues_v1.sql
 -- queue_tasks_wake_queues_v1(queues text[]) -> void
 -- Tell workers that these queues have jobs to fetch: one notification for each queue, one for workers of all queues.
 -- The payload is constant, so that Postgres folds the notifications of one transaction, and is one that stock
@@ -643,6 +763,7 @@ $body$;
 
 comment on function queue_tasks_wake_queues_v1(text[]) is 'Tell workers that these queues have jobs to fetch.';
 
+-- from sql/triggers/procrastinate_events_qt_inserted.sql
 -- procrastinate_events_qt_inserted: after insert on procrastinate_events, for each statement
 -- An event is of a job that exists. Events written by our own triggers are, and are not checked again.
 -- Called by  whoever inserts events directly
@@ -669,42 +790,62 @@ create or replace trigger procrastinate_events_qt_inserted
     when (pg_trigger_depth() = 0)
     execute function queue_tasks_events_inserted_v1();
 
+-- from sql/triggers/procrastinate_jobs_qt_deleted.sql
 -- procrastinate_jobs_qt_deleted: after delete on procrastinate_jobs, for each statement
 -- Deletes the events of deleted jobs and unlinks them from periodic defers, as upstream's foreign keys and row trigger
 -- did; wakes those who waited for a deleted job's lock or result.
 -- Called by  every delete
 -- Writes     procrastinate_events, procrastinate_periodic_defers
+-- Index      procrastinate_events_job_id_fkey_v1, procrastinate_periodic_defers_job_id_fkey_v1,
+--            procrastinate_jobs_qt_locked_idx
+--
+-- By arrays, not joins: a plan is kept, and one made while the events are few would read all of them later.
 create or replace function queue_tasks_jobs_deleted_v1() returns trigger
     language plpgsql
     set enable_seqscan = off
+    set jit = off
 as $body$
 declare
+    v_ids bigint[];
+    v_kept bigint[];
     v_released text[];
+    v_released_in text[];
     v_finished bigint[];
     v_waiting text[];
-    v_kept boolean;
 begin
     select
-        array_agg(distinct o.lock) filter (where o.lock is not null and o.status = any (array['todo', 'doing']::procrastinate_job_status[])),
-        array_agg(o.id) filter (where o.status = any (array['todo', 'doing']::procrastinate_job_status[])),
-        bool_or(not o.qt_ephemeral)
-    into v_released, v_finished, v_kept
+        array_agg(o.id),
+        array_agg(o.id) filter (where not o.qt_ephemeral),
+        array_agg(distinct o.lock) filter (
+            where o.lock is not null and (o.status = 'doing' or (o.status = 'todo' and o.scheduled_at is null))
+        ),
+        array_agg(distinct o.queue_name::text) filter (where o.lock is not null and o.status = 'doing'),
+        array_agg(o.id) filter (where o.status = any (array['todo', 'doing']::procrastinate_job_status[]))
+    into v_ids, v_kept, v_released, v_released_in, v_finished
     from old_jobs o;
 
-    if v_kept then
-        delete from procrastinate_events e using old_jobs o where e.job_id = o.id and not o.qt_ephemeral;
+    if v_ids is null then
+        return null;
     end if;
-    update procrastinate_periodic_defers p set job_id = null from old_jobs o where p.job_id = o.id;
+    if v_kept is not null then
+        delete from procrastinate_events e where e.job_id = any (v_kept);
+    end if;
+    update procrastinate_periodic_defers p set job_id = null where p.job_id = any (v_ids);
 
     if v_released is not null then
-        select array_agg(distinct j.queue_name::text) into v_waiting
-        from procrastinate_jobs j
-        where j.lock = any (v_released)
-            and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
-            and j.status = 'todo'
-            and j.scheduled_at is null;
+        -- As in queue_tasks_jobs_updated_v1.
+        select array_agg(distinct head.queue_name::text) into v_waiting
+        from unnest(v_released) r (lock)
+        cross join lateral (
+            select j.queue_name
+            from procrastinate_jobs j
+            where j.lock = r.lock and j.status = 'todo' and j.scheduled_at is null
+            order by j.priority desc, j.id
+            limit 1
+        ) head;
+        v_waiting := v_waiting || v_released_in;
         if v_waiting is not null then
-            perform queue_tasks_wake_queues_v1(v_waiting);
+            perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
         end if;
     end if;
     if v_finished is not null then
@@ -722,6 +863,7 @@ create or replace trigger procrastinate_jobs_qt_deleted
     for each statement
     execute function queue_tasks_jobs_deleted_v1();
 
+-- from sql/triggers/procrastinate_jobs_qt_inserted.sql
 -- procrastinate_jobs_qt_inserted: after insert on procrastinate_jobs, for each statement
 -- Writes the events of new jobs in one statement, and wakes each queue once, however many rows came.
 -- Called by  every insert, ours, upstream's defer or anybody's
@@ -734,11 +876,6 @@ declare
     v_scheduled boolean;
     v_workers bigint[];
 begin
-    insert into procrastinate_events (job_id, type)
-    select n.id, 'deferred'
-    from new_jobs n
-    where n.status = 'todo' and not n.qt_ephemeral;
-
     select
         array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null),
         bool_or(n.scheduled_at < queue_tasks_parked_until_v1())
@@ -746,15 +883,20 @@ begin
     from new_jobs n
     where n.status = 'todo';
 
-    if v_queues is not null then
-        perform queue_tasks_wake_queues_v1(v_queues);
-    end if;
+    -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
     if v_scheduled then
         perform pg_notify('queue_tasks_scheduled', '');
         insert into procrastinate_events (job_id, type, at)
         select n.id, 'scheduled', n.scheduled_at
         from new_jobs n
-        where n.status = 'todo' and n.scheduled_at is not null and not n.qt_ephemeral;
+        where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1() and not n.qt_ephemeral;
+    end if;
+    insert into procrastinate_events (job_id, type)
+    select n.id, 'deferred'
+    from new_jobs n
+    where n.status = 'todo' and not n.qt_ephemeral;
+    if v_queues is not null then
+        perform queue_tasks_wake_queues_v1(v_queues);
     end if;
 
     select array_agg(distinct n.worker_id) into v_workers from new_jobs n where n.worker_id is not null;
@@ -773,23 +915,97 @@ create or replace trigger procrastinate_jobs_qt_inserted
     for each statement
     execute function queue_tasks_jobs_inserted_v1();
 
+-- from sql/triggers/procrastinate_jobs_qt_updated.sql
 -- procrastinate_jobs_qt_updated: after update on procrastinate_jobs, for each statement
 -- Writes the events of changed jobs in one statement; wakes the queues in which a job became ready, also by a retry or
 -- because a lock was released; tells of scheduled, finished and aborting jobs.
 -- Called by  every update, ours, upstream's functions or anybody's
--- Writes     procrastinate_events
+-- Writes     procrastinate_events, each job's in the order of upstream's triggers: abort_requested, scheduled, status
+-- Index      procrastinate_jobs_qt_locked_idx
+--
+-- A plan is made for the size of the first statement's tables and kept: a nested loop made for one changed row would
+-- compare a thousand rows with a thousand. Each way to join is named, since the function that made the change may have
+-- set them otherwise.
 create or replace function queue_tasks_jobs_updated_v1() returns trigger
     language plpgsql
+    set enable_nestloop = off
+    set enable_mergejoin = off
+    set enable_hashjoin = on
+    set enable_seqscan = off
+    set jit = off
 as $body$
 declare
     v_ready text[];
     v_scheduled boolean;
     v_released text[];
+    v_released_in text[];
     v_finished bigint[];
     v_aborting bigint[];
     v_workers bigint[];
     v_waiting text[];
 begin
+    select
+        array_agg(distinct n.queue_name::text) filter (
+            where n.status = 'todo' and n.scheduled_at is null
+        ),
+        bool_or(
+            n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()
+            and (n.scheduled_at is distinct from o.scheduled_at or n.status <> o.status)
+        ),
+        -- A lock that was held, or whose line had this job in it, and that this job does not hold now.
+        array_agg(distinct o.lock) filter (
+            where o.lock is not null
+                and (o.status = 'doing' or (o.status = 'todo' and o.scheduled_at is null))
+                and (n.status <> 'doing' or n.lock is distinct from o.lock)
+        ),
+        array_agg(distinct o.queue_name::text) filter (
+            where o.lock is not null and o.status = 'doing' and (n.status <> 'doing' or n.lock is distinct from o.lock)
+        ),
+        array_agg(n.id) filter (
+            where n.status <> o.status and n.status = any (array['succeeded', 'failed', 'cancelled', 'aborted']::procrastinate_job_status[])
+        ),
+        array_agg(n.id) filter (where n.abort_requested and not o.abort_requested),
+        array_agg(distinct n.worker_id) filter (where n.worker_id is distinct from o.worker_id and n.worker_id is not null)
+    into v_ready, v_scheduled, v_released, v_released_in, v_finished, v_aborting, v_workers
+    from old_jobs o
+    join new_jobs n on n.id = o.id
+    where n.status <> o.status
+        or n.scheduled_at is distinct from o.scheduled_at
+        or n.abort_requested <> o.abort_requested
+        or n.worker_id is distinct from o.worker_id
+        or n.queue_name <> o.queue_name
+        or n.lock is distinct from o.lock
+        or (n.lock is not null and n.priority <> o.priority);
+
+    if v_workers is not null then
+        perform queue_tasks_require_workers_v1(v_workers);
+    end if;
+    if v_aborting is not null then
+        insert into procrastinate_events (job_id, type)
+        select n.id, 'abort_requested' from new_jobs n where n.id = any (v_aborting) and not n.qt_ephemeral;
+        -- Stock workers act on the id in the payload; ours take it as a hint and read the row.
+        perform
+            pg_notify(channel.name, jsonb_build_object('type', 'abort_job_requested', 'job_id', n.id)::text)
+        from new_jobs n
+        cross join lateral (
+            select 'procrastinate_queue_v1#' || n.queue_name as name where octet_length(n.queue_name) <= 40
+            union all
+            select 'procrastinate_any_queue_v1'
+        ) channel
+        where n.id = any (v_aborting) and n.status = 'doing';
+    end if;
+    if v_scheduled then
+        perform pg_notify('queue_tasks_scheduled', '');
+        insert into procrastinate_events (job_id, type, at)
+        select n.id, 'scheduled', n.scheduled_at
+        from old_jobs o
+        join new_jobs n on n.id = o.id
+        where n.status = 'todo'
+            and n.scheduled_at < queue_tasks_parked_until_v1()
+            and (n.scheduled_at is distinct from o.scheduled_at or n.status <> o.status)
+            and not n.qt_ephemeral;
+    end if;
+
     insert into procrastinate_events (job_id, type)
     select c.id, c.type
     from (
@@ -810,68 +1026,25 @@ begin
     ) c
     where c.type is not null;
 
-    select
-        array_agg(distinct n.queue_name::text) filter (
-            where n.status = 'todo' and n.scheduled_at is null
-        ),
-        bool_or(n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
-        array_agg(distinct o.lock) filter (
-            where o.lock is not null and (n.status <> o.status or n.lock is distinct from o.lock) and n.status <> 'doing'
-        ),
-        array_agg(n.id) filter (
-            where n.status <> o.status and n.status = any (array['succeeded', 'failed', 'cancelled', 'aborted']::procrastinate_job_status[])
-        ),
-        array_agg(n.id) filter (where n.abort_requested and not o.abort_requested),
-        array_agg(distinct n.worker_id) filter (where n.worker_id is distinct from o.worker_id and n.worker_id is not null)
-    into v_ready, v_scheduled, v_released, v_finished, v_aborting, v_workers
-    from old_jobs o
-    join new_jobs n on n.id = o.id
-    where n.status <> o.status
-        or n.scheduled_at is distinct from o.scheduled_at
-        or n.abort_requested <> o.abort_requested
-        or n.worker_id is distinct from o.worker_id
-        or n.queue_name <> o.queue_name
-        or n.lock is distinct from o.lock;
-
-    if v_workers is not null then
-        perform queue_tasks_require_workers_v1(v_workers);
-    end if;
     if v_released is not null then
-        select array_agg(distinct j.queue_name::text) into v_waiting
-        from procrastinate_jobs j
-        where j.lock = any (v_released)
-            and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
-            and j.status = 'todo'
-            and j.scheduled_at is null;
-        v_ready := v_ready || v_waiting;
+        -- The queue of the next in each line; and always that of the job that held the lock: a job that is being
+        -- enqueued at this moment by another session cannot be seen from here, and its own wake-up came too early.
+        select array_agg(distinct head.queue_name::text) into v_waiting
+        from unnest(v_released) r (lock)
+        cross join lateral (
+            select j.queue_name
+            from procrastinate_jobs j
+            where j.lock = r.lock and j.status = 'todo' and j.scheduled_at is null
+            order by j.priority desc, j.id
+            limit 1
+        ) head;
+        v_ready := v_ready || v_released_in || v_waiting;
     end if;
     if v_ready is not null then
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_ready)));
     end if;
-    if v_scheduled then
-        perform pg_notify('queue_tasks_scheduled', '');
-        insert into procrastinate_events (job_id, type, at)
-        select n.id, 'scheduled', n.scheduled_at
-        from old_jobs o
-        join new_jobs n on n.id = o.id
-        where n.status = 'todo' and n.scheduled_at is distinct from o.scheduled_at and n.scheduled_at is not null and not n.qt_ephemeral;
-    end if;
     if v_finished is not null then
         perform queue_tasks_tell_finished_v1(v_finished);
-    end if;
-    if v_aborting is not null then
-        insert into procrastinate_events (job_id, type)
-        select n.id, 'abort_requested' from new_jobs n where n.id = any (v_aborting) and not n.qt_ephemeral;
-        -- Stock workers act on the id in the payload; ours take it as a hint and read the row.
-        perform
-            pg_notify(channel.name, jsonb_build_object('type', 'abort_job_requested', 'job_id', n.id)::text)
-        from new_jobs n
-        cross join lateral (
-            select 'procrastinate_queue_v1#' || n.queue_name as name where octet_length(n.queue_name) <= 40
-            union all
-            select 'procrastinate_any_queue_v1'
-        ) channel
-        where n.id = any (v_aborting) and n.status = 'doing';
     end if;
     return null;
 end
@@ -885,6 +1058,7 @@ create or replace trigger procrastinate_jobs_qt_updated
     for each statement
     execute function queue_tasks_jobs_updated_v1();
 
+-- from sql/triggers/procrastinate_periodic_defers_qt_inserted.sql
 -- procrastinate_periodic_defers_qt_inserted: after insert on procrastinate_periodic_defers, for each statement
 -- A periodic defer names a job that exists, or none.
 -- Called by  upstream's procrastinate_defer_periodic_job_v2
@@ -911,6 +1085,7 @@ create or replace trigger procrastinate_periodic_defers_qt_inserted
     when (pg_trigger_depth() = 0)
     execute function queue_tasks_periodic_defers_inserted_v1();
 
+-- from sql/triggers/procrastinate_periodic_defers_qt_updated.sql
 -- procrastinate_periodic_defers_qt_updated: after update on procrastinate_periodic_defers, for each statement
 -- A periodic defer names a job that exists, or none.
 -- Called by  upstream's procrastinate_defer_periodic_job_v2
@@ -937,6 +1112,7 @@ create or replace trigger procrastinate_periodic_defers_qt_updated
     when (pg_trigger_depth() = 0)
     execute function queue_tasks_periodic_defers_updated_v1();
 
+-- from sql/triggers/procrastinate_workers_qt_deleted.sql
 -- procrastinate_workers_qt_deleted: after delete on procrastinate_workers, for each statement
 -- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
 -- of the worker that ran them: upstream's key rewrote every job the worker had ever run.
@@ -945,12 +1121,18 @@ create or replace trigger procrastinate_periodic_defers_qt_updated
 create or replace function queue_tasks_workers_deleted_v1() returns trigger
     language plpgsql
     set enable_seqscan = off
+    set jit = off
 as $body$
 begin
-    update procrastinate_jobs j
-    set worker_id = null
-    from old_workers o
-    where j.worker_id = o.id and j.status = 'doing';
+    -- Locked by id, as everywhere, so that it does not deadlock with the finish of the same jobs.
+    with stranded as materialized (
+        select j.id
+        from procrastinate_jobs j
+        where j.worker_id = any (array(select o.id from old_workers o)) and j.status = 'doing'
+        order by j.id
+        for update
+    )
+    update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
     return null;
 end
 $body$;

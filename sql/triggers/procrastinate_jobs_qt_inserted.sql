@@ -10,11 +10,6 @@ declare
     v_scheduled boolean;
     v_workers bigint[];
 begin
-    insert into procrastinate_events (job_id, type)
-    select n.id, 'deferred'
-    from new_jobs n
-    where n.status = 'todo' and not n.qt_ephemeral;
-
     select
         array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null),
         bool_or(n.scheduled_at < queue_tasks_parked_until_v1())
@@ -22,15 +17,20 @@ begin
     from new_jobs n
     where n.status = 'todo';
 
-    if v_queues is not null then
-        perform queue_tasks_wake_queues_v1(v_queues);
-    end if;
+    -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
     if v_scheduled then
         perform pg_notify('queue_tasks_scheduled', '');
         insert into procrastinate_events (job_id, type, at)
         select n.id, 'scheduled', n.scheduled_at
         from new_jobs n
-        where n.status = 'todo' and n.scheduled_at is not null and not n.qt_ephemeral;
+        where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1() and not n.qt_ephemeral;
+    end if;
+    insert into procrastinate_events (job_id, type)
+    select n.id, 'deferred'
+    from new_jobs n
+    where n.status = 'todo' and not n.qt_ephemeral;
+    if v_queues is not null then
+        perform queue_tasks_wake_queues_v1(v_queues);
     end if;
 
     select array_agg(distinct n.worker_id) into v_workers from new_jobs n where n.worker_id is not null;

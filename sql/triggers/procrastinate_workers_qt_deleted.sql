@@ -6,12 +6,18 @@
 create or replace function queue_tasks_workers_deleted_v1() returns trigger
     language plpgsql
     set enable_seqscan = off
+    set jit = off
 as $body$
 begin
-    update procrastinate_jobs j
-    set worker_id = null
-    from old_workers o
-    where j.worker_id = o.id and j.status = 'doing';
+    -- Locked by id, as everywhere, so that it does not deadlock with the finish of the same jobs.
+    with stranded as materialized (
+        select j.id
+        from procrastinate_jobs j
+        where j.worker_id = any (array(select o.id from old_workers o)) and j.status = 'doing'
+        order by j.id
+        for update
+    )
+    update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
     return null;
 end
 $body$;

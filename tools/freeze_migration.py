@@ -1,0 +1,159 @@
+"""Freeze what changed in sql/ into a new migration.
+
+Usage   python tools/freeze_migration.py NAME        the next delta: every living file that differs from its newest
+                                                     frozen copy; with its reverse and its Django migration
+        python tools/freeze_migration.py --initial   0001_initial.sql anew, as long as it is not released
+        ... --project FOLDER                         another project folder (for the tool's tests)
+
+A migration is made of living files, each after the line "-- from sql/<folder>/<file>", by which the next run finds the
+newest frozen copy. Read what was written before you commit it: columns that went, and tables with rows in them, are
+yours to think about. Released migrations (sql/migrations/frozen.sha256, tools/lint_sql.py) are never touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+INITIAL = "0001_initial.sql"
+FIRST = "queue_tasks_parked_until_v1"  # other functions are checked against it when they are created
+MARK = re.compile(r"^-- from (sql/\S+)\n", re.MULTILINE)
+DJANGO_MIGRATION = '''"""{title}; see sql/migrations/{name}.sql."""
+
+from typing import ClassVar
+
+from django.db import migrations
+
+from queue_tasks.schema import run_sql_file
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("queue_tasks", "{before}")]
+    operations: ClassVar = [run_sql_file("{name}")]
+'''
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the migration; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Freeze what changed in sql/ into a new migration.")
+    parser.add_argument("name", nargs="?", help="what the change does, in words joined by _")
+    parser.add_argument("--initial", action="store_true", help=f"write {INITIAL} anew, while it is not released")
+    parser.add_argument("--project", type=Path, default=PROJECT, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.initial == bool(options.name):
+        parser.error("give the new migration's name, or --initial")
+    if options.initial:
+        return write_initial(options.project)
+    if not re.fullmatch(r"[a-z]\w*", options.name):
+        parser.error(f"the name is {options.name!r}; expected words of a-z, 0-9 joined by _")
+    return write_delta(options.project, options.name)
+
+
+def write_initial(project: Path) -> int:
+    """Write the first migration from all living files."""
+    folder = project / "sql" / "migrations"
+    released = folder / "frozen.sha256"
+    if released.exists() and INITIAL in released.read_text():
+        print(f"{INITIAL} is released and never changes again: give the new migration's name", file=sys.stderr)
+        return 1
+    (folder / INITIAL).write_text(initial_text(project), encoding="utf-8")
+    print(f"wrote sql/migrations/{INITIAL}")
+    return 0
+
+
+def initial_text(project: Path) -> str:
+    """Return the first migration: what upstream has and we replace goes, then every living file in its order."""
+    parts = ["-- 0001_initial: everything in sql/ at version 0.1.0, frozen\n-- Called by  manage.py migrate queue_tasks\n"]
+    for path in living_files(project):
+        parts.append(section(path, (project / path).read_text(encoding="utf-8")))
+    return "\n".join(parts)
+
+
+def write_delta(project: Path, name: str) -> int:
+    """Write the next migration from the living files that differ from their newest frozen copies."""
+    folder = project / "sql" / "migrations"
+    existing = sorted(file.stem for file in folder.glob("*.sql") if not file.name.endswith(".reverse.sql"))
+    frozen = newest_copies(project, existing)
+    living = {path: (project / path).read_text(encoding="utf-8") for path in living_files(project)}
+    forward = [section(path, text) for path, text in living.items() if frozen.get(path, "") != text.strip() + "\n"]
+    forward += [section(path, drop(path, text)) for path, text in frozen.items() if path not in living]
+    changed = [path for path in [*living, *frozen] if living.get(path, "").strip() != frozen.get(path, "").strip()]
+    if not changed:
+        print("nothing changed in sql/ since the newest migration", file=sys.stderr)
+        return 1
+    reverse = [
+        section(path, frozen[path] if path in frozen else drop(path, living[path]))
+        for path in dict.fromkeys(reversed(changed))
+    ]
+    number = f"{len(existing) + 1:04}_{name}"
+    title = name.replace("_", " ").capitalize()
+    (folder / f"{number}.sql").write_text(
+        "\n".join([f"-- {number}: {title.lower()}\n-- Called by  manage.py migrate queue_tasks\n", *forward]),
+        encoding="utf-8",
+    )
+    (folder / f"{number}.reverse.sql").write_text(
+        "\n".join(
+            [f"-- {number}.reverse: back\n-- Called by  manage.py migrate queue_tasks {existing[-1][:4]}\n", *reverse]
+        ),
+        encoding="utf-8",
+    )
+    module = project / "queue_tasks" / "migrations" / f"{number}.py"
+    module.write_text(DJANGO_MIGRATION.format(title=title, name=number, before=existing[-1]), encoding="utf-8")
+    print(f"wrote sql/migrations/{number}.sql, its reverse and {module.relative_to(project)}, of: {', '.join(changed)}")
+    return 0
+
+
+def living_files(project: Path) -> Iterator[str]:
+    """Give the paths of the living files in the order in which they can be installed."""
+    for folder in ("upstream", "tables", "indexes", "functions", "triggers"):
+        files = (project / "sql" / folder).glob("*.sql")
+        for file in sorted(files, key=lambda file: (file.stem != FIRST, file.name)):
+            yield f"sql/{folder}/{file.name}"
+
+
+def section(path: str, text: str) -> str:
+    """Return a file's text as a part of a migration."""
+    before = ""
+    if path.startswith("sql/indexes/") and "create " in text:
+        # "create index if not exists" would keep the old one under the same name, be it ours or upstream's.
+        before = f"drop index if exists {Path(path).stem};\n"
+    return f"-- from {path}\n{before}{text.strip()}\n"
+
+
+def newest_copies(project: Path, migrations: Sequence[str]) -> dict[str, str]:
+    """Return each file's newest frozen copy: path -> text."""
+    found: dict[str, str] = {}
+    for name in migrations:
+        text = (project / "sql" / "migrations" / f"{name}.sql").read_text(encoding="utf-8")
+        pieces = MARK.split(text)
+        for path, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+            body = re.sub(r"\Adrop index if exists \w+;\n", "", piece)
+            if body.startswith("drop "):
+                found.pop(path, None)
+            else:
+                found[path] = body.strip() + "\n"
+    return found
+
+
+def drop(path: str, text: str) -> str:
+    """Return the statements that take a living file's objects away."""
+    name = Path(path).stem
+    match Path(path).parent.name:
+        case "indexes":
+            return f"drop index if exists {name};"
+        case "functions":
+            return f"drop function if exists {name};"
+        case "triggers":
+            table = re.search(r"\bon (procrastinate_\w+)", text)
+            functions = re.findall(r"create or replace function (\w+)\(\)", text)
+            lines = [f"drop trigger if exists {name} on {table[1] if table else '?'};"]
+            return "\n".join([*lines, *(f"drop function if exists {function}();" for function in functions)])
+    return "-- TODO: take it away by hand"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
