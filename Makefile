@@ -17,7 +17,7 @@ unexport DJANGO_SETTINGS_MODULE VIRTUAL_ENV CDPATH
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check fix bench docs conformance clean
+.PHONY: help install demo run test check fix bench docs clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

@@ -28,7 +28,7 @@ def broken_already() -> set[str]:
     ("room", "wrong", "contract"),
     [
         ("store.py", "import queue_tasks.backend", "Rooms"),
-        ("conf.py", "import queue_tasks.enqueue", "Rooms"),
+        ("connections.py", "import queue_tasks.store", "Rooms"),
         ("helpers.py", "", "Rooms"),  # a module that nobody gave a room
         ("jobs.py", "import psycopg", "The vocabulary is pure"),
         ("control.py", "import procrastinate", "Only the bridge"),
