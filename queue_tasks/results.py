@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import psycopg
 from asgiref.sync import sync_to_async
@@ -68,6 +68,12 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
 
     progress: Progress | None = field(default=None, compare=False)
     """How far the task has come; as of the last refresh."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def return_value(self) -> R_co:
+            """What the task returned, as JSON has it. Raises ValueError when the job has not succeeded."""
 
     def refresh(self) -> None:
         """Read the job anew. Raises TaskResultDoesNotExist when it was deleted."""

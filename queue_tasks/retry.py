@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from queue_tasks.conf import LONGEST
+from queue_tasks.conf import LONGEST, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +20,14 @@ class RetryPolicy:
     max_attempts: int = 5
     """Runs in all, the first one included; 1 or more."""
 
-    wait: float = 2.0
-    """Seconds after the first failed attempt; 0 or more."""
+    wait: float | timedelta = 2.0
+    """Seconds after the first failed attempt, or a timedelta; 0 or more."""
 
     backoff: float = 2.0
     """What each further wait is multiplied by; 1 or more."""
 
-    max_wait: float = 600.0
-    """Seconds no wait is longer than, before jitter."""
+    max_wait: float | timedelta = 600.0
+    """Seconds no wait is longer than, before jitter, or a timedelta."""
 
     jitter: float = 0.1
     """The part of a wait by which it is made longer or shorter at random, 0 to 1."""
@@ -81,11 +81,12 @@ class RetryPolicy:
 
     def delay(self, attempt: int, spread: float = 0.0) -> float:
         """Seconds between attempt number `attempt` and the next, whatever the error."""
+        wait, max_wait = seconds(self.wait), seconds(self.max_wait)
         try:
-            grown = self.wait * float(self.backoff) ** (attempt - 1)
+            grown = wait * float(self.backoff) ** (attempt - 1)
         except OverflowError:
-            grown = self.max_wait if self.wait else 0.0
-        return max(0.0, min(self.max_wait, grown) * (1 + self.jitter * spread))
+            grown = max_wait if wait else 0.0
+        return max(0.0, min(max_wait, grown) * (1 + self.jitter * spread))
 
 
 def _is_within(value: object, low: float, high: float) -> bool:
