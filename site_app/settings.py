@@ -8,6 +8,7 @@ Everything a deployment changes is an environment variable; everything has a def
     DJANGO_ALLOWED_HOSTS  host names, separated by commas (default: this machine)
     DJANGO_HTTPS          1 when the site is reached through https: cookies and redirects insist on it
     SITE_MEDIA_ROOT       folder of the pictures and reports (default media/)
+    SITE_STATIC_ROOT      folder for collectstatic; not needed, see WHITENOISE_USE_FINDERS
     SITE_GALLERY_LIMIT    photos the gallery holds (default 1000)
 """
 
@@ -39,7 +40,7 @@ if django.VERSION < (6, 0):
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "site_app.static_files.StaticFiles",
     "site_app.security.content_security_policy",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -96,7 +97,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 500
 # --------------------------------------------------------------------------------------------------------- static files
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = os.environ.get("SITE_STATIC_ROOT")  # where collectstatic puts them, if it is used
 STATICFILES_DIRS = [SITE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed; a big site collects, and stores with a hash in the name
 

@@ -36,7 +36,6 @@ class TaskCount:
     succeeded: int
     failed: int
     other: int
-    mean_seconds: float
 
 
 def commit_to_start(listener: psycopg.Connection, count: int, bar: Bar) -> Latency:
@@ -106,10 +105,7 @@ def span(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[int, float
 def by_state(connection: psycopg.Connection) -> list[TaskCount]:
     """The jobs of each task."""
     rows = connection.execute(read_sql(SQL / "jobs_by_state.sql")).fetchall()
-    return [
-        TaskCount(task.rpartition(".")[2], succeeded, failed, other, float(mean or 0))
-        for task, succeeded, failed, other, mean in rows
-    ]
+    return [TaskCount(task.rpartition(".")[2], succeeded, failed, other) for task, succeeded, failed, other in rows]
 
 
 def latency(seconds: Sequence[float]) -> Latency:

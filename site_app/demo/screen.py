@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -62,12 +61,13 @@ class Screen:
 
     def table(self, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Figures; the first column is words."""
-        table = Table(box=box.SIMPLE_HEAD, title=heading, title_justify="left", title_style="bold", pad_edge=False)
+        self.console.print(f"\n    [bold]{heading}[/]")
+        table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
         for number, column in enumerate(columns):
             table.add_column(column, justify="left" if number == 0 else "right")
         for row in rows:
             table.add_row(*row)
-        self.console.print(Padding(table, (1, 0, 0, 4)))
+        self.console.print(Padding(table, (0, 0, 0, 4), expand=False))
 
     def end(self, text: str) -> None:
         """The last line."""

@@ -127,17 +127,8 @@ def figures(screen: Screen, connection: psycopg.Connection, jobs: list[str]) -> 
     counts = measure.by_state(connection)
     screen.table(
         "Jobs",
-        ("task", "succeeded", "failed", "other", "mean time"),
-        [
-            (
-                count.task,
-                f"{count.succeeded:,}",
-                f"{count.failed}",
-                f"{count.other}",
-                f"{1000 * count.mean_seconds:.1f} ms",
-            )
-            for count in counts
-        ],
+        ("task", "succeeded", "failed", "other"),
+        [(count.task, f"{count.succeeded:,}", f"{count.failed:,}", f"{count.other:,}") for count in counts],
     )
     screen.table(
         "Speed",

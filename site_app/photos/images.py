@@ -152,7 +152,7 @@ def readable(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     except MemoryError:
         raise
     except Exception as error:
-        raise UnreadablePictureError(f"The picture is damaged and cannot be decoded ({error}).") from error
+        raise UnreadablePictureError("The picture is damaged: it cannot be decoded.") from error
 
 
 def render(original: bytes, *, width: int, format_name: str) -> Picture:
@@ -161,16 +161,17 @@ def render(original: bytes, *, width: int, format_name: str) -> Picture:
         seen_width, seen_height = size_as_seen(image)
         small_width = min(width, seen_width)
         small_height = max(1, round(seen_height * small_width / seen_width))
-        longest = max(small_width, small_height)
-        image.draft("RGB", (longest, longest))  # a JPEG is decoded at a fraction of its size: much faster
+        # A JPEG is decoded at a half or less of its size where that is enough: several times as fast.
+        lies_on_its_side = (seen_width, seen_height) != image.size
+        image.draft("RGB", (small_height, small_width) if lies_on_its_side else (small_width, small_height))
         upright = ImageOps.exif_transpose(image)
         small = plain(upright).resize((small_width, small_height), Image.Resampling.LANCZOS, reducing_gap=3.0)
         small = in_srgb(small, image.info.get("icc_profile"))
     out = io.BytesIO()
     if format_name == "WEBP":
-        small.save(out, "WEBP", quality=80, method=4)
+        small.save(out, "WEBP", quality=80, method=2)  # as small as the default 4 to a few percent, in half the time
     else:
-        flat(small).save(out, format_name, quality=84, progressive=True, optimize=True)
+        flat(small).save(out, format_name, quality=84, progressive=True)
     return Picture(data=out.getvalue(), width=small_width, height=small_height)
 
 

@@ -113,9 +113,9 @@ class Photo(models.Model):
         return swatches
 
     @property
-    def details(self) -> dict[str, str]:
-        """What the camera wrote."""
-        found: dict[str, str] = self.result_of(steps.DETAILS).get("details", {})
+    def details(self) -> list[tuple[str, str]]:
+        """What the camera wrote: names and values, in the order they are shown."""
+        found: list[tuple[str, str]] = self.result_of(steps.DETAILS).get("details", [])
         return found
 
     def result_of(self, name: str) -> dict[str, Any]:

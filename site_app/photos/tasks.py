@@ -48,7 +48,7 @@ async def read_details(context: Any, photo_id: int) -> dict[str, Any]:
         if photo is None:
             return GONE
         original = await asyncio.to_thread(files.original_of(photo).read_bytes)
-        found = {"details": images.read_details(original)}
+        found = {"details": list(images.read_details(original).items())}  # as a list: jsonb keeps no order of names
         await Step.objects.filter(photo=photo, name=steps.DETAILS).aupdate(**success(found))
         return found
 

@@ -126,9 +126,9 @@ def keep(candidates: Sequence[Candidate]) -> list[Photo]:
 
 def photo_of(candidate: Candidate) -> Photo:
     """The photo's row, not yet written."""
-    name = PurePath(candidate.file.name or "").stem
+    words = " ".join(PurePath(candidate.file.name or "").stem.replace("_", " ").replace("-", " ").split())
     return Photo(
-        title=" ".join(name.replace("_", " ").replace("-", " ").split())[:120] or "Untitled",
+        title=(words[:1].upper() + words[1:])[:120] or "Untitled",
         format=candidate.header.format,
         width=candidate.header.width,
         height=candidate.header.height,
