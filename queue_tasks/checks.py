@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import connections
 
-from queue_tasks import compat
+from queue_tasks import compat, schema
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import OptionsInvalid
 
@@ -60,6 +60,41 @@ def check_backend(alias: str, given: Mapping[str, Any]) -> list[checks.CheckMess
                 f'TASKS["{alias}"] keeps jobs in database {options.database!r}, procrastinate in {upstream!r}.',
                 hint=f"Set PROCRASTINATE_DATABASE_ALIAS = {options.database!r}, or tasks of the two never meet.",
                 id="queue_tasks.W001",
+            )
+        )
+    return found
+
+
+def check_database(alias: str) -> list[checks.CheckMessage]:
+    """Check that a database has our objects as this release wants them.
+
+    Warnings only, however bad: Django runs database checks before it migrates, and an error here would keep `migrate`
+    from mending what it names. Silent while migrations of ours are not applied: Django says that itself.
+    SQL: sql/queries/schema_*.sql
+    """
+    connection = connections[alias]
+    if connection.vendor != "postgresql" or not schema.is_migrated(connection):
+        return []
+    items = schema.status(connection)
+    wrong = [str(item) for item in items if item.state in schema.WRONG]
+    unknown = [str(item) for item in items if item.state is schema.State.UNKNOWN]
+    found: list[checks.CheckMessage] = []
+    if wrong:
+        found.append(
+            checks.Warning(
+                f"Database {alias!r} has {len(wrong)} objects of queue_tasks that are not as they should be: "
+                f"{'; '.join(wrong)}.",
+                hint="Run: manage.py migrate (it repairs them). To see them: manage.py queue schema",
+                id="queue_tasks.W010",
+            )
+        )
+    if unknown:
+        found.append(
+            checks.Warning(
+                f"Database {alias!r} has objects named as those of queue_tasks that this release does not know: "
+                f"{'; '.join(unknown)}.",
+                hint="A newer release made them, or they were left behind; drop them by hand if nobody needs them.",
+                id="queue_tasks.W011",
             )
         )
     return found

@@ -67,9 +67,10 @@ def write_initial(project: Path) -> int:
 
 def initial_text(project: Path) -> str:
     """Return the first migration: what upstream has and we replace goes, then every living file in its order."""
-    parts = ["-- 0001_initial: everything in sql/ at version 0.1.0, frozen\n-- Called by  manage.py migrate queue_tasks\n"]
-    for path in living_files(project):
-        parts.append(section(path, (project / path).read_text(encoding="utf-8")))
+    parts = [
+        "-- 0001_initial: everything in sql/ at version 0.1.0, frozen\n-- Called by  manage.py migrate queue_tasks\n"
+    ]
+    parts.extend(section(path, (project / path).read_text(encoding="utf-8")) for path in living_files(project))
     return "\n".join(parts)
 
 
