@@ -1,11 +1,11 @@
 """A task queue for Django that needs nothing but Postgres.
 
-    from queue_tasks import task
+from queue_tasks import task
 
-    @task(queue_name="media")
-    def resize(photo_id: int, width: int = 256) -> str: ...
+@task(queue_name="media")
+def resize(photo_id: int, width: int = 256) -> str: ...
 
-    resize.enqueue(photo.id)    # a row, in the transaction that wrote the photo
+resize.enqueue(photo.id)    # a row, in the transaction that wrote the photo
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from procrastinate import exceptions as upstream_exceptions
@@ -21,7 +21,7 @@ from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task as UpstreamTask
 
-from queue_tasks import tasks
+from queue_tasks import arguments, tasks
 from queue_tasks.jobs import FetchedJob
 
 OWN_CONNECTION_CARE = frozenset({db_cleanup.close_db_connections, db_cleanup.close_db_connections_async})
@@ -83,7 +83,9 @@ class StockTask:
     def prepare(self, job: FetchedJob, kwargs: Any, worker: WorkerFacade, aborting: Callable[[], bool]) -> StockCall:
         """One run of the task. Raises TypeError when the row's arguments are not an object."""
         if not isinstance(kwargs, dict):
-            raise TypeError(f"job {job.id}: args of {self.name} are a JSON {type(kwargs).__name__}; expected an object.")
+            raise TypeError(
+                f"job {job.id}: args of {self.name} are a JSON {type(kwargs).__name__}; expected an object."
+            )
         context = JobContext(
             app=current_app,
             worker_name=worker.worker_name,
@@ -97,14 +99,14 @@ class StockTask:
 
     def decide_retry(self, error: BaseException, job: FetchedJob, worker_id: int) -> StockRetry | None:
         """What the task's RetryStrategy says to a failed attempt; None: give up."""
-        kwargs = tasks.arguments.decode(job.args)
+        kwargs = arguments.decode(job.args)
         wish = self.task.get_retry_exception(exception=error, job=as_stock_job(job, kwargs, worker_id))
         if wish is None:
             return None
         decision = wish.retry_decision
         wait = 0.0
         if decision.retry_at is not None:
-            wait = max(0.0, (decision.retry_at - datetime.now(timezone.utc)).total_seconds())
+            wait = max(0.0, (decision.retry_at - datetime.now(UTC)).total_seconds())
         return StockRetry(wait, decision.priority, decision.queue, decision.lock)
 
 
@@ -172,8 +174,10 @@ def is_abort(error: BaseException) -> bool:
 
 
 def show_tasks_to_stock_workers() -> None:
-    """Register a stand-in for each declared Django task, so that a stock worker beside ours runs it instead of failing
-    it as unknown. It keeps no result: only our worker does."""
+    """Register a stand-in for each declared Django task, so that a stock worker does not fail its jobs as unknown.
+
+    It runs them and keeps no result: only our worker does.
+    """
     for name, task in tasks.declared.items():
         if name not in current_app.tasks:
             current_app.task(name=name, queue=task.queue_name, pass_context=False)(_stand_in(task))
@@ -199,7 +203,9 @@ class PeriodicTicks:
     """
 
     def __init__(self) -> None:
-        self._deferrer = periodic.PeriodicDeferrer(registry=current_app.periodic_registry, **current_app.periodic_defaults)
+        self._deferrer = periodic.PeriodicDeferrer(
+            registry=current_app.periodic_registry, **current_app.periodic_defaults
+        )
 
     @property
     def any(self) -> bool:
@@ -216,9 +222,9 @@ class PeriodicTicks:
 
     @staticmethod
     def _tick(periodic_task: periodic.PeriodicTask[Any, Any, Any], timestamp: int) -> PeriodicTick:
-        options = dict(periodic_task.configure_kwargs)
+        options: dict[str, Any] = dict(periodic_task.configure_kwargs)
         options["task_kwargs"] = {**(options.get("task_kwargs") or {}), "timestamp": timestamp}
-        job = periodic_task.task.configure(**options).job  # type: ignore[arg-type]
+        job = periodic_task.task.configure(**options).job
         return PeriodicTick(
             task_name=job.task_name,
             periodic_id=periodic_task.periodic_id,

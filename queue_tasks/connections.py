@@ -24,6 +24,12 @@ logger = logging.getLogger("queue_tasks")
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 """What a lost, refused or overloaded connection raises; worth trying again."""
 
+StatementRefused = psycopg.Error
+"""What the server answers to a statement it will not run, and the root of all errors of a connection."""
+
+ValueRefused = psycopg.DataError
+"""What the server answers to a value it cannot store."""
+
 CONNECT_TIMEOUT = 10
 """Seconds."""
 
@@ -75,7 +81,9 @@ class WorkerConnection:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
 
-    async def rows(self, statement: LiteralString, parameters: Mapping[str, Any] | None = None) -> Sequence[tuple[Any, ...]]:
+    async def rows(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and give its rows.
 
         Raises psycopg's errors; TimeoutError when no answer came five seconds after the statement's own timeout.
@@ -133,7 +141,8 @@ def tend_after_task(owner: str) -> None:
         if connection.in_atomic_block or raw.info.transaction_status != pq.TransactionStatus.IDLE:
             if not raw.closed:
                 logger.warning(
-                    "%s left a transaction open on database %r; it was rolled back. Use transaction.atomic() as a with block.",
+                    "%s left a transaction open on database %r; it was rolled back. "
+                    "Use transaction.atomic() as a with block.",
                     owner,
                     connection.alias,
                 )

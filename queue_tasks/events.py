@@ -1,7 +1,7 @@
 """What the worker tells of itself: one frozen value for each kind of event, and who listens.
 
-Subscribers are called in the worker, on its event loop, after the fact is written: they must be quick and may not block.
-An error in a subscriber is logged and harms nobody.
+Subscribers are called in the worker, on its event loop, after the fact is written: they must be quick and may not
+block. An error in a subscriber is logged and harms nobody.
 """
 
 from __future__ import annotations

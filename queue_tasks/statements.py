@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 
 @cache
@@ -22,7 +22,7 @@ def load(name: str) -> LiteralString:
     """The text of sql/queries/<name>.sql without its comments, named so that logs and pg_stat_activity show it."""
     text = (sql_root() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
-    return cast("LiteralString", f"/* queue_tasks: {name} */ " + "\n".join(lines).strip())
+    return f"/* queue_tasks: {name} */ " + "\n".join(lines).strip()
 
 
 ABORT_JOBS = load("abort_jobs")

@@ -37,7 +37,8 @@ Written = tuple[FetchedJob, Outcome, str | None]
 class Store:
     """The worker's side of the database.
 
-    Three connections: leases need not be durable; finishes must be, and are not to wait behind a fetch; the rest are rare.
+    Three connections: leases need not be durable; finishes must be, and are not to wait behind a fetch; the rest are
+    rare.
     Every method raises psycopg's errors; the caller decides whether to try again.
     """
 
@@ -54,7 +55,9 @@ class Store:
         for connection in (self._leasing, self._finishing, self._tending):
             await connection.close()
 
-    async def register_worker(self, name: str, host: str, pid: int, queues: Sequence[str] | None, concurrency: int) -> int:
+    async def register_worker(
+        self, name: str, host: str, pid: int, queues: Sequence[str] | None, concurrency: int
+    ) -> int:
         """Make this worker known; its number, which every later call names.
 
         SQL: sql/queries/register_worker.sql
@@ -81,6 +84,9 @@ class Store:
         parameters = {"worker_id": self.worker_id, "queues": queues, "max_jobs": max_jobs}
         try:
             rows = await self._leasing.rows(FETCH_JOBS, parameters)
+        except psycopg.errors.UniqueViolation:
+            # Another fetch took a job of the same lock at the same moment: the next look sees it.
+            return await self.fetch_jobs(queues, max_jobs)
         except psycopg.Error as exc:
             if exc.sqlstate == WORKER_UNKNOWN or isinstance(exc, psycopg.errors.ForeignKeyViolation):
                 raise WorkerNotRegistered(str(exc)) from exc

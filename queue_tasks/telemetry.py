@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -23,7 +23,9 @@ _LOGGER_NAME = compat.FRAMEWORK
 
 def signal_is_heard(signal: Signal) -> bool:
     """Whether sending the signal would have any effect."""
-    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or logging.getLogger(_LOGGER_NAME).isEnabledFor(logging.INFO)
+    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or logging.getLogger(_LOGGER_NAME).isEnabledFor(
+        logging.INFO
+    )
 
 
 def send(signal: Signal, backend: type, result: TaskResult[Any]) -> None:
@@ -52,7 +54,7 @@ async def announce_finished(job: FetchedJob, outcome: Outcome, error: str | None
     """
     spent = job.attempts + 1
     errors = "[" + ",".join([*([job.errors[1:-1]] if job.errors else []), *([error] if error else [])]) + "]"
-    row = _row(job, status, worker_id, spent, outcome.result, errors, datetime.now(timezone.utc))
+    row = _row(job, status, worker_id, spent, outcome.result, errors, datetime.now(UTC))
     try:
         result = results.from_row(row, _alias(job))
     except compat.TaskResultDoesNotExist:
@@ -70,8 +72,8 @@ def _send_finished(backend: type, result: TaskResult[Any], error: BaseException 
         compat.task_finished.send_robust(sender=backend, task_result=result)
         return
     try:
-        raise error
-    except BaseException:  # noqa: BLE001 - to be in its except block is the point
+        raise error  # noqa: TRY301 - to be in its except block is the point
+    except BaseException:  # noqa: BLE001 - the same
         compat.task_finished.send_robust(sender=backend, task_result=result)
 
 
@@ -83,7 +85,7 @@ def _send_finished_tended(backend: type, result: TaskResult[Any], error: BaseExc
         tend_after_task("a receiver of task_finished")
 
 
-def _row(  # noqa: PLR0913 - the columns that differ
+def _row(
     job: FetchedJob,
     status: str,
     worker_id: int,

@@ -34,7 +34,7 @@ def running_worker(**arguments: Any) -> Iterator[Worker]:
     """A worker that runs beside the test; stopped, and its exit code checked, at the end."""
     worker = make_worker(**arguments)
     ready = threading.Event()
-    worker._on_ready = lambda _: ready.set()  # noqa: SLF001
+    worker._on_ready = lambda _: ready.set()
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run(worker)), name="test worker")
     thread.start()

@@ -28,9 +28,21 @@ class Attempt:
     Owned by the event loop; `stop_reason` and `deadline` are only read from the body's thread.
     """
 
-    __slots__ = ("deadline", "ended", "job", "note_progress", "runner", "started", "stop_reason", "stoppable", "worker_id")
+    __slots__ = (
+        "deadline",
+        "ended",
+        "job",
+        "note_progress",
+        "runner",
+        "started",
+        "stop_reason",
+        "stoppable",
+        "worker_id",
+    )
 
-    def __init__(self, job: FetchedJob, worker_id: int, note_progress: Callable[[FetchedJob, dict[str, Any]], None]) -> None:
+    def __init__(
+        self, job: FetchedJob, worker_id: int, note_progress: Callable[[FetchedJob, dict[str, Any]], None]
+    ) -> None:
         self.job = job
         self.worker_id = worker_id
         self.note_progress = note_progress

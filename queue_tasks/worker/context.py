@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from queue_tasks.worker.attempt import Attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskContext(compat.TaskContext):
+class TaskContext(compat.TaskContext):  # type: ignore[misc,type-arg] # the stubs take it for mutable
     """Django's context (`attempt`, `task_result`) and ours. Usable from the body's thread as from the loop."""
 
     run: Attempt
@@ -32,7 +33,7 @@ class TaskContext(compat.TaskContext):
         return timezone.now() + timedelta(seconds=self.run.deadline - time.monotonic())
 
     def should_abort(self) -> bool:
-        """Whether the task should end as soon as it can: its abort was asked for, the worker stops, or its time is over."""
+        """Whether the task should end as soon as it can: told to abort, the worker stops, or its time is over."""
         return self.run.should_abort()
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
@@ -44,6 +45,6 @@ class TaskContext(compat.TaskContext):
         self.run.note_progress(self.run.job, note)
 
 
-def make_context(attempt: Attempt, result: TaskResult) -> TaskContext:
+def make_context(attempt: Attempt, result: TaskResult[Any]) -> TaskContext:
     """The context of one attempt."""
     return TaskContext(task_result=result, run=attempt)

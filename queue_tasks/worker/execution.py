@@ -1,7 +1,7 @@
 """Execution: one attempt of one job, as a straight pipe that ends in an Outcome.
 
-resolve the task -> decode its arguments, make its context -> announce -> perform within its timeout -> judge how it ended.
-Whatever happens in between, also in a hostile row, is that job's outcome and nobody else's. Nothing here writes the outcome.
+resolve the task -> decode its arguments, make its context -> announce -> perform within its timeout -> judge its end.
+Whatever happens in between, also in a hostile row, is that job's outcome and nobody else's. Nothing here writes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -56,9 +56,17 @@ class Call:
 class Runnable(Protocol):
     """A task as execution sees it, Django's or procrastinate's."""
 
-    name: str
-    timeout: float | None
-    keep: float | None
+    @property
+    def name(self) -> str:
+        """Its dotted path."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds one attempt may take; None: no limit."""
+
+    @property
+    def keep(self) -> float | None:
+        """Seconds a succeeded job's row stays; None: for ever; 0: deleted at once."""
 
     def prepare(self, attempt: Attempt) -> Call:
         """Decode the row and bind the body to it. Raises whatever is wrong with the row."""
@@ -73,7 +81,7 @@ class Runnable(Protocol):
 class DjangoRunnable:
     """A task of Django's framework."""
 
-    def __init__(self, task: compat.Task, options: Options) -> None:
+    def __init__(self, task: compat.Task[..., Any], options: Options) -> None:
         self.task = task
         self.name = task.module_path
         self.is_async = inspect.iscoroutinefunction(task.func)
@@ -127,7 +135,10 @@ class DjangoRunnable:
             )
         args, kwargs = envelope.get("args", []), envelope.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
-            raise TypeError(f"job {job.id} of {self.name}: args is {args!r:.100} and kwargs {kwargs!r:.100}; expected a list and an object.")
+            raise TypeError(
+                f"job {job.id} of {self.name}: args is {args!r:.100} and kwargs {kwargs!r:.100}; "
+                "expected a list and an object."
+            )
         return args, kwargs
 
     def _announced(self, body: Callable[[], Any], attempt: Attempt) -> Callable[[], Any]:
@@ -265,8 +276,9 @@ class Execution:
             raise asyncio.CancelledError
         if runnable.timeout is None:
             return await self._loops.run(call.body, owner)
+        limit = asyncio.timeout(runnable.timeout)
         try:
-            async with asyncio.timeout(runnable.timeout) as limit:
+            async with limit:
                 return await self._loops.run(call.body, owner)
         except TimeoutError as exc:
             if not limit.expired():
@@ -297,7 +309,7 @@ class Execution:
         """A task that cannot be imported may be that of a newer release: wait for a worker that knows it, then fail."""
         job, grace = attempt.job, self._options.unknown_task_grace
         enqueued_at = job.enqueued_at or job.started_at
-        if (datetime.now(timezone.utc) - enqueued_at).total_seconds() < grace:
+        if (datetime.now(UTC) - enqueued_at).total_seconds() < grace:
             return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=min(UNKNOWN_TASK_WAIT, grace))
         return _failed(error, attempt)
 
@@ -313,5 +325,5 @@ def _caused(error: BaseException, cause: BaseException) -> BaseException:
 
 def _snooze_wait(snooze: Snooze) -> float:
     if snooze.until is not None:
-        return max(0.0, (snooze.until - datetime.now(timezone.utc)).total_seconds())
+        return max(0.0, (snooze.until - datetime.now(UTC)).total_seconds())
     return snooze.after

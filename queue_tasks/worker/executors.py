@@ -113,7 +113,7 @@ def _run_tended(body: Callable[[], Any], owner: str) -> Ended:
 
 
 class LoopExecutor:
-    """Runs coroutines on the loop, each with a thread-sensitive thread of its own for what it calls by sync_to_async."""
+    """Runs coroutines on the loop, each with a thread of its own for what it calls by sync_to_async."""
 
     def __init__(self) -> None:
         # Last in, first out: few jobs at a time means few threads, and few connections.

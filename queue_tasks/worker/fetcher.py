@@ -13,8 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-import psycopg
-
+from queue_tasks.connections import StatementRefused
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.store import Store
 from queue_tasks.worker.service import Service, wait_for
@@ -39,7 +38,7 @@ class Fetcher(Service):
 
     name = "fetcher"
 
-    def __init__(  # noqa: PLR0913 - its limits, and its two ways out
+    def __init__(
         self,
         store: Store,
         *,
@@ -103,7 +102,7 @@ class Fetcher(Service):
             self._wake.clear()
             wanted = self._wanted()
             # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
-            self._fetching = asyncio.create_task(self._fetch(wanted))
+            self._fetching = asyncio.create_task(self._store.fetch_jobs(self._queues, wanted))
             jobs = await asyncio.shield(self._fetching)
             self._fetching = None
             if self._left is not None:
@@ -125,7 +124,7 @@ class Fetcher(Service):
     async def finish(self) -> None:
         """Give back what has not started."""
         if self._fetching is not None:
-            with contextlib.suppress(psycopg.Error, TimeoutError, OSError):
+            with contextlib.suppress(StatementRefused, TimeoutError, OSError):
                 self._waiting.extend(await self._fetching)
         while self._waiting:
             self._release(self._waiting.pop())
@@ -135,14 +134,6 @@ class Fetcher(Service):
     async def until_quiet(self) -> None:
         """Return when no job is in hand."""
         await self._quiet.wait()
-
-    async def _fetch(self, wanted: int) -> list[FetchedJob]:
-        while True:
-            try:
-                return await self._store.fetch_jobs(self._queues, wanted)
-            except psycopg.errors.UniqueViolation:
-                # Another fetch took a job of the same lock at the same moment: the next look sees it.
-                await asyncio.sleep(0)
 
     def _limit(self) -> int:
         """How many jobs may be in hand."""

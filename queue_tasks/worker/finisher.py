@@ -1,7 +1,7 @@
 """Finisher: gathers how attempts ended and writes them, many in one statement, under their fence.
 
-At once when idle; under load, what ends while one write is under way, and for a few milliseconds more, goes into the next.
-An outcome is tried until it is written or fenced off; one that the database refuses never harms the others.
+At once when idle; under load, what ends while one write is under way, and for a few milliseconds more, goes into the
+next. An outcome is tried until it is written or fenced off; one that the database refuses never harms the others.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-import psycopg
-
-from queue_tasks.connections import DATABASE_ERRORS
+from queue_tasks.connections import DATABASE_ERRORS, StatementRefused, ValueRefused
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
@@ -106,10 +104,12 @@ class Finisher(Service):
             try:
                 written = await self._store.finish_jobs(batch)
             except (*DATABASE_ERRORS, TimeoutError, OSError) as exc:
-                logger.warning("finish of %d jobs failed (%s); trying again in %.2f s", len(batch), str(exc).strip(), wait)
+                logger.warning(
+                    "finish of %d jobs failed (%s); trying again in %.2f s", len(batch), str(exc).strip(), wait
+                )
                 await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
                 wait = min(LONGEST_WAIT, wait * 2)
-            except psycopg.Error as exc:
+            except StatementRefused as exc:
                 if len(batch) > 1:
                     middle = len(batch) // 2
                     await self._write(batch[:middle])
@@ -122,11 +122,11 @@ class Finisher(Service):
                 self._on_written(batch, written)
                 return
 
-    def _unwritable(self, refused: Written, error: psycopg.Error) -> Written:
+    def _unwritable(self, refused: Written, error: StatementRefused) -> Written:
         """What to write instead of an outcome that the database refuses by itself: that it failed, and why."""
         job, outcome, _ = refused
         logger.error("the outcome %s of job %d was refused: %s", outcome.kind, job.id, str(error).strip())
-        if isinstance(error, psycopg.DataError) and outcome.kind is not OutcomeKind.FAILED:
+        if isinstance(error, ValueRefused) and outcome.kind is not OutcomeKind.FAILED:
             failed = Outcome(OutcomeKind.FAILED, ended=time.monotonic(), started=outcome.started, error=error)
             return job, failed, describe(error, job, self.worker_id)
         return refused

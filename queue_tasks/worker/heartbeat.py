@@ -22,7 +22,10 @@ logger = logging.getLogger("queue_tasks.worker")
 
 
 class Heartbeat:
-    """Beats every `options.heartbeat` seconds. on_unknown is called on the loop when the worker is not registered any more."""
+    """Beats every `options.heartbeat` seconds.
+
+    on_unknown is called on the loop when the worker is not registered any more.
+    """
 
     def __init__(self, options: Options, worker_id: int, on_unknown: Callable[[], None]) -> None:
         self._options = options
@@ -59,7 +62,9 @@ class Heartbeat:
                     break
             except psycopg.Error as exc:
                 if not quiet:
-                    logger.warning("heartbeat failed (%s); trying again every %g s", str(exc).strip(), self._options.heartbeat)
+                    logger.warning(
+                        "heartbeat failed (%s); trying again every %g s", str(exc).strip(), self._options.heartbeat
+                    )
                 quiet = True
                 if connection is not None:
                     connection.close()

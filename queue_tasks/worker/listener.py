@@ -43,7 +43,7 @@ class Listener(Service):
 
     name = "listener"
 
-    def __init__(  # noqa: PLR0913 - one callable for each kind of hint
+    def __init__(
         self,
         options: Options,
         worker_id: int,

@@ -96,5 +96,6 @@ class Pruner(Service):
         """Prune, now and then; workers that started together do not prune together."""
         while True:
             await asyncio.sleep(PRUNE_EVERY * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            while await self._store.prune_jobs(PRUNE_CHUNK) == PRUNE_CHUNK:
-                await asyncio.sleep(0)
+            deleted = PRUNE_CHUNK
+            while deleted == PRUNE_CHUNK:
+                deleted = await self._store.prune_jobs(PRUNE_CHUNK)

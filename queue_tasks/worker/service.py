@@ -43,7 +43,7 @@ class Service(ABC):
     async def run(self) -> None:
         """The loop. It ends by being cancelled, or by returning when it has nothing more to do, ever."""
 
-    async def finish(self) -> None:
+    async def finish(self) -> None:  # noqa: B027 - most have nothing left to do
         """What is left to do after the loop has ended; the services entered before are still running."""
 
     async def __aenter__(self) -> Self:
@@ -68,14 +68,16 @@ class Service(ABC):
     @property
     def failed(self) -> bool:
         """Whether the loop has ended although nobody stopped it and it had not come to its end."""
-        return self._loop is not None and self._loop.done() and not self._loop.cancelled() and bool(self._loop.exception())
+        return (
+            self._loop is not None and self._loop.done() and not self._loop.cancelled() and bool(self._loop.exception())
+        )
 
     async def _supervise(self) -> None:
         while True:
             started = time.monotonic()
             try:
                 await self.run()
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever ends a loop, it is started again
                 if time.monotonic() - started > HEALTHY_AFTER:
                     self._failures = 0
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter

@@ -76,13 +76,14 @@ class Worker:
     """
 
     def __init__(
-        self, options: Options, settings: WorkerSettings, on_ready: Callable[[Worker], None] = lambda worker: None
+        self, options: Options, settings: WorkerSettings, on_ready: Callable[[Worker], None] | None = None
     ) -> None:
         self.options = options
         self.settings = settings
         self.tally = Tally()
         self.worker_id = 0
         self._on_ready = on_ready
+        self._told_ready = False
         self._attempts: dict[int, Attempt] = {}
         self._stopping = asyncio.Event()
         self._error: str | None = None
@@ -148,7 +149,7 @@ class Worker:
         stack.push_async_callback(self._close_threads, threads)
         facade = bridge.WorkerFacade(settings.name, self.worker_id, settings.queues, self.stop)
         self.execution = Execution(options, threads, loops, facade)
-        self.promoter = Promoter(store, options.poll_interval, lambda: self.fetcher.wake())
+        self.promoter = Promoter(store, options.poll_interval, self._wake_fetcher)
         self.fetcher = Fetcher(
             store,
             queues=settings.queues,
@@ -164,7 +165,14 @@ class Worker:
         if settings.drain:
             self.fetcher.on_idle = lambda: self._drained(store)
         self.aborter = Aborter(store, options.poll_interval, self._abort, lambda: bool(self._attempts))
-        services: list[Service] = [self.announcer, self.finisher, self.progress, self.fetcher, self.promoter, self.aborter]
+        services: list[Service] = [
+            self.announcer,
+            self.finisher,
+            self.progress,
+            self.fetcher,
+            self.promoter,
+            self.aborter,
+        ]
         if not settings.drain:
             services += [Scheduler(store), Pruner(store)]
         if settings.listen:
@@ -246,7 +254,9 @@ class Worker:
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             while not stopping.done():
-                await asyncio.wait([stopping, *(loop for loop in loops if not loop.done())], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    [stopping, *(loop for loop in loops if not loop.done())], return_when=asyncio.FIRST_COMPLETED
+                )
                 for service in services:
                     if service.failed and not stopping.done():
                         self._error = f"the worker's {service.name} died and could not be started again"
@@ -294,9 +304,14 @@ class Worker:
             attempt.stop(StopReason.LOST)
         self._stopping.set()
 
+    def _wake_fetcher(self) -> None:
+        self.fetcher.wake()
+
     def _ready(self) -> None:
-        on_ready, self._on_ready = self._on_ready, lambda worker: None
-        on_ready(self)
+        """Tell once: the listener comes here again after each reconnection."""
+        if not self._told_ready and self._on_ready is not None:
+            self._on_ready(self)
+        self._told_ready = True
 
 
 def default_name() -> str:

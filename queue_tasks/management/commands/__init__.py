@@ -1,0 +1,1 @@
+"""queue_worker runs jobs; queue looks at them and controls them."""

@@ -26,12 +26,20 @@ class Command(BaseCommand):
         """The flags; each has a default."""
         parser.add_argument("--queues", metavar="A,B", type=names, help="work these queues only (default: all)")
         parser.add_argument("--concurrency", metavar="N", type=whole, help="jobs run at a time (default: 20)")
-        parser.add_argument("--drain", action="store_true", help="run what is ready and due, then exit: 1 if a job failed")
+        parser.add_argument(
+            "--drain", action="store_true", help="run what is ready and due, then exit: 1 if a job failed"
+        )
         parser.add_argument("--max-jobs", metavar="N", type=whole, help="exit after N jobs")
-        parser.add_argument("--grace", metavar="SECONDS", type=duration, help="time running jobs have to end (default: 30)")
-        parser.add_argument("--poll-interval", metavar="SECONDS", type=duration, help="between looks without a wake-up (default: 5)")
+        parser.add_argument(
+            "--grace", metavar="SECONDS", type=duration, help="time running jobs have to end (default: 30)"
+        )
+        parser.add_argument(
+            "--poll-interval", metavar="SECONDS", type=duration, help="between looks without a wake-up (default: 5)"
+        )
         parser.add_argument("--no-listen", action="store_true", help="poll only: for connections that cannot LISTEN")
-        parser.add_argument("--backend", metavar="ALIAS", default=DEFAULT_TASK_BACKEND_ALIAS, help="entry of TASKS (default: default)")
+        parser.add_argument(
+            "--backend", metavar="ALIAS", default=DEFAULT_TASK_BACKEND_ALIAS, help="entry of TASKS (default: default)"
+        )
         parser.add_argument("--name", metavar="NAME", help="the worker's name, for people (default: host-pid)")
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -62,11 +70,14 @@ class Command(BaseCommand):
     def _worker(self, flags: dict[str, Any]) -> Worker:
         alias = flags["backend"]
         if alias not in task_backends.settings:
-            raise CommandError(f'TASKS has no entry "{alias}"; it has: {", ".join(task_backends.settings)}.', returncode=2)
+            raise CommandError(
+                f'TASKS has no entry "{alias}"; it has: {", ".join(task_backends.settings)}.', returncode=2
+            )
         backend = task_backends[alias]
         if not isinstance(backend, PostgresBackend):
             raise CommandError(
-                f'TASKS["{alias}"] uses {type(backend).__name__}; queue_worker runs queue_tasks.backend.PostgresBackend.',
+                f'TASKS["{alias}"] uses {type(backend).__name__}; '
+                "queue_worker runs queue_tasks.backend.PostgresBackend.",
                 returncode=2,
             )
         given = dict(backend.options)
@@ -88,7 +99,9 @@ class Command(BaseCommand):
         settings = worker.settings
         queues = "all" if settings.queues is None else ",".join(settings.queues)
         how = "listening" if settings.listen else f"polling every {worker.options.poll_interval:g} s"
-        self.stdout.write(f"ready: worker {worker.worker_id}, queues {queues}, concurrency {settings.concurrency}, {how}")
+        self.stdout.write(
+            f"ready: worker {worker.worker_id}, queues {queues}, concurrency {settings.concurrency}, {how}"
+        )
         self.stdout.flush()
 
 
