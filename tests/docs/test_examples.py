@@ -22,6 +22,7 @@ from asgiref.sync import async_to_sync
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import RequestFactory, override_settings
+from procrastinate.contrib.django import app
 
 from queue_tasks import events, tasks
 from queue_tasks.checks import check_backend
@@ -48,6 +49,7 @@ def rows(statement: str) -> list[Any]:
 def modules_of(page: Path) -> Iterator[types.ModuleType]:
     """The page's own module; afterwards everything its examples made in this process is gone."""
     modules, declared = set(sys.modules), set(tasks.declared)
+    stock, periodic = dict(app.tasks), dict(app.periodic_registry.periodic_tasks)
     listening = {kind: list(subscribers) for kind, subscribers in events._subscribers.items()}
     try:
         yield module("_".join(("page", *page.relative_to(PROJECT).with_suffix("").parts)).replace("-", "_"))
@@ -57,6 +59,9 @@ def modules_of(page: Path) -> Iterator[types.ModuleType]:
                 del sys.modules[name]
         for name in set(tasks.declared) - declared:
             del tasks.declared[name]
+        for registry, before in ((app.tasks, stock), (app.periodic_registry.periodic_tasks, periodic)):
+            registry.clear()
+            registry.update(before)
         events._subscribers.clear()
         events._subscribers.update(listening)
 
