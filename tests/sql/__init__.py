@@ -1,0 +1,1 @@
+"""The database objects, each by SQL on a real database."""
