@@ -11,7 +11,7 @@ from typing import Any, LiteralString
 
 from django.db import connections
 
-from queue_tasks.statements import ABORT_JOBS, CANCEL_JOBS, PRUNE_JOBS, RETRY_JOBS
+from queue_tasks.statements import ABORT_JOBS, CANCEL_JOBS, COUNT_EXPIRED, PRUNE_JOBS, RETRY_JOBS
 
 PRUNE_CHUNK = 1000
 """Rows deleted in one statement."""
@@ -42,6 +42,15 @@ def retry(ids: Sequence[int], *, database: str = "default") -> list[int]:
     SQL: sql/queries/retry_jobs.sql
     """
     return [row[0] for row in _rows(database, RETRY_JOBS, {"ids": list(ids)})]
+
+
+def count_expired(*, database: str = "default") -> int:
+    """How many jobs `prune` would delete now.
+
+    SQL: sql/queries/count_expired.sql
+    """
+    jobs: int = _rows(database, COUNT_EXPIRED, {})[0][0]
+    return jobs
 
 
 def _tell_nobody(_deleted: int) -> None:
