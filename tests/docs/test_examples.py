@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import re
 import sys
 import time
 import types
@@ -86,7 +87,7 @@ def run_block(page: Path, block: Block, own: types.ModuleType) -> None:
     if block.language == "python" and first.startswith("# ") and first.endswith(".py"):
         place = module(first[2:-3].replace("/", "."))
     if django.VERSION < (6, 0):
-        text = text.replace("from django.tasks ", "from django_tasks ")
+        text = re.sub(r"^from django\.tasks\b", "from django_tasks", text, flags=re.MULTILINE)
     # Tracebacks then name the page and its line.
     code = compile("\n" * (block.line - 1) + text, str(page), "exec", dont_inherit=True)
     exec(code, place.__dict__)  # noqa: S102 - our own documentation
