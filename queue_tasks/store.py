@@ -1,11 +1,11 @@
-"""Store: every statement the worker sends, one method each. Asynchronous, on the worker's own connections."""
+"""Store: every statement the worker sends, one method each. Asynchronous, on connections it makes or is given."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString, Protocol
 
 import psycopg
 
@@ -34,6 +34,25 @@ Written = tuple[FetchedJob, Outcome, str | None]
 """What the finisher writes: a job, how its attempt ended, and the error as JSON text."""
 
 
+class Connection(Protocol):
+    """What a Store needs of a connection."""
+
+    async def rows(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[tuple[Any, ...]]:
+        """Run one statement in a transaction of its own and give its rows. Raises psycopg's errors."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+
+
+class Connect(Protocol):
+    """Makes a connection to the database of an alias; name: what for, to be shown. WorkerConnection is one."""
+
+    def __call__(self, alias: str, name: str, *, statement_timeout: float, durable: bool = True) -> Connection:
+        """See WorkerConnection."""
+
+
 class Store:
     """The worker's side of the database.
 
@@ -42,12 +61,12 @@ class Store:
     Every method raises psycopg's errors; the caller decides whether to try again.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, connect: Connect = WorkerConnection) -> None:
         timeout = options.statement_timeout
         database = options.database
-        self._leasing = WorkerConnection(database, "fetch", statement_timeout=timeout, durable=False)
-        self._finishing = WorkerConnection(database, "finish", statement_timeout=timeout)
-        self._tending = WorkerConnection(database, "tend", statement_timeout=timeout)
+        self._leasing = connect(database, "fetch", statement_timeout=timeout, durable=False)
+        self._finishing = connect(database, "finish", statement_timeout=timeout)
+        self._tending = connect(database, "tend", statement_timeout=timeout)
         self.worker_id = 0
 
     async def close(self) -> None:
