@@ -80,12 +80,25 @@ class StockTask:
         self.worker_middleware = list(defaults.get("worker_middleware") or [])
         self.additional_context = dict(defaults.get("additional_context") or {})
 
-    def prepare(self, job: FetchedJob, kwargs: Any, worker: WorkerFacade, aborting: Callable[[], bool]) -> StockCall:
+    def prepare(
+        self,
+        job: FetchedJob,
+        kwargs: Any,
+        worker: WorkerFacade,
+        aborting: Callable[[], bool],
+        shutting_down: Callable[[], bool],
+    ) -> StockCall:
         """One run of the task. Raises TypeError when the row's arguments are not an object."""
         if not isinstance(kwargs, dict):
             raise TypeError(
                 f"job {job.id}: args of {self.name} are a JSON {type(kwargs).__name__}; expected an object."
             )
+
+        def abort_reason() -> AbortReason | None:
+            if not aborting():
+                return None
+            return AbortReason.SHUTDOWN if shutting_down() else AbortReason.USER_REQUEST
+
         context = JobContext(
             app=current_app,
             worker_name=worker.worker_name,
@@ -93,7 +106,7 @@ class StockTask:
             job=as_stock_job(job, kwargs, worker.worker_id),
             start_timestamp=time.time(),
             additional_context=dict(self.additional_context),
-            abort_reason=lambda: AbortReason.USER_REQUEST if aborting() else None,
+            abort_reason=abort_reason,
         )
         return StockCall(self, context, kwargs, worker)
 

@@ -6,10 +6,11 @@ The web side does not use these: it enqueues on Django's connection, in the call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import select
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
@@ -27,8 +28,11 @@ DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 StatementRefused = psycopg.Error
 """What the server answers to a statement it will not run, and the root of all errors of a connection."""
 
-ValueRefused = psycopg.DataError
-"""What the server answers to a value it cannot store."""
+OF_THE_MOMENT = ("08", "0A", "25", "42", "53", "57P", "58")
+"""SQLSTATEs, or their beginnings, of a server that is going away, read-only, full, or in the middle of a migration."""
+
+OF_THE_VALUE = ("22", "54")
+"""SQLSTATEs, or their beginnings, of a value that cannot be stored: of no use to send again."""
 
 CONNECT_TIMEOUT = 10
 """Seconds."""
@@ -54,6 +58,21 @@ def connection_parameters(alias: str, name: str) -> dict[str, Any]:
         **parameters,
         "application_name": f"queue_tasks {name}"[:63],
     }
+
+
+def is_of_the_moment(error: Exception) -> bool:
+    """Whether an error says nothing of the values that were sent: the same statement may succeed a little later."""
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate.startswith(OF_THE_MOMENT)
+    return isinstance(error, (*DATABASE_ERRORS, OSError))
+
+
+def is_of_the_value(error: Exception) -> bool:
+    """Whether an error is of values that never can be written, as they are."""
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate.startswith(OF_THE_VALUE)
+    # psycopg, or Python, could not even put them on the wire.
+    return not is_of_the_moment(error)
 
 
 def session_settings(*, statement_timeout: float, durable: bool = True) -> dict[str, str]:
@@ -105,10 +124,14 @@ class WorkerConnection:
         if self._connection is None or self._connection.closed:
             parameters = connection_parameters(self.alias, self.name)
             connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True, prepare_threshold=2)
+            try:
+                await connection.execute(
+                    PREPARE_SESSION, session_settings(statement_timeout=self.statement_timeout, durable=self.durable)
+                )
+            except BaseException:
+                await connection.close()
+                raise
             self._connection = connection
-            await connection.execute(
-                PREPARE_SESSION, session_settings(statement_timeout=self.statement_timeout, durable=self.durable)
-            )
         return self._connection
 
     async def close(self) -> None:
@@ -126,38 +149,62 @@ def tend_before_task() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.connection is None:
             continue
-        if _speaks_unasked(connection) or _idle_for(connection) > IDLE_CHECK:
-            _close_unless_usable(connection)
-        elif connection.settings_dict["CONN_MAX_AGE"]:
-            connection.close_if_unusable_or_obsolete()
+        with _alone(connection):
+            if connection.vendor != "postgresql":
+                connection.close_if_unusable_or_obsolete()
+            elif _speaks_unasked(connection) or _idle_for(connection) > IDLE_CHECK:
+                _close_unless_usable(connection)
+            elif connection.settings_dict["CONN_MAX_AGE"]:
+                connection.close_if_unusable_or_obsolete()
 
 
 def tend_after_task(owner: str) -> None:
     """Undo what a task left open on this thread's Django connections, and say so. owner: for the message."""
     for connection in connections.all(initialized_only=True):
-        raw = connection.connection
-        if raw is None:
+        if connection.connection is None:
             continue
-        if connection.in_atomic_block or raw.info.transaction_status != pq.TransactionStatus.IDLE:
-            if not raw.closed:
+        with _alone(connection):
+            if _is_open(connection):
                 logger.warning(
                     "%s left a transaction open on database %r; it was rolled back. "
                     "Use transaction.atomic() as a with block.",
                     owner,
                     connection.alias,
                 )
-            _discard(connection)
-        elif connection.errors_occurred:
-            _close_unless_usable(connection)
-        connection.queries_log.clear()
-        _last_used[id(connection)] = time.monotonic()
+                _discard(connection)
+            elif connection.in_atomic_block or getattr(connection, "pool", None):
+                # Of a pool: others wait for it, and a pool knows how to keep a connection.
+                _discard(connection)
+            elif connection.errors_occurred:
+                _close_unless_usable(connection)
+            connection.queries_log.clear()
+            _last_used[id(connection)] = time.monotonic()
 
 
 def close_all() -> None:
     """Close this thread's Django connections."""
     for connection in connections.all(initialized_only=True):
         _last_used.pop(id(connection), None)
-        _discard(connection)
+        with _alone(connection):
+            _discard(connection)
+
+
+@contextlib.contextmanager
+def _alone(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Tend one connection: what fails in it concerns neither the others nor the job, but the connection is given up."""
+    try:
+        yield
+    except Exception as exc:  # noqa: BLE001 - of any database's driver
+        logger.warning("the connection to database %r is given up: %s", connection.alias, exc)
+        connection.connection = None
+
+
+def _is_open(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the live connection is within a transaction."""
+    raw = connection.connection
+    if connection.vendor != "postgresql":
+        return connection.in_atomic_block or not connection.get_autocommit()
+    return not raw.closed and raw.info.transaction_status != pq.TransactionStatus.IDLE
 
 
 _last_used: dict[int, float] = {}

@@ -10,10 +10,11 @@ from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
 from queue_tasks import compat, results, tasks
-from queue_tasks.connections import tend_after_task, tend_before_task
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome
 from queue_tasks.results import JobRow, TaskResult
+
+logger = logging.getLogger("queue_tasks")
 
 _OWN_RECEIVERS = {id(signal): len(signal.receivers) for signal in (compat.task_started, compat.task_finished)}
 """Django's own logging of its signals: safe on the loop, and nothing to send for when its logger is silent."""
@@ -29,15 +30,18 @@ def signal_is_heard(signal: Signal) -> bool:
 
 
 def send(signal: Signal, backend: type, result: TaskResult[Any]) -> None:
-    """Send a signal from a task's thread."""
-    signal.send_robust(sender=backend, task_result=result)
+    """Send a signal from the thread this is called in. Never raises."""
+    try:
+        signal.send_robust(sender=backend, task_result=result)
+    except BaseException:  # what send_robust lets through, such as SystemExit
+        logger.exception("A receiver of a task signal raised; the job goes on.")
 
 
 async def asend(signal: Signal, backend: type, result: TaskResult[Any]) -> None:
     """Send a signal from the loop; receivers that are plain functions run in the caller's thread-sensitive thread."""
     if len(signal.receivers) <= _OWN_RECEIVERS[id(signal)]:
         # Only Django's own logging: not worth a thread.
-        signal.send_robust(sender=backend, task_result=result)
+        send(signal, backend, result)
     else:
         await signal.asend_robust(sender=backend, task_result=result)
 
@@ -53,7 +57,8 @@ async def announce_finished(job: FetchedJob, outcome: Outcome, error: str | None
     Within an except block of the error, as receivers expect: `sys.exc_info()` then says what failed.
     """
     spent = job.attempts + 1
-    errors = "[" + ",".join([*([job.errors[1:-1]] if job.errors else []), *([error] if error else [])]) + "]"
+    earlier = (job.errors or "")[1:-1].strip()
+    errors = "[" + ",".join(text for text in (earlier, error) if text) + "]"
     row = _row(job, status, worker_id, spent, outcome.result, errors, datetime.now(UTC))
     try:
         result = results.from_row(row, _alias(job))
@@ -64,25 +69,17 @@ async def announce_finished(job: FetchedJob, outcome: Outcome, error: str | None
     if len(compat.task_finished.receivers) <= _OWN_RECEIVERS[id(compat.task_finished)]:
         _send_finished(backend, result, outcome.error)
     else:
-        await sync_to_async(_send_finished_tended, thread_sensitive=True)(backend, result, outcome.error)
+        await sync_to_async(_send_finished, thread_sensitive=True)(backend, result, outcome.error)
 
 
 def _send_finished(backend: type, result: TaskResult[Any], error: BaseException | None) -> None:
     if error is None:
-        compat.task_finished.send_robust(sender=backend, task_result=result)
+        send(compat.task_finished, backend, result)
         return
     try:
         raise error  # noqa: TRY301 - to be in its except block is the point
     except BaseException:  # noqa: BLE001 - the same
-        compat.task_finished.send_robust(sender=backend, task_result=result)
-
-
-def _send_finished_tended(backend: type, result: TaskResult[Any], error: BaseException | None) -> None:
-    tend_before_task()
-    try:
-        _send_finished(backend, result, error)
-    finally:
-        tend_after_task("a receiver of task_finished")
+        send(compat.task_finished, backend, result)
 
 
 def _row(

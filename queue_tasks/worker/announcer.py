@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from queue_tasks import compat, telemetry
 from queue_tasks.outcomes import FINAL
 from queue_tasks.store import Written
+from queue_tasks.worker.executors import LoopExecutor
 from queue_tasks.worker.service import Service
+
+logger = logging.getLogger("queue_tasks.worker")
+
+GIVE_UP_AFTER = 10.0
+"""Seconds for which a stopping worker waits for its receivers."""
 
 
 class Announcer(Service):
@@ -16,8 +23,9 @@ class Announcer(Service):
 
     name = "announcer"
 
-    def __init__(self) -> None:
+    def __init__(self, loops: LoopExecutor) -> None:
         super().__init__()
+        self._loops = loops
         self._written: asyncio.Queue[tuple[Written, str]] = asyncio.Queue()
 
     def tell(self, batch: Sequence[Written], statuses: dict[int, str]) -> None:
@@ -33,14 +41,32 @@ class Announcer(Service):
     async def run(self) -> None:
         """Send one after the other."""
         while True:
-            (job, outcome, error), status = await self._written.get()
+            written, status = await self._written.get()
             try:
-                await telemetry.announce_finished(job, outcome, error, status, self.worker_id)
+                await self._announce(written, status)
             finally:
                 self._written.task_done()
 
     async def stop(self) -> None:
         """Send what is left, then end."""
         if self._loop is not None:
-            await self._written.join()
+            try:
+                async with asyncio.timeout(GIVE_UP_AFTER):
+                    await self._written.join()
+            except TimeoutError:
+                logger.error(  # noqa: TRY400 - it says all there is to say
+                    "receivers of task_finished did not return within %g s of stopping; %d were not called",
+                    GIVE_UP_AFTER,
+                    self._written.qsize(),
+                )
         await super().stop()
+
+    async def _announce(self, written: Written, status: str) -> None:
+        job, outcome, error = written
+        _, failure = await self._loops.run(
+            lambda: telemetry.announce_finished(job, outcome, error, status, self.worker_id),
+            "a receiver of task_finished",
+        )
+        if failure is not None:
+            # Such as a row that cannot be shown as a result: it has run, and is written, all the same.
+            logger.warning("task_finished was not sent for job %d (%s: %s)", job.id, type(failure).__name__, failure)

@@ -65,3 +65,7 @@ class Attempt:
     def should_abort(self) -> bool:
         """Whether the body was told to stop, or its time is over."""
         return self.stop_reason is not None or (self.deadline is not None and time.monotonic() >= self.deadline)
+
+    def shutting_down(self) -> bool:
+        """Whether it was told to stop for no reason of its own: it will run again elsewhere."""
+        return self.stop_reason in (StopReason.SHUTDOWN, StopReason.LOST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from django.utils import timezone
 from queue_tasks import compat
 from queue_tasks.results import TaskResult
 from queue_tasks.worker.attempt import Attempt
+from queue_tasks.worker.failures import MAX_MESSAGE, storable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,28 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc,type-arg] # the stub
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Tell how far the task has come; it is written soon, and shown by `result.progress`.
 
-        done, total: any unit. Costs nothing to call often: only the newest is written, a few times a second.
+        done, total: finite numbers of any unit; ValueError otherwise. message: its first 1,000 characters are kept.
+        Costs little to call often: only the newest is written, a few times a second.
         """
-        note = {"done": done, "total": total, "message": str(message)}
+        note = {
+            "done": _number("done", done),
+            "total": None if total is None else _number("total", total),
+            "message": storable(str(message), MAX_MESSAGE),
+        }
         self.run.note_progress(self.run.job, note)
+
+
+def _number(name: str, value: float) -> float:
+    """A number that JSON can hold, whatever kind of number was given."""
+    if type(value) is int and abs(value) < 2**53:
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise ValueError(f"progress({name}={value!r:.80}): expected a number.") from exc
+    if not math.isfinite(number):
+        raise ValueError(f"progress({name}={number!r}): expected a finite number.")
+    return number
 
 
 def make_context(attempt: Attempt, result: TaskResult[Any]) -> TaskContext:

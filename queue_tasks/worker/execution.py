@@ -32,7 +32,7 @@ from queue_tasks.exceptions import (
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.retry import RetryPolicy
-from queue_tasks.worker.attempt import Attempt, StopReason
+from queue_tasks.worker.attempt import Attempt
 from queue_tasks.worker.context import make_context
 from queue_tasks.worker.executors import Ended, LoopExecutor, ThreadExecutor
 
@@ -173,7 +173,7 @@ class StockRunnable:
     def prepare(self, attempt: Attempt) -> Call:
         """See Runnable."""
         kwargs = arguments.decode(attempt.job.args)
-        call = self.task.prepare(attempt.job, kwargs, self.worker, attempt.should_abort)
+        call = self.task.prepare(attempt.job, kwargs, self.worker, attempt.should_abort, attempt.shutting_down)
         return Call(call.body, self.task.is_async, call.around if call.has_around else None)
 
     def encode(self, value: Any) -> str | None:
@@ -232,7 +232,7 @@ class Execution:
         attempt.ended = True
         try:
             return self._judge(runnable, error, attempt)
-        except Exception as exc:  # noqa: BLE001 - a retry strategy of the user's may raise, too
+        except BaseException as exc:  # noqa: BLE001 - a retry strategy of the user's may raise anything, too
             exc.__context__ = error
             return _failed(exc, attempt)
 
@@ -269,32 +269,30 @@ class Execution:
             value, error = await self._threads.run(call.body, owner)
             if error is None and inspect.isawaitable(value):
                 # A plain function that gives an awaitable: procrastinate lets it be awaited here.
-                return await value, None
+                return await self._loops.run(lambda: value, owner)
             return value, error
-        attempt.stoppable = True
-        if attempt.stop_reason is not None:
-            raise asyncio.CancelledError
-        if runnable.timeout is None:
-            return await self._loops.run(call.body, owner)
-        limit = asyncio.timeout(runnable.timeout)
-        try:
-            async with limit:
-                return await self._loops.run(call.body, owner)
-        except TimeoutError as exc:
-            if not limit.expired():
-                raise
-            raise TaskTimeout(runnable.name, runnable.timeout) from exc
-        finally:
-            attempt.stoppable = False
+
+        async def body() -> Any:
+            # Stoppable no longer than the body runs: what has ended is not undone by an abort that comes a moment late.
+            attempt.stoppable = True
+            try:
+                if attempt.stop_reason is not None:
+                    raise asyncio.CancelledError
+                return await _within(runnable, call.body)
+            finally:
+                attempt.stoppable = False
+
+        return await self._loops.run(body, owner)
 
     def _judge(self, runnable: Runnable | None, error: BaseException, attempt: Attempt) -> Outcome:
         """What a raised exception makes of the job."""
         now = time.monotonic()
         stopped = isinstance(error, asyncio.CancelledError)
-        if stopped and attempt.stop_reason in (StopReason.SHUTDOWN, StopReason.LOST):
+        obeyed = isinstance(error, JobAborted) or bridge.is_abort(error)
+        if (stopped or obeyed) and attempt.shutting_down():
             return Outcome(OutcomeKind.RELEASED, now)
         keep = None if self._options.keep is None else self._options.keep.total_seconds()
-        if isinstance(error, JobAborted) or bridge.is_abort(error) or (stopped and attempt.stop_reason is not None):
+        if obeyed or (stopped and attempt.stop_reason is not None):
             told = error if not stopped else _caused(JobAborted("told to stop, and did"), error)
             return Outcome(OutcomeKind.ABORTED, now, attempt.started, error=told, keep=keep)
         if isinstance(error, Snooze):
@@ -312,6 +310,20 @@ class Execution:
         if (datetime.now(UTC) - enqueued_at).total_seconds() < grace:
             return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=min(UNKNOWN_TASK_WAIT, grace))
         return _failed(error, attempt)
+
+
+async def _within(runnable: Runnable, body: Callable[[], Any]) -> Any:
+    """Await the body within the task's timeout."""
+    if runnable.timeout is None:
+        return await body()
+    limit = asyncio.timeout(runnable.timeout)
+    try:
+        async with limit:
+            return await body()
+    except TimeoutError as exc:
+        if not limit.expired():
+            raise
+        raise TaskTimeout(runnable.name, runnable.timeout) from exc
 
 
 def _failed(error: BaseException, attempt: Attempt) -> Outcome:

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -120,7 +120,7 @@ class LoopExecutor:
         self._free: list[tuple[ThreadSensitiveContext, _SensitiveThread]] = []
         self._all: list[_SensitiveThread] = []
 
-    async def run(self, body: Callable[[], Coroutine[Any, Any, Any]], owner: str) -> Ended:
+    async def run(self, body: Callable[[], Awaitable[Any]], owner: str) -> Ended:
         """Await `body()`. Runs in the caller's task, whose context is changed."""
         place, thread = self._free.pop() if self._free else self._new()
         thread.used = False

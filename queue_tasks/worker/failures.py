@@ -20,10 +20,9 @@ _OURS = str(Path(__file__).parent.parent)
 
 def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
     """One entry of qt_errors as JSON text: exception (dotted path), message, traceback, attempt, worker_id."""
-    kind = type(error)
     return json.dumps(
         {
-            "exception": storable(f"{kind.__module__}.{kind.__qualname__}", MAX_MESSAGE),
+            "exception": storable(path_of(type(error)), MAX_MESSAGE),
             "message": storable(message_of(error), MAX_MESSAGE),
             "traceback": storable(traceback_of(error), MAX_TRACEBACK),
             "attempt": job.attempt,
@@ -32,11 +31,19 @@ def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
     )
 
 
+def path_of(kind: type[BaseException]) -> str:
+    """The dotted path of an exception's class."""
+    try:
+        return f"{kind.__module__}.{kind.__qualname__}"
+    except BaseException:  # noqa: BLE001 - a metaclass may do anything
+        return "builtins.BaseException"
+
+
 def message_of(error: BaseException) -> str:
     """The exception's text, or a word in its place when it has none that can be had."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - a task's exception may do anything
+    except BaseException:  # noqa: BLE001 - a task's exception may do anything
         return f"<{type(error).__name__} whose text cannot be had>"
 
 
@@ -44,14 +51,15 @@ def traceback_of(error: BaseException) -> str:
     """The traceback as Python prints it, from the task's first frame on: the worker's own say nothing to its reader."""
     try:
         lines = traceback.format_exception(type(error), error, _without_ours(error.__traceback__))
-    except Exception:  # noqa: BLE001 - a task's exception may do anything
-        return f"{type(error).__module__}.{type(error).__qualname__}: {message_of(error)}\n"
+    except BaseException:  # noqa: BLE001 - a task's exception may do anything
+        return f"{path_of(type(error))}: {message_of(error)}\n"
     return "".join(lines)
 
 
 def storable(text: str, limit: int) -> str:
     """The text without what Postgres refuses (NUL, lone surrogates), and not longer than `limit`."""
-    clean = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    # As str has it: a subclass may have made something else of it.
+    clean = str.encode(text, "utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
     if len(clean) <= limit:
         return clean
     half = limit // 2

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from queue_tasks.connections import StatementRefused
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.store import Store
 from queue_tasks.worker.service import Service, wait_for
@@ -22,6 +21,12 @@ logger = logging.getLogger("queue_tasks.worker")
 
 PREFETCH_WITHIN = 0.1
 """Seconds within which a prefetched job must be expected to start."""
+
+STALE_AFTER = 1.0
+"""Seconds after which a job that was fetched and has not started is given back: slow jobs are in its way."""
+
+LAST_FETCH_WITHIN = 5.0
+"""Seconds a stopping worker waits for the answer to its last fetch."""
 
 MAX_BACKLOG = 3000
 """Outcomes waiting to be written above which nothing is fetched."""
@@ -61,7 +66,9 @@ class Fetcher(Service):
         self._release = release
         self._backlog = backlog
         self._left = max_jobs
-        self._waiting: deque[FetchedJob] = deque()
+        # With the time each was fetched.
+        self._waiting: deque[tuple[float, FetchedJob]] = deque()
+        self._stale_check: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -97,7 +104,12 @@ class Fetcher(Service):
 
     async def run(self) -> None:
         """Fetch whenever there is room and reason."""
-        while self._left is None or self._left > 0:
+        while True:
+            if self._left is not None and self._left <= 0:
+                await self._quiet.wait()
+                # What was given back meanwhile does not count.
+                if self._left <= 0:
+                    break
             await self._until_room()
             self._wake.clear()
             wanted = self._wanted()
@@ -107,7 +119,7 @@ class Fetcher(Service):
             self._fetching = None
             if self._left is not None:
                 self._left -= len(jobs)
-            self._waiting.extend(jobs)
+            self._take(jobs)
             self._fill_slots()
             if len(jobs) >= wanted:
                 continue
@@ -117,17 +129,17 @@ class Fetcher(Service):
                 continue
             self.idle_fetches = 0
             await wait_for(self._wake, self._poll_interval)
-        await self._quiet.wait()
         if self.on_exhausted is not None:
             self.on_exhausted()
 
     async def finish(self) -> None:
         """Give back what has not started."""
         if self._fetching is not None:
-            with contextlib.suppress(StatementRefused, TimeoutError, OSError):
-                self._waiting.extend(await self._fetching)
-        while self._waiting:
-            self._release(self._waiting.pop())
+            # What it fails with is of no interest any more, least of all that the worker is not registered.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(LAST_FETCH_WITHIN):
+                    self._take(await self._fetching)
+        self._give_back_waiting()
         if not self._running:
             self._quiet.set()
 
@@ -154,14 +166,42 @@ class Fetcher(Service):
             self._room.clear()
             await self._room.wait()
 
+    def _take(self, jobs: Sequence[FetchedJob]) -> None:
+        now = time.monotonic()
+        self._waiting.extend((now, job) for job in jobs)
+
+    def _give_back_waiting(self) -> None:
+        if self._stale_check is not None:
+            self._stale_check.cancel()
+            self._stale_check = None
+        if self._left is not None:
+            self._left += len(self._waiting)
+        while self._waiting:
+            self._release(self._waiting.pop()[1])
+
+    def _give_back_stale(self) -> None:
+        """Slow jobs came after short ones, and what was prefetched waits behind them: others may be free."""
+        self._stale_check = None
+        if self._waiting and time.monotonic() - self._waiting[0][0] >= STALE_AFTER:
+            self._mean_duration = max(self._mean_duration, PREFETCH_WITHIN)
+            self._give_back_waiting()
+        self._watch_waiting()
+
+    def _watch_waiting(self) -> None:
+        if self._waiting and self._stale_check is None:
+            due_in = self._waiting[0][0] + STALE_AFTER - time.monotonic()
+            self._stale_check = asyncio.get_running_loop().call_later(max(due_in, 0.01), self._give_back_stale)
+
     def _fill_slots(self) -> None:
         while self._waiting and len(self._running) < self._slots:
-            job = self._waiting.popleft()
+            _, job = self._waiting.popleft()
             task = asyncio.create_task(self._serve(job), name=f"queue_tasks job {job.id}")
             self._running.add(task)
             task.add_done_callback(self._ended)
         if self._running:
             self._quiet.clear()
+        if self._waiting:
+            self._watch_waiting()
 
     async def _serve(self, job: FetchedJob) -> None:
         started = time.monotonic()

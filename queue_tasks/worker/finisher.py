@@ -12,11 +12,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from queue_tasks.connections import DATABASE_ERRORS, StatementRefused, ValueRefused
+from queue_tasks.connections import is_of_the_moment, is_of_the_value
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
-from queue_tasks.worker.failures import describe
+from queue_tasks.worker.failures import describe, message_of
 from queue_tasks.worker.service import Service
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -29,6 +29,9 @@ LINGER = 0.003
 
 LINGER_ABOVE = 16
 """Outcomes in the last write from which lingering pays."""
+
+FIRST_WAIT = 0.05
+"""Seconds until the first new try."""
 
 LONGEST_WAIT = 5.0
 """Seconds between tries at the most."""
@@ -51,6 +54,8 @@ class Finisher(Service):
         self._idle = asyncio.Event()
         self._idle.set()
         self._last_size = 0
+        # Tries of outcomes that the database refused by themselves, by job and lease; each waits for its next alone.
+        self._aside: dict[tuple[int, int], int] = {}
 
     def put(self, job: FetchedJob, outcome: Outcome) -> None:
         """Take the outcome of one attempt, to be written soon."""
@@ -62,7 +67,7 @@ class Finisher(Service):
     @property
     def backlog(self) -> int:
         """Outcomes that wait to be written."""
-        return len(self._pending)
+        return len(self._pending) + len(self._aside)
 
     async def flush(self) -> None:
         """Return when everything put so far is written."""
@@ -84,7 +89,7 @@ class Finisher(Service):
         except TimeoutError:
             logger.error(  # noqa: TRY400 - the reason was logged when it happened
                 "could not write %d outcomes within %g s of stopping; their jobs will be rescued and run again",
-                len(self._pending),
+                self.backlog,
                 GIVE_UP_AFTER,
             )
         await super().stop()
@@ -96,37 +101,54 @@ class Finisher(Service):
         self._last_size = len(batch)
         if not self._pending:
             self._some.clear()
-            self._idle.set()
+            if not self._aside:
+                self._idle.set()
 
     async def _write(self, batch: list[Written]) -> None:
-        wait = 0.05
+        """Return when each outcome is written, fenced off, or put aside."""
+        wait = FIRST_WAIT
         while True:
             try:
                 written = await self._store.finish_jobs(batch)
-            except (*DATABASE_ERRORS, TimeoutError, OSError) as exc:
-                logger.warning(
-                    "finish of %d jobs failed (%s); trying again in %.2f s", len(batch), str(exc).strip(), wait
-                )
-                await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
-                wait = min(LONGEST_WAIT, wait * 2)
-            except StatementRefused as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever cannot be sent concerns one outcome, not the finisher
+                if is_of_the_moment(exc):
+                    logger.warning(
+                        "finish of %d jobs failed (%s); trying again in %.2f s", len(batch), str(exc).strip(), wait
+                    )
+                    await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+                    wait = min(LONGEST_WAIT, wait * 2)
+                    continue
                 if len(batch) > 1:
                     middle = len(batch) // 2
                     await self._write(batch[:middle])
                     await self._write(batch[middle:])
-                    return
-                batch = [self._unwritable(batch[0], exc)]
-                await asyncio.sleep(wait)
-                wait = min(LONGEST_WAIT, wait * 2)
-            else:
-                self._on_written(batch, written)
+                else:
+                    self._put_aside(batch[0], exc)
                 return
+            if self._aside:
+                for job, _, _ in batch:
+                    self._aside.pop((job.id, job.lease), None)
+            self._on_written(batch, written)
+            return
 
-    def _unwritable(self, refused: Written, error: StatementRefused) -> Written:
-        """What to write instead of an outcome that the database refuses by itself: that it failed, and why."""
+    def _put_aside(self, refused: Written, error: Exception) -> None:
+        """Try an outcome that the database refuses by itself again later, or what can be written in its place."""
         job, outcome, _ = refused
-        logger.error("the outcome %s of job %d was refused: %s", outcome.kind, job.id, str(error).strip())
-        if isinstance(error, ValueRefused) and outcome.kind is not OutcomeKind.FAILED:
+        key = (job.id, job.lease)
+        tries = self._aside[key] = self._aside.get(key, 0) + 1
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**tries) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        logger.error(
+            "the outcome %s of job %d was refused (%s); trying again in %.2f s",
+            outcome.kind.value,
+            job.id,
+            message_of(error).strip(),
+            wait,
+        )
+        if is_of_the_value(error) and outcome.kind is not OutcomeKind.FAILED:
             failed = Outcome(OutcomeKind.FAILED, ended=time.monotonic(), started=outcome.started, error=error)
-            return job, failed, describe(error, job, self.worker_id)
-        return refused
+            refused = (job, failed, describe(error, job, self.worker_id))
+        asyncio.get_running_loop().call_later(wait, self._again, refused)
+
+    def _again(self, refused: Written) -> None:
+        self._pending.append(refused)
+        self._some.set()

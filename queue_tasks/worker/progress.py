@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from typing import Any
 
 from queue_tasks.jobs import FetchedJob
@@ -21,29 +23,35 @@ class ProgressWriter(Service):
     def __init__(self, store: Store) -> None:
         super().__init__()
         self._store = store
+        # Read and written by any thread, under the lock.
         self._notes: dict[int, tuple[FetchedJob, dict[str, Any]]] = {}
+        self._lock = threading.Lock()
         self._some = asyncio.Event()
         self._loop_of_notes = asyncio.get_running_loop()
 
     def note(self, job: FetchedJob, progress: dict[str, Any]) -> None:
         """Take the newest progress of a job; from any thread."""
-        self._loop_of_notes.call_soon_threadsafe(self._take, job, progress)
+        with self._lock:
+            first = not self._notes
+            self._notes[job.id] = (job, progress)
+        if first:
+            # The loop is closed when a body outlives its worker: nobody is told any more.
+            with contextlib.suppress(RuntimeError):
+                self._loop_of_notes.call_soon_threadsafe(self._some.set)
 
     def forget(self, job_id: int) -> None:
         """Drop what is not written yet: the job has ended."""
-        self._notes.pop(job_id, None)
+        if self._notes:
+            with self._lock:
+                self._notes.pop(job_id, None)
 
     async def run(self) -> None:
         """Write what was noted, then rest a little."""
         while True:
             await self._some.wait()
             self._some.clear()
-            if self._notes:
-                notes = list(self._notes.values())
-                self._notes.clear()
+            with self._lock:
+                notes, self._notes = list(self._notes.values()), {}
+            if notes:
                 await self._store.progress_jobs(notes)
             await asyncio.sleep(EVERY)
-
-    def _take(self, job: FetchedJob, progress: dict[str, Any]) -> None:
-        self._notes[job.id] = (job, progress)
-        self._some.set()

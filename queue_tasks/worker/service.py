@@ -68,9 +68,9 @@ class Service(ABC):
     @property
     def failed(self) -> bool:
         """Whether the loop has ended although nobody stopped it and it had not come to its end."""
-        return (
-            self._loop is not None and self._loop.done() and not self._loop.cancelled() and bool(self._loop.exception())
-        )
+        # Who stops it takes the loop away first: a cancelled one that is still here was cancelled by nobody who may.
+        loop = self._loop
+        return loop is not None and loop.done() and (loop.cancelled() or loop.exception() is not None)
 
     async def _supervise(self) -> None:
         while True:

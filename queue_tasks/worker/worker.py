@@ -7,13 +7,15 @@ aborter, scheduler, pruner, progress, announcer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from queue_tasks import bridge, events
 from queue_tasks.conf import Options
@@ -134,17 +136,29 @@ class Worker:
         return 1 if settings.drain and self.tally.failed else 0
 
     def stop(self) -> None:
-        """Stop fetching, let running jobs end within the grace time, then give the rest back. From any thread."""
-        if self._loop is not None:
+        """Stop fetching, let running jobs end within the grace time, then give the rest back.
+
+        From any thread, at any time, also before it runs and after it has stopped.
+        """
+        if self._loop is None:
+            self._stopping.set()
+            return
+        # A closed loop: it has stopped.
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stopping.set)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop, and has noticed."""
+        return self._stopping.is_set()
 
     def _make_services(self, store: Store, stack: AsyncExitStack) -> list[Service]:
         """Every role, tail of the flow first."""
         options, settings = self.options, self.settings
-        self.announcer = Announcer()
+        threads, loops = ThreadExecutor(settings.concurrency), LoopExecutor()
+        self.announcer = Announcer(loops)
         self.finisher = Finisher(store, self._written)
         self.progress = ProgressWriter(store)
-        threads, loops = ThreadExecutor(settings.concurrency), LoopExecutor()
         stack.callback(loops.close)
         stack.push_async_callback(self._close_threads, threads)
         facade = bridge.WorkerFacade(settings.name, self.worker_id, settings.queues, self.stop)
@@ -319,19 +333,51 @@ def default_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def run(worker: Worker, stop_signals: Sequence[Any] = ()) -> int:
-    """Run a worker on a new event loop, stopped by any of the signals; the second one ends it at once, with code 1."""
+def run(worker: Worker, stop_signals: Sequence[signal.Signals] = ()) -> int:
+    """Run a worker on a new event loop, stopped by any of the signals; the second one ends it at once, with code 1.
 
-    async def main() -> int:
-        loop = asyncio.get_running_loop()
-        for signal in stop_signals:
-            loop.add_signal_handler(signal, on_signal)
-        return await worker.run()
+    The signals are heard although a body blocks the loop, which then cannot stop by itself.
+    """
+    heard: list[int] = []
 
-    def on_signal() -> None:
-        if worker._stopping.is_set():  # noqa: SLF001 - of this module
-            logger.warning("second signal: ending at once; running jobs will be rescued")
+    def on_signal(number: int, _frame: object) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            os.write(2, b"second signal: ending at once; running jobs will be rescued\n")
             os._exit(1)
         worker.stop()
+        limit = threading.Timer(worker.options.grace + STOP_MARGIN, _end_if_blocked, [worker])
+        limit.daemon = True
+        limit.start()
 
-    return asyncio.run(main())
+    before = {number: signal.signal(number, on_signal) for number in stop_signals}
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(worker.run())
+    finally:
+        if loop.run_until_complete(_end_leftovers()):
+            # Without waiting for the threads of its default executor, where a task may have left something.
+            loop.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_if_blocked(worker: Worker) -> None:
+    """End the process of a worker that has not even noticed that it was told to stop, long after it should have."""
+    if not worker.stopping:
+        os.write(2, b"the event loop is blocked by a task; ending without it; running jobs will be rescued\n")
+        os._exit(1)
+
+
+async def _end_leftovers() -> bool:
+    """Cancel what tasks left running on the loop; whether all of it ended within a moment."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        ended, left = await asyncio.wait(left, timeout=STOP_MARGIN)
+        for task in ended:
+            if not task.cancelled() and task.exception() is not None:
+                logger.warning("what a task left running on the loop failed: %r", task.exception())
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    return not left

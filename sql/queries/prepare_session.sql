@@ -8,4 +8,6 @@ select
     set_config('statement_timeout', %(statement_timeout)s, false),
     set_config('lock_timeout', %(lock_timeout)s, false),
     set_config('synchronous_commit', %(synchronous_commit)s, false),
-    set_config('plan_cache_mode', 'force_generic_plan', false)
+    set_config('plan_cache_mode', 'force_generic_plan', false),
+    -- The only one psycopg reads times in.
+    set_config('DateStyle', 'ISO', false)

@@ -10,11 +10,17 @@ import sys
 import threading
 from typing import Any, NoReturn
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from queue_tasks.connections import StatementRefused
+from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.worker.worker import Worker, WorkerSettings, default_name, run
+
+LAST_WORDS = 1.0
+"""Seconds an ended worker's process may take to leave."""
 
 
 class Command(BaseCommand):
@@ -56,14 +62,19 @@ class Command(BaseCommand):
         """Run the worker and exit with its code."""
         worker = self._worker(flags)
         set_up_logging()
-        code = run(worker, (signal.SIGTERM, signal.SIGINT))
+        try:
+            code = run(worker, (signal.SIGTERM, signal.SIGINT))
+        except StatementRefused as exc:
+            hint = " Run: manage.py migrate" if (exc.sqlstate or "").startswith("42") else ""
+            raise CommandError(f"queue_worker could not start: {' '.join(str(exc).split())}.{hint}") from exc
         tally = worker.tally
         self.stdout.write(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
         self.stdout.flush()
-        if any(thread.name.startswith("queue_tasks ") and thread.is_alive() for thread in threading.enumerate()):
-            # A body that does not return must not keep the process: its job has been given back.
-            sys.stderr.flush()
-            os._exit(code)
+        if getattr(self, "_called_from_command_line", False):
+            # A thread that does not end (a body that never returns) must not keep the process: its job was given back.
+            limit = threading.Timer(LAST_WORDS, os._exit, [code])
+            limit.daemon = True
+            limit.start()
         if code:
             sys.exit(code)
 
@@ -81,13 +92,16 @@ class Command(BaseCommand):
                 returncode=2,
             )
         given = dict(backend.options)
-        for flag in ("grace", "poll_interval"):
+        for flag in ("concurrency", "grace", "poll_interval"):
             if flags[flag] is not None:
                 given[flag] = flags[flag]
-        options = type(backend.settings).read(given)
+        try:
+            options = type(backend.settings).read(given)
+        except (OptionsInvalid, ImproperlyConfigured) as exc:
+            raise CommandError(f"queue_worker: {exc}", returncode=2) from exc
         settings = WorkerSettings(
             queues=flags["queues"],
-            concurrency=flags["concurrency"] or options.concurrency,
+            concurrency=options.concurrency,
             name=flags["name"] or default_name(),
             listen=not flags["no_listen"],
             drain=flags["drain"],
@@ -110,6 +124,10 @@ def names(text: str) -> list[str]:
     found = [name.strip() for name in text.split(",")]
     if not all(found):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty queue name; expected names separated by commas")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8 text; expected names separated by commas") from exc
     return found
 
 

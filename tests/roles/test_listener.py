@@ -1,0 +1,163 @@
+"""Listener: hears, whatever is said, and hears again after its connection was lost."""
+
+import json
+
+import pytest
+
+from queue_tasks.conf import Options
+from queue_tasks.worker.listener import ANY_QUEUE, ONE_QUEUE, SCHEDULED, Listener, channels_of
+from tests.roles.parts import NOOP, Calls, Rows
+from tests.waiting import await_until
+
+SESSION = "queue_tasks listen"
+
+
+class Ears:
+    """A listener and what it passes on."""
+
+    def __init__(self, options: Options, queues: list[str] | None = None, worker_id: int = 7) -> None:
+        self.ready, self.scheduled, self.abort, self.listening = Calls(), Calls(), Calls(), Calls()
+        self.listener = Listener(
+            options,
+            worker_id,
+            queues,
+            on_ready=self.ready,
+            on_scheduled=self.scheduled,
+            on_abort=self.abort,
+            on_listening=self.listening,
+        )
+
+    async def __aenter__(self) -> "Ears":
+        await self.listener.__aenter__()
+        await await_until(lambda: self.listening)
+        self.forget()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.listener.stop()
+
+    def forget(self) -> None:
+        for calls in (self.ready, self.scheduled, self.abort):
+            calls.all.clear()
+
+
+async def test_it_hears_of_a_new_job_and_of_nothing_else(rows: Rows, options: Options) -> None:
+    async with Ears(options) as ears:
+        rows.add()
+        await await_until(lambda: ears.ready)
+        assert not ears.abort
+        assert not ears.scheduled
+
+
+async def test_it_hears_of_a_scheduled_job(rows: Rows, options: Options) -> None:
+    async with Ears(options) as ears:
+        rows.due_in(1, 60)
+        await await_until(lambda: ears.scheduled)
+        assert not ears.ready
+
+
+async def test_it_hears_of_an_abort_and_passes_on_no_id(rows: Rows, options: Options) -> None:
+    async with Ears(options) as ears:
+        rows.db.execute("select pg_notify(%s, %s)", [ANY_QUEUE, '{"type": "abort_job_requested", "job_id": 5}'])
+        await await_until(lambda: ears.abort)
+        assert ears.abort.all == [()]
+
+
+async def test_one_of_some_queues_does_not_hear_of_the_others(rows: Rows, options: Options) -> None:
+    async with Ears(options, ["mine"]) as ears:
+        rows.add(queue_name="other")
+        rows.add(queue_name="mine")
+        await await_until(lambda: ears.ready)
+        assert len(ears.ready) == 1
+
+
+async def test_it_hears_again_after_its_backend_was_terminated(rows: Rows, options: Options, failures: list) -> None:
+    async with Ears(options) as ears:
+        assert len(rows.terminate(SESSION)) == 1
+        await await_until(lambda: len(ears.listening) == 2)
+        # What was said while it was deaf is found by looking.
+        assert ears.ready and ears.scheduled and ears.abort
+        ears.forget()
+        rows.add()
+        await await_until(lambda: ears.ready)
+    assert [failure.service for failure in failures] == ["listener"]
+
+
+async def test_it_holds_the_worker_s_lock_and_holds_it_again_after_a_reconnection(rows: Rows, options: Options) -> None:
+    def holders() -> list[int]:
+        found = rows.db.execute(
+            "select pid from pg_locks where locktype = 'advisory' and granted and "
+            "(classid::bigint << 32 | objid::bigint) = (29044::bigint << 47 | 4711) "
+            "and database = (select oid from pg_database where datname = current_database())"
+        )
+        return [row["pid"] for row in found]
+
+    async with Ears(options, worker_id=4711) as ears:
+        assert holders() == rows.sessions(SESSION)
+        rows.terminate(SESSION)
+        await await_until(lambda: len(ears.listening) == 2)
+        assert len(holders()) == 1
+    await await_until(lambda: not holders())
+
+
+async def test_a_burst_of_equal_notifications_is_heard_and_survived(rows: Rows, options: Options, failures: list) -> None:
+    async with Ears(options) as ears:
+        rows.db.execute(
+            "select pg_notify('queue_tasks_scheduled', n::text), pg_notify(%s, n::text) from generate_series(1, 20000) n",
+            [ANY_QUEUE],
+        )
+        await await_until(lambda: len(ears.ready) == len(ears.scheduled) == 20_000)
+    assert not failures
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "",
+        "garbage",
+        "null",
+        "[]",
+        "17",
+        '"abort"',
+        "abort_job_requested",
+        '["abort_job_requested"]',
+        '{"type": "abort_job_requested"',
+        '{"type": ["abort_job_requested"]}',
+        '{"type": {"abort_job_requested": 1}, "job_id": "x"}',
+        '{"abort": ' + "[" * 3900 + "]" * 3900 + "}",
+        '{"abort": ' + "9" * 7900 + "}",
+        "x" * 7999,
+        "abort \\ud800 \\u0000 '; drop table procrastinate_jobs; --",
+    ],
+)
+async def test_a_hostile_payload_is_a_hint_to_look_and_nothing_more(
+    rows: Rows, options: Options, failures: list, payload: str
+) -> None:
+    (job,) = rows.add(status="doing")
+    async with Ears(options) as ears:
+        rows.db.execute("select pg_notify(%s, %s)", [ANY_QUEUE, payload])
+        rows.db.execute("select pg_notify(%s, %s)", [SCHEDULED, payload])
+        await await_until(lambda: ears.ready and ears.scheduled)
+        assert not ears.abort
+    assert not failures
+    assert rows.get(job)["status"] == "doing"
+
+
+def test_all_queues_are_one_channel() -> None:
+    assert channels_of(None) == [ANY_QUEUE, SCHEDULED]
+
+
+def test_each_queue_has_a_channel() -> None:
+    assert channels_of(["a", "b"]) == [ONE_QUEUE + "a", ONE_QUEUE + "b", SCHEDULED]
+
+
+@pytest.mark.parametrize(("name", "fits"), [("q" * 40, True), ("q" * 41, False), ("é" * 20, True), ("é" * 21, False)])
+def test_a_name_too_long_for_a_channel_is_heard_on_that_of_all(name: str, fits: bool) -> None:
+    assert channels_of(["a", name]) == ([ONE_QUEUE + "a", ONE_QUEUE + name, SCHEDULED] if fits else [ANY_QUEUE, SCHEDULED])
+
+
+@pytest.mark.parametrize("name", ["q" * 40, "é" * 128, 'quo"te; drop', "%s %(x)s {}", "back\\slash", "ünï 🙂", " "])
+async def test_a_job_is_heard_of_whatever_its_queue_is_called(rows: Rows, options: Options, name: str) -> None:
+    async with Ears(options, [name]) as ears:
+        rows.add(queue_name=name, task_name=NOOP, args=json.dumps({"args": [], "kwargs": {}}))
+        await await_until(lambda: ears.ready)
