@@ -34,13 +34,21 @@ class Program:
     """One running process. Its output goes to ours, or through a thread into a file, and can be waited for."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], env: Mapping[str, str], fds: Sequence[int], log: Path | None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        fds: Sequence[int],
+        log: Path | None,
+        ended: threading.Event,
     ) -> None:
         self.name = name
         self.log = log
         self.lines: deque[str] = deque(maxlen=500)  # written by the reading thread, under `news`
         self.news = threading.Condition()
         self.over = False  # written by the watching thread, under `news`
+        self.ended = ended  # set by the watching thread of any program
         self.process = subprocess.Popen(
             [sys.executable, str(TIED), str(os.getpid()), *arguments],
             cwd=PROJECT,
@@ -92,6 +100,7 @@ class Program:
         with self.news:
             self.over = True
             self.news.notify_all()
+        self.ended.set()
 
 
 class Programs:
@@ -99,6 +108,7 @@ class Programs:
 
     def __init__(self) -> None:
         self.running: list[Program] = []
+        self.ended = threading.Event()
 
     def start(
         self,
@@ -109,7 +119,7 @@ class Programs:
         log: Path | None = None,
     ) -> Program:
         """Start one. arguments: the program's path and what it is given; log: where its output goes, None: to ours."""
-        program = Program(name, arguments, env, fds, log)
+        program = Program(name, arguments, env=env, fds=fds, log=log, ended=self.ended)
         self.running.append(program)
         return program
 
@@ -122,7 +132,7 @@ class Programs:
 
     def wait(self) -> None:
         """Wait until one ends by itself, which raises ProgramError."""
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        self.ended.wait()
         self.check()
 
     def stop(self) -> None:

@@ -16,12 +16,17 @@ def main() -> int:
     host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
     try:
         with stopped_by_signals(), Programs() as programs, listen_on(host, port) as listener:
-            env = {**os.environ, "DATABASE_URL": database_url(), "PYTHONUNBUFFERED": "1"}
+            own = {
+                "DJANGO_SETTINGS_MODULE": "site_app.settings",
+                "DATABASE_URL": database_url(),
+                "PYTHONUNBUFFERED": "1",
+            }
+            env = {**os.environ, **own}
             print("Bringing the database up to date ...", flush=True)
             migrate(env)
             start_worker(programs, env)
             start_web(programs, listener, env)
-            print(f"\n  The site: http://{host}:{port}/\n  Ctrl-C ends it.\n", flush=True)
+            print(f"\n  The site: http://{host}:{listener.getsockname()[1]}/\n  Ctrl-C ends it.\n", flush=True)
             programs.wait()
     except KeyboardInterrupt:
         print("\nStopped.")

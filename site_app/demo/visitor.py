@@ -63,6 +63,8 @@ class Visitor:
 class LivePage:
     """The gallery's stream of events, followed in a thread from the moment of entering the `with` block."""
 
+    address = "/photos/events/?new=1"
+
     def __init__(self, address: str) -> None:
         self.http = httpx.Client(base_url=address, timeout=httpx.Timeout(10.0, read=SILENCE))
         self.news: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
@@ -80,7 +82,7 @@ class LivePage:
 
     def _follow(self) -> None:
         try:
-            with self.http.stream("GET", "/photos/events/?new=1") as response:
+            with self.http.stream("GET", self.address) as response:
                 response.raise_for_status()
                 for line in lines_of_data(response):
                     self.news.put(json.loads(line))

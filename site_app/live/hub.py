@@ -104,14 +104,16 @@ class Hub:
             self._pages.discard(page)
 
     async def close(self) -> None:
-        """End every page and both loops; returns when the database is left."""
+        """End every page and both loops; returns when the database is left. May be called twice."""
         for page in self._pages:
             page.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.loop.run_in_executor(self._reader, connections.close_all)
-        self._reader.shutdown()
+        self._tasks = []
+        reader, self._reader = self._reader, ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
+        await self.loop.run_in_executor(reader, connections.close_all)
+        reader.shutdown()
 
     # ------------------------------------------------------------------------------------------------------- the loops
 

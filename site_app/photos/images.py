@@ -158,6 +158,8 @@ def readable(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 def render(original: bytes, *, width: int, format_name: str) -> Picture:
     """See `make_rendition`; raises whatever a decoder raises."""
     with Image.open(io.BytesIO(original), formats=FORMATS) as image:
+        if image.format == "PNG":
+            image.load()  # now its EXIF is known, wherever it is
         seen_width, seen_height = size_as_seen(image)
         small_width = min(width, seen_width)
         small_height = max(1, round(seen_height * small_width / seen_width))
@@ -215,9 +217,13 @@ def rgb(table: list[int], index: int) -> tuple[int, int, int]:
 
 
 def size_as_seen(image: Image.Image) -> tuple[int, int]:
-    """Width and height once the camera's turn is undone (EXIF orientations 5 to 8 lie on their side)."""
+    """Width and height once the camera's turn is undone (EXIF orientations 5 to 8 lie on their side).
+
+    Decodes nothing: a PNG may have its EXIF at its end, and counts as upright while it is not loaded.
+    """
     width, height = image.size
-    orientation = image.getexif().get(0x0112, 1)
+    known = image.format != "PNG" or "exif" in image.info  # Pillow would decode a whole PNG to look for it
+    orientation = image.getexif().get(0x0112, 1) if known else 1
     return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 

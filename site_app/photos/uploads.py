@@ -56,18 +56,24 @@ class LimitedUploads(FileUploadHandler):
         super().__init__(request)
         self._files = 0
         self._bytes = 0
+        self._refused = ""  # why the file that is coming is not let in
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """A file begins."""
         super().new_file(*args, **kwargs)
         self._files += 1
         self._bytes = 0
-        if self._files > settings.PHOTOS_PER_UPLOAD:
-            self._skip(f"is one too many: {settings.PHOTOS_PER_UPLOAD} photos are taken at once, send it with the next")
+        most = settings.PHOTOS_PER_UPLOAD
+        # Skipped with its first bytes and not now: Django would close the file that came before it.
+        self._refused = (
+            f"is one too many: {most} photos are taken at once, send it with the next" if self._files > most else ""
+        )
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:  # noqa: ARG002  Django's signature
         """Some of the file has come; passed on to the handlers that store it."""
         self._bytes += len(raw_data)
+        if self._refused:
+            self._skip(self._refused)
         if self._bytes > settings.PHOTO_MAX_BYTES:
             self._skip(f"is larger than the {settings.PHOTO_MAX_BYTES // 2**20} MB taken here")
         return raw_data

@@ -72,8 +72,10 @@ function renew(there, fresh) {
     const old = there.querySelector(`[data-part="${part.dataset.part}"]`);
     if (!old || old.outerHTML === part.outerHTML) continue;
     const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const scrolled = old.scrollLeft;
     old.replaceWith(part);
-    if (focused) document.getElementById(focused)?.focus();
+    part.scrollLeft = scrolled;
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }
 

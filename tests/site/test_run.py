@@ -1,0 +1,110 @@
+"""`make run`: the whole site as one program that ends as a whole."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from site_app.processes import PROJECT
+from tests import postgres
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def env(site_template: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    with postgres.database(f"{postgres.PREFIX}_site_run", template=site_template) as url:
+        yield {**os.environ, "DATABASE_URL": url, "SITE_MEDIA_ROOT": str(tmp_path / "media"), "PORT": "0"}
+
+
+def start(env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "site_app.run"], cwd=PROJECT, env=env, stdout=output, stderr=subprocess.STDOUT
+        )
+
+
+def address(log: Path) -> str:
+    found = wait_until(lambda: re.search(r"http://\S+", log.read_text()), timeout=30, message="the address is printed")
+    return found.group()
+
+
+def children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_everything_in_good_order(env, tmp_path, number, code):
+    log = tmp_path / "log"
+    with start(env, log) as running:
+        try:
+            there = address(log)
+            assert httpx.get(f"{there}health/", timeout=30).json() == {"database": "ok"}
+            wait_until(lambda: "ready:" in log.read_text(), timeout=30, message="the worker is ready")
+            started = children(running)
+            assert len(started) == 2
+            running.send_signal(number)
+            assert running.wait(20) == code
+        finally:
+            running.kill()
+    assert [process for process in started if process.is_running()] == []
+    assert "stopped: worker" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def test_open_pages_do_not_hold_up_the_end(env, tmp_path):
+    log = tmp_path / "log"
+    with start(env, log) as running:
+        try:
+            with httpx.stream("GET", f"{address(log)}photos/events/?new=1", timeout=30) as page:
+                assert next(page.iter_lines()).startswith("retry")
+                running.send_signal(signal.SIGTERM)
+                assert running.wait(4) == 143  # the web server's own patience is 5 s
+        finally:
+            running.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_killing_it_leaves_nothing_running(env, tmp_path):
+    log = tmp_path / "log"
+    with start(env, log) as running:
+        address(log)
+        started = wait_until(lambda: children(running), message="the programs are started")
+        running.kill()
+    wait_until(
+        lambda: not [process for process in started if process.is_running()], timeout=20, message="all have ended"
+    )
+
+
+def test_a_program_that_dies_ends_the_rest_with_an_error(env, tmp_path):
+    log = tmp_path / "log"
+    with start(env, log) as running:
+        try:
+            address(log)
+            wait_until(lambda: "ready:" in log.read_text(), timeout=30, message="the worker is ready")
+            (worker,) = [process for process in children(running) if "queue_worker" in process.cmdline()]
+            worker.kill()
+            assert running.wait(20) == 1
+        finally:
+            running.kill()
+    assert "the worker ended by itself (exit code -9)" in log.read_text()
+
+
+def test_a_port_that_is_taken_is_said_in_words(env, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = [sys.executable, "-m", "site_app.run"]
+        ended = subprocess.run(
+            run, cwd=PROJECT, env={**env, "PORT": str(port)}, capture_output=True, text=True, timeout=30, check=False
+        )
+    assert ended.returncode == 1
+    assert f"Port {port} of 127.0.0.1 cannot be opened" in ended.stderr
+    assert "PORT=" in ended.stderr
+    assert "Traceback" not in ended.stderr
