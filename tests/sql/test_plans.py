@@ -1,0 +1,218 @@
+"""What each statement reads: by which index, and how much of it, whatever else is in the tables.
+
+The plans are made while the tables are empty, in the session that is measured: that is when the planner is most misled.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from psycopg import sql
+
+from tests import postgres
+from tests.sql.session import Session
+
+TABLE = "procrastinate_jobs"
+
+
+class Meter:
+    """What one statement reads, by Postgres's own counters."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def read(self) -> dict[str, int]:
+        self.session.rows("select pg_stat_force_next_flush()")
+        found = dict(
+            self.session.rows(
+                "select indexrelname::text, idx_blks_hit + idx_blks_read from pg_statio_user_indexes where relname = %s "
+                "union all select 'heap', heap_blks_hit + heap_blks_read from pg_statio_user_tables where relname = %s "
+                "union all select 'seq_scan', seq_scan from pg_stat_user_tables where relname = %s",
+                TABLE,
+                TABLE,
+                TABLE,
+            )
+        )
+        return {name: int(value) for name, value in found.items()}  # type: ignore[has-type]
+
+    def measure(self, statement: str, *parameters: object) -> tuple[list[tuple[object, ...]], dict[str, int]]:
+        before = self.read()
+        rows = self.session.rows(statement, *parameters)
+        after = self.read()
+        return rows, {name: after[name] - before[name] for name in after if after[name] != before[name]}
+
+
+FETCH = "select id, lock from queue_tasks_fetch_jobs_v1(%s, %s::text[], %s)"
+PROMOTE = "select promoted from queue_tasks_promote_jobs_v1(%s)"
+PRUNE = "select queue_tasks_prune_jobs_v1(%s)"
+QUEUES = (None, ["a"], ["a", "b"], ["other1", "other2"], ["empty"])
+
+
+@pytest.fixture(scope="module")
+def loaded(template_database: str) -> Iterator[Session]:
+    """A session whose plans were made on empty tables, and 60,000 rows that are not what it looks for."""
+    with postgres.database(f"{postgres.PREFIX}_plans", template_database) as url:
+        session = Session(url)
+        session.rows("analyze")
+        assert session.worker() == 1
+        for _ in range(7):
+            for queues in QUEUES:
+                session.rows(FETCH, 1, queues, 5)
+            session.rows(PROMOTE, 5)
+            session.rows(PRUNE, 5)
+            session.rows("update procrastinate_jobs set status = 'doing' where id = 0")
+        # As much as a backlog, but not by the triggers: their cost is not in question here.
+        session.rows("set session_replication_role = replica")
+        session.jobs(30_000, queue_name=sql.SQL("'other' || n % 4"), priority=sql.SQL("n % 5 + 50"))
+        session.jobs(10_000, queue_name="a", scheduled_at=sql.SQL("now() + interval '1 day' + make_interval(secs => n)"))
+        session.jobs(5_000, queue_name="a", scheduled_at=sql.SQL("queue_tasks_parked_until_v1()"))
+        session.jobs(5_000, queue_name="a", status="succeeded", qt_expires_at=sql.SQL("now() + interval '1 day'"))
+        session.jobs(5_000, queue_name="a", status="failed")
+        session.jobs(5_000, queue_name="other1", lock=sql.SQL("'lock' || n"), priority=50)
+        session.rows("set session_replication_role = origin")
+        yield session
+        session.close()
+
+
+@pytest.fixture
+def meter(loaded: Session) -> Iterator[Meter]:
+    """The loaded session; what a test adds is taken away after it."""
+    newest = loaded.value("select max(id) from procrastinate_jobs")
+    yield Meter(loaded)
+    loaded.rows("delete from procrastinate_jobs where id > %s", newest)
+    loaded.rows("delete from procrastinate_workers where id > 1")
+
+
+def ours(meter):
+    meter.session.jobs(500, queue_name="a", priority=1)
+
+
+@pytest.mark.parametrize("queues", [["a"], ["a", "b"], ["a", "empty"]])
+def test_a_fetch_reads_the_ready_index_and_the_rows_it_takes(meter, queues):
+    ours(meter)
+    meter.measure(FETCH, 1, queues, 10)
+    rows, read = meter.measure(FETCH, 1, queues, 10)
+    assert len(rows) == 10
+    assert "seq_scan" not in read
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 30
+    assert read["heap"] <= 150, "10 rows: read, locked, written"
+    untouched = {"procrastinate_jobs_priority_idx_v1", "procrastinate_jobs_id_lock_idx_v1", "procrastinate_jobs_qt_scheduled_idx"}
+    assert not untouched & read.keys(), read
+
+
+def test_a_fetch_from_all_queues_probes_each_queue(meter):
+    ours(meter)
+    meter.measure(FETCH, 1, None, 10)
+    rows, read = meter.measure(FETCH, 1, None, 10)
+    assert len(rows) == 10
+    assert "seq_scan" not in read
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 60
+    assert read["procrastinate_jobs_qt_ready_locked_idx"] <= 20
+    assert read["procrastinate_jobs_qt_locked_idx"] <= 200
+    assert read["heap"] <= 500
+    assert not {"procrastinate_jobs_priority_idx_v1", "procrastinate_jobs_id_lock_idx_v1"} & read.keys(), read
+
+
+def test_a_fetch_from_an_empty_queue_reads_next_to_nothing(meter):
+    meter.measure(FETCH, 1, ["empty"], 10)
+    rows, read = meter.measure(FETCH, 1, ["empty"], 10)
+    assert rows == []
+    assert not {"heap", "seq_scan"} & read.keys(), read
+    assert sum(read.values()) <= 20, read
+
+
+def test_a_fetch_does_not_walk_past_a_blocked_line(meter):
+    meter.session.jobs(5_000, queue_name="a", lock="busy", priority=5)
+    assert len(meter.session.rows(FETCH, 1, ["a"], 1)) == 1
+    ours(meter)
+    meter.measure(FETCH, 1, ["a"], 10)
+    rows, read = meter.measure(FETCH, 1, ["a"], 10)
+    assert len(rows) == 10
+    # Of the 5,000 a hundred are looked at, then the head of each lock, of which other queues have thousands.
+    assert read["procrastinate_jobs_qt_ready_locked_idx"] <= 200
+    assert read["procrastinate_jobs_qt_locked_idx"] <= 6_000
+    assert "seq_scan" not in read
+
+
+def test_locked_jobs_cost_their_own_probes(meter):
+    meter.session.jobs(5_000, queue_name="a", lock=sql.SQL("'own' || n"), priority=5)
+    meter.measure(FETCH, 1, ["a"], 10)
+    rows, read = meter.measure(FETCH, 1, ["a"], 10)
+    assert len(rows) == 10
+    assert sum(read.values()) <= 500, read
+
+
+def test_promote_reads_what_is_due(meter):
+    meter.session.jobs(20, queue_name="a", scheduled_at=sql.SQL("now() - make_interval(secs => n)"))
+    rows, read = meter.measure(PROMOTE, 10)
+    assert rows == [(10,)]
+    assert read["procrastinate_jobs_qt_scheduled_idx"] <= 30
+    assert read["heap"] <= 150
+    assert "seq_scan" not in read
+
+
+def test_promote_with_nothing_due_does_not_walk_along_the_scheduled(meter):
+    rows, read = meter.measure(PROMOTE, 10)
+    assert rows == [(0,)]
+    assert sum(read.values()) <= 20, read
+
+
+def test_prune_reads_what_has_expired(meter):
+    meter.session.jobs(20, status="succeeded", qt_expires_at=sql.SQL("now() - make_interval(secs => n)"))
+    rows, read = meter.measure(PRUNE, 10)
+    assert rows == [(10,)]
+    assert read["procrastinate_jobs_qt_expires_idx"] <= 30
+    assert read["heap"] <= 100
+    assert "seq_scan" not in read
+
+
+def test_a_finish_reads_its_rows_by_id(meter):
+    ours(meter)
+    session = meter.session
+    for count in (1, 1, 1, 200, 200):
+        fetched = session.fetch(1, ["a"], count)
+        before = meter.read()
+        assert len(session.finish(1, fetched, "succeeded")) == count
+        after = meter.read()
+        read = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+        assert "seq_scan" not in read
+        assert read["procrastinate_jobs_pkey"] <= 20 * count + 20
+        assert read["heap"] <= 20 * count + 20
+
+
+@pytest.mark.parametrize("lock", [None, sql.SQL("'own' || n")], ids=["plain", "locked"])
+def test_a_batch_costs_in_proportion_to_its_size(open_session, lock):
+    """The plans of a batch of one are kept, and must do for a batch of 3,000: quadratic ones took 5 s."""
+    session = open_session()
+    worker = session.worker()
+    session.jobs(6_003, lock=lock)
+    session.rows("set statement_timeout = '2s'")
+    for count in (1, 1, 1, 3_000, 3_000):
+        fetched = session.fetch(worker, ["default"], count)
+        assert len(fetched) == count
+        assert len(session.finish(worker, fetched, "succeeded")) == count
+
+
+def test_the_end_of_a_worker_reads_its_running_jobs(meter):
+    ours(meter)
+    session = meter.session
+    worker = session.worker()
+    session.fetch(worker, ["a"], 10)
+    _, read = meter.measure("delete from procrastinate_workers where id = %s", worker)
+    assert "seq_scan" not in read
+    assert read["heap"] <= 200
+    assert session.value("select count(*) from procrastinate_jobs where status = 'doing' and worker_id is null") == 10
+
+
+def test_deleting_jobs_reads_their_events(meter):
+    ours(meter)
+    session = meter.session
+    session.rows("delete from procrastinate_jobs where id = 0")
+    session.rows("select pg_stat_force_next_flush()")
+    look = "select seq_scan, seq_tup_read, idx_tup_fetch from pg_stat_user_tables where relname = 'procrastinate_events'"
+    scans, *_ = session.rows(look)[0]
+    session.rows(
+        "delete from procrastinate_jobs where id = any (select id from procrastinate_jobs "
+        "where queue_name = 'a' and priority = 1 order by id limit 10)"
+    )
+    session.rows("select pg_stat_force_next_flush()")
+    assert session.rows(look)[0][0] == scans
