@@ -43,7 +43,7 @@ class House:
     def __enter__(self) -> Self:
         programs = self.stack.enter_context(Programs())
         with listen_on("127.0.0.1", 0) as listener:
-            self.address = "http://127.0.0.1:{}".format(listener.getsockname()[1])
+            self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             self.web = start_web(programs, listener, self.env, self.folder / "web.log")
         self.db = self.stack.enter_context(psycopg.connect(self.url, autocommit=True, application_name="tests.site"))
         self.visitor = self.stack.enter_context(Visitor(self.address))
@@ -98,8 +98,7 @@ class House:
         }
 
     def wait_until_done(self, photos: Sequence[int]) -> None:
-        for photo in photos:
-            wait_until(lambda photo=photo: self.states(photo) == {"done"}, timeout=30, message=f"photo {photo} is done")
+        wait_until(lambda: [self.states(photo) for photo in photos] == [{"done"}] * len(photos), timeout=30)
 
     def folder_of(self, photo: int) -> Path:
         return self.media / "photos" / str(self.value("select key from photos_photo where id = %(id)s", id=photo))
