@@ -44,6 +44,9 @@ fix: install ## Format and repair what a tool can repair
 bench: install ## Measure throughput and latency
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+conformance: install ## Run the suites of others against us: Django's own tests of its task framework
+	@$(BIN)/python tools/conformance_django.py
+
 docs: install ## Build the documentation into docs/_build
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build
 

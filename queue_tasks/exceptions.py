@@ -5,7 +5,6 @@ QueueTasksError
 ├── ArgumentsOutOfRange           (also ValueError)  an argument's value would be changed or refused on its way
 ├── OptionsInvalid                                   TASKS[...]["OPTIONS"] has an unknown or wrong option
 ├── TaskNotFound                                     a job names a task that cannot be imported
-├── ReturnValueNotStorable                           a task returned what JSON cannot hold
 ├── JobNotFound                                      a job row does not exist
 ├── WorkerNotRegistered                              the worker was taken for dead and removed
 ├── TaskTimeout                   (also TimeoutError) a task ran longer than its timeout
@@ -30,19 +29,15 @@ class QueueTasksError(Exception):
 class ArgumentsNotStorable(QueueTasksError, TypeError):
     """An argument of a task is of a type that JSON does not have. Raised by enqueue before any SQL."""
 
-    def __init__(self, task: str, argument: str, found: str, remedy: str) -> None:
-        super().__init__(f"{task}: argument {argument}: Unsupported type: {found}, which is not JSON. {remedy}")
+    def __init__(self, task: str, where: str, found: str, remedy: str) -> None:
+        super().__init__(f"{task}: {where}: Unsupported type: {found}, which is not JSON. {remedy}")
 
 
 class ArgumentsOutOfRange(QueueTasksError, ValueError):
     """The value of a task's argument would be changed or refused on its way. Raised by enqueue before any SQL."""
 
-    def __init__(self, task: str, argument: str, found: str, remedy: str) -> None:
-        super().__init__(f"{task}: argument {argument} {found}. {remedy}")
-
-
-class ReturnValueNotStorable(QueueTasksError):
-    """A task returned what JSON cannot hold; the attempt counts as failed."""
+    def __init__(self, task: str, where: str, found: str, remedy: str) -> None:
+        super().__init__(f"{task}: {where} {found}. {remedy}")
 
 
 class OptionsInvalid(QueueTasksError):

@@ -44,13 +44,15 @@ def test_an_error_can_be_caught_as_the_standard_one(kind, standard):
     ("error", "where", "found", "remedy"),
     [
         (
-            ArgumentsNotStorable("shop.tasks.send", '"order"', "<class 'Order'>", "Pass its id (7)."),
+            ArgumentsNotStorable("shop.tasks.send", 'argument "order"', "<class 'Order'>", "Pass its id (7)."),
             'shop.tasks.send: argument "order"',
             "Unsupported type: <class 'Order'>, which is not JSON",
             "Pass its id (7).",
         ),
         (
-            ArgumentsOutOfRange("shop.tasks.send", '"price"', "is nan, which JSON does not have", "Pass None."),
+            ArgumentsOutOfRange(
+                "shop.tasks.send", 'argument "price"', "is nan, which JSON does not have", "Pass None."
+            ),
             'shop.tasks.send: argument "price"',
             "is nan, which JSON does not have",
             "Pass None.",
