@@ -22,6 +22,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 
+LONGEST_WAIT = 1e9
+"""Seconds, about 31 years: far beyond, a time has more digits than Python can read back."""
+
+LAST_YEAR = 9000
+"""Jobs are not scheduled for it or later: that is where parked jobs are."""
+
+
 class QueueTasksError(Exception):
     """Root of all errors of this library."""
 
@@ -127,6 +134,8 @@ class Snooze(QueueTasksError):
             raise TypeError("Snooze takes either after= or until=, e.g. Snooze(after=60).")
         if until is not None and until.utcoffset() is None:
             raise ValueError(f"Snooze(until={until!r}) is a naive datetime; give an aware one, e.g. timezone.now().")
+        if until is not None and until.year >= LAST_YEAR:
+            raise ValueError(f"Snooze(until={until!r}): give a time before the year {LAST_YEAR}.")
         self.after = _seconds(after)
         self.until = until
         super().__init__(f"snoozed until {until}" if until else f"snoozed for {self.after:g} s")
@@ -143,6 +152,6 @@ def _seconds(value: float | timedelta | None) -> float:
     if value is None:
         return -1.0
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"after is {value!r}; give 0 or more seconds, or a timedelta.")
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"after is {value!r}; give 0 or more seconds, or a timedelta, of less than 31 years.")
     return seconds
