@@ -130,6 +130,11 @@ def test_a_task_s_context_variables_are_its_own() -> None:
     assert drained.colour.get() == "none"
 
 
+def test_tasks_may_cross_between_synchronous_and_asynchronous_code() -> None:
+    enqueue_many([drained.bridge.bind(), drained.bridge_in_a_thread.bind()])
+    assert [result.return_value for result in drain()] == [[1, 2], [1]]
+
+
 # ------------------------------------------------------------------------------------------------------------- in order
 
 

@@ -7,7 +7,7 @@ import threading
 from contextvars import ContextVar
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
 from django.db.transaction import Atomic
@@ -184,3 +184,24 @@ def resize(photo_id: int, width: int = 256, *sizes: int, **options: Any) -> None
 @task(takes_context=True)
 def told_to(context: Any, who: str) -> None:
     """A context, and an argument."""
+
+
+@task
+async def bridge_in_a_thread() -> list[int]:
+    """Synchronous code in another thread, that calls asynchronous code, that calls synchronous code."""
+    return list(await asyncio.to_thread(async_to_sync(_count)))
+
+
+@task
+def bridge() -> list[int]:
+    """Synchronous code that calls asynchronous code, that calls the ORM; by asgiref and by asyncio."""
+    return [*async_to_sync(_count)(), *asyncio.run(_sleep())]
+
+
+async def _count() -> list[int]:
+    return [await sync_to_async(int)(1)]
+
+
+async def _sleep() -> list[int]:
+    await asyncio.sleep(0)
+    return [2]
