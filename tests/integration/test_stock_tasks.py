@@ -100,6 +100,29 @@ def test_a_name_nobody_knows_waits_for_a_worker_that_does() -> None:
     assert found["scheduled_at"] is not None
 
 
+def test_a_module_is_imported_when_a_job_names_it() -> None:
+    assert value(app.configure_task("tests.testapp.stock_found.found", allow_unknown=True).defer()) == "found"
+
+
+@pytest.mark.parametrize("task", [stock.stock_defers, stock.stock_defers_in_a_thread])
+def test_one_may_defer_others(task: Any) -> None:
+    ids = value(task.defer(count=3))
+    assert [row(job)["status"] for job in ids] == ["succeeded"] * 3
+
+
+def test_procrastinate_s_own_clean_up_runs() -> None:
+    old, young = stock.stock_add.defer(a=1), stock.stock_add.defer(a=2)
+    drain()
+    with connection.cursor() as cursor:
+        cursor.execute("update procrastinate_events set at = at - interval '3 hours' where job_id = %s", [old])
+    app.tasks["builtin:procrastinate.builtin_tasks.remove_old_jobs"].defer(max_hours=2)
+    assert drain().tally.succeeded == 1
+    assert row(young)["status"] == "succeeded"
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from procrastinate_jobs where id = %s", [old])
+        assert cursor.fetchone() == (0,)
+
+
 def test_the_context_is_procrastinate_s() -> None:
     job = stock.stock_context.configure(lock="L", queue="Q").defer(x=1)
     with running_worker(queues=["Q"]) as worker:

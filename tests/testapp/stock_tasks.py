@@ -214,4 +214,19 @@ def stock_inside() -> str:
     return "inside"
 
 
+@blueprint.task(name="add")
+def stock_inside_add(a: int, b: int) -> int:
+    return a + b
+
+
 app.add_tasks_from(blueprint, namespace="spaced")
+
+
+@app.task
+async def stock_defers(count: int) -> list[int]:
+    return [await stock_add.defer_async(a=n) for n in range(count)]
+
+
+@app.task
+def stock_defers_in_a_thread(count: int) -> list[int]:
+    return [stock_add.defer(a=n) for n in range(count)]
