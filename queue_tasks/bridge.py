@@ -175,7 +175,7 @@ def as_stock_job(job: FetchedJob, kwargs: dict[str, Any], worker_id: int) -> Job
 
 def import_stock_tasks() -> None:
     """Import the modules of PROCRASTINATE_IMPORT_PATHS, as a stock worker does when it starts."""
-    current_app.perform_import_paths()
+    current_app.perform_import_paths()  # type: ignore[no-untyped-call]
 
 
 def find_stock_task(name: str) -> StockTask | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,10 @@ from site_app.embedded_postgres import FORGETFUL, EmbeddedPostgres, StopMode
 from tests.acceptance.workers import Table, worker_process
 from tests.postgres import PROJECT
 from tests.waiting import wait_until
+
+
+def more_than(table: Table, count: int) -> bool:
+    return table.statuses().get("succeeded", 0) > count
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
@@ -27,7 +32,7 @@ def test_a_restart_of_the_database_ends_no_worker_and_loses_no_job(tmp_path: Pat
                 before.all(
                     "select queue_tasks_enqueue_v1('tests.testapp.tasks.sleep', '[0.05]') from generate_series(1, 150)"
                 )
-                wait_until(lambda table=before: table.statuses().get("succeeded", 0) > 5, 30)
+                wait_until(partial(more_than, before, 5), 30)
                 server.restart(mode)
                 before.db.close()
             after = Table(server.url)

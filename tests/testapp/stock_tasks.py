@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import threading
 from typing import Any
 
@@ -35,7 +35,7 @@ def stock_named() -> str:
 
 
 @app.task(pass_context=True)
-def stock_context(context: JobContext, **kwargs: Any) -> dict[str, Any]:
+def stock_context(context: JobContext, /, **kwargs: Any) -> dict[str, Any]:
     return {
         "job": context.job.id,
         "task": context.task.name,
@@ -99,7 +99,7 @@ def stock_elsewhere() -> None:
 
 class At(procrastinate.BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Any) -> RetryDecision | None:
-        return RetryDecision(retry_at=datetime.datetime(2090, 1, 1, tzinfo=datetime.UTC))
+        return RetryDecision(retry_at=dt.datetime(2090, 1, 1, tzinfo=dt.UTC))
 
 
 @app.task(retry=At())
