@@ -373,8 +373,8 @@ def test_worker_middleware_may_stop_the_worker(defaults: Any) -> None:
         return await call_next()
 
     defaults("worker_middleware", [once])
-    job = stock.stock_add.defer(a=1)
     with running_worker() as worker:
+        job = stock.stock_add.defer(a=1)
         wait_until(lambda: worker.stopping)
     assert row(job)["status"] == "succeeded"
 
