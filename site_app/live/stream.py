@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from site_app.live.hub import MOST_ROWS, hub
 from site_app.live.topic import Topic
@@ -12,12 +13,14 @@ COME_BACK = "retry: 1000\n\n"  # milliseconds the browser waits before it opens 
 STILL_HERE = ": still here\n\n"
 
 
-def live_response(request: HttpRequest, topic: Topic) -> StreamingHttpResponse:
-    """The stream one page follows.
+def live_response(request: HttpRequest, topic: Topic) -> HttpResponseBase:
+    """The stream one page follows; nothing under WSGI, where it would hold a thread as long as the page is open.
 
     ?shown=12,11,10   the rows on the page, sent first as they are now
     ?new=1            rows that are new to the page are sent as well
     """
+    if not isinstance(request, ASGIRequest):
+        return HttpResponse(status=204)
     shown = ids(request.GET.get("shown", ""))
     response = StreamingHttpResponse(
         events(topic, shown, takes_new=request.GET.get("new") == "1"), content_type="text/event-stream"

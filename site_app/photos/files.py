@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from site_app.photos.models import Photo
 
@@ -29,7 +29,7 @@ def original_of(photo: Photo) -> Path:
 def removed_on_rollback() -> Iterator[Callable[[uuid.UUID], None]]:
     """Remove the folders noted inside when the transaction inside does not happen.
 
-    Goes around the transaction: `with removed_on_rollback() as note, transaction.atomic(): note(key); ...`
+    Goes around the transaction: `with removed_on_rollback() as note: note(key); ...; with transaction.atomic(): ...`
     """
     noted: list[uuid.UUID] = []
     try:
@@ -46,6 +46,8 @@ def remove_unless_committed(key: uuid.UUID) -> None:
     It is asked because a commit whose answer was lost may have happened. If it cannot be asked, the files stay: a
     file too many does less harm than a photo without its file.
     """
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # it may have been lost; then the question needs a new one
     try:
         committed = Photo.objects.filter(key=key).exists()
     except DatabaseError:

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from site_app.photos import steps
-from site_app.states import State, state_of_all
+from site_app.states import ENDED, State, state_of_all
 
 
 class Swatch(TypedDict):
@@ -146,6 +146,10 @@ class Step(models.Model):
         """One step of each name."""
 
         constraints = (models.UniqueConstraint(fields=("photo", "name"), name="photos_step_once"),)
+        indexes = (
+            # What `attempts.settle` looks through: few, however many photos there are.
+            models.Index(fields=("job_id",), name="photos_step_unfinished", condition=~models.Q(state__in=ENDED)),
+        )
 
     def __str__(self) -> str:
         return f"{self.name} of photo {self.photo_id}"

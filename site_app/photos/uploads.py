@@ -120,13 +120,14 @@ def keep(candidates: Sequence[Candidate]) -> list[Photo]:
     if not candidates:
         return []
     photos = [photo_of(candidate) for candidate in candidates]
-    with files.removed_on_rollback() as note, transaction.atomic():
+    with files.removed_on_rollback() as note:
         for photo, candidate in zip(photos, candidates, strict=True):
             note(photo.key)
             store(candidate.file, files.original_of(photo))
-        Photo.objects.bulk_create(photos)
-        start(photos)
-        refuse_beyond_limit()
+        with transaction.atomic():
+            Photo.objects.bulk_create(photos)
+            start(photos)
+            refuse_beyond_limit()
     return photos
 
 

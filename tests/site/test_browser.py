@@ -15,6 +15,8 @@ webdriver = pytest.importorskip(
     "selenium.webdriver", reason="the package selenium is not installed: pip install selenium"
 )
 
+StaleElementReferenceException = pytest.importorskip("selenium.common.exceptions").StaleElementReferenceException
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.skipif(
@@ -66,7 +68,24 @@ class Browser:
         return wait_until(lambda: self.all(selector), message=f"{selector} is on the page")[0]
 
     def text(self, selector: str) -> str:
-        return str(self.one(selector).text)
+        """What is read there, in one look: the page may change between two."""
+        self.one(selector)
+        return str(self.run("return document.querySelector(arguments[0])?.innerText.trim() ?? ''", selector))
+
+    def is_shown(self, selector: str) -> bool:
+        return bool(self.run("return document.querySelector(arguments[0])?.checkVisibility() ?? false", selector))
+
+    def click(self, selector: str) -> None:
+        """Click as soon as it can be clicked; what is renewed at this very moment is looked for again."""
+
+        def clicked() -> bool:
+            try:
+                self.one(selector).click()
+            except StaleElementReferenceException:
+                return False
+            return True
+
+        wait_until(clicked, message=f"{selector} was clicked")
 
     def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -133,7 +152,7 @@ def test_chosen_photos_appear_and_become_done_while_one_watches(browser, site, p
     said = browser.text("[data-upload-outcome]")
     assert "2 photos uploaded." in said
     assert "notes.txt is not a picture." in said
-    assert not browser.one(".empty").is_displayed()
+    assert not browser.is_shown(".empty")
     wait_until(lambda: browser.run("return document.querySelector('.card img').naturalWidth") in (320, 800, 900))
     assert browser.run("return window.neverReloaded") is True
     assert browser.problems() == []
@@ -181,15 +200,15 @@ def test_two_windows_show_the_same_and_a_photo_deleted_in_one_leaves_the_other(b
     browser.driver.switch_to.new_window("tab")
     try:
         browser.open()
-        browser.one(".card a").click()
+        browser.click(".card a")
         assert browser.text("h1") == "Coast"
-        browser.one(".danger button").click()
+        browser.click(".danger button")
         wait_until(lambda: browser.text("h1") == "Photos")
     finally:
         browser.driver.close()
         browser.driver.switch_to.window(first)
     browser.wait_for_states({})
-    assert browser.one(".empty").is_displayed()
+    assert browser.is_shown(".empty")
 
 
 def test_a_photos_own_page_is_live_and_can_try_again(browser, site, photo):
@@ -198,11 +217,11 @@ def test_a_photos_own_page_is_live_and_can_try_again(browser, site, photo):
     browser.open()
     browser.choose(photo("torn.jpg", data[:-60_000]))
     browser.wait_for_states({"Torn": "failed"})
-    browser.one(".card a").click()
+    browser.click(".card a")
     browser.wait_for_live()
     assert "The picture is damaged" in browser.text("[data-part=steps]")
     (site.folder_of(1) / "original.jpeg").write_bytes(data)
-    browser.one("button[form=again]").click()
+    browser.click("button[form=again]")
     browser.wait_for_states({"Torn": "done"})
     wait_until(lambda: not browser.all("button[form=again]"), message="there is nothing to try again")
     assert browser.problems() == []
@@ -267,7 +286,7 @@ def test_without_javascript_the_form_works(browser, site, photo):
     browser.without_javascript()
     browser.open()
     browser.choose(photo("coast.jpg"), photo("notes.txt", b"hello"))
-    browser.one("button.drop__send").click()
+    browser.click("button.drop__send")
     wait_until(lambda: "1 file not taken" in browser.text(".outcome"))
     assert "Reload the page" in browser.text("noscript")
     site.start_worker()

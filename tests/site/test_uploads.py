@@ -2,6 +2,8 @@
 
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +11,7 @@ import httpx
 import pytest
 
 from site_app.photos import steps
+from site_app.processes import PROJECT
 from tests.site.drawing import bomb, picture, stripes
 from tests.site.house import House
 
@@ -244,3 +247,24 @@ def test_the_site_says_whether_it_is_well(site):
     answer = site.visitor.http.get("/health/")
     assert answer.status_code == 200
     assert answer.json() == {"database": "ok"}
+
+
+def test_what_is_not_there_is_said_on_a_page_of_the_site(site):
+    answer = site.visitor.http.get("/photos/12345/", headers=HTML)
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in answer.text
+    assert "Darkroom" in answer.text
+
+
+def test_under_wsgi_pages_work_and_streams_are_declined(site):
+    """In a process of its own: a WSGI server is not what the site is made for."""
+    code = (
+        "from site_app.wsgi import application; from django.test import Client; from django.urls import reverse\n"
+        "client = Client(headers={'host': 'localhost'})\n"
+        "names = 'photos:gallery', 'photos:gallery_events', 'reports:events'\n"
+        "print([client.get(reverse(name)).status_code for name in names])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=site.env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[200, 204, 204]\n", done.stderr
