@@ -1,0 +1,574 @@
+"""Enqueueing: a job exists if and only if the caller's transaction commits, and comes back as it was given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from datetime import timezone as fixed
+from typing import Any, cast
+
+import hypothesis
+import psycopg
+import pytest
+from django.contrib.auth.models import Group
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import IntegrityError, connection, connections, transaction
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import path
+from django.utils import timezone
+from hypothesis import strategies as st
+from pytest_django import DjangoDbBlocker
+
+from queue_tasks import aenqueue_many, compat, enqueue, enqueue_many, task
+from queue_tasks.tasks import find_task
+from tests.testapp import tasks
+
+
+def rows(columns: str = "task_name") -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"select {columns} from procrastinate_jobs order by id")  # noqa: S608 - of this file
+        return [row[0] if len(row) == 1 else row for row in cursor.fetchall()]
+
+
+@pytest.fixture
+def listener(dsn: str) -> Iterator[Callable[[], list[str]]]:
+    """The channels notified so far, as another session hears them."""
+    with psycopg.connect(dsn, autocommit=True, application_name="tests.listener") as session:
+        for channel in ("procrastinate_any_queue_v1", "procrastinate_queue_v1#default", "queue_tasks_scheduled"):
+            session.execute(f'listen "{channel}"')
+
+        def heard() -> list[str]:
+            # Notifications of committed transactions arrive with the answer to the next statement.
+            session.execute("select 1")
+            return [notice.channel for notice in session.notifies(timeout=0)]
+
+        yield heard
+
+
+# -------------------------------------------------------------------------------------------------------- transactions
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTransactions:
+    def test_a_job_enqueued_in_autocommit_is_there_at_once_and_told(self, listener):
+        tasks.add.enqueue(1)
+        assert rows() == ["tests.testapp.tasks.add"]
+        assert sorted(listener()) == ["procrastinate_any_queue_v1", "procrastinate_queue_v1#default"]
+
+    def test_a_job_is_told_when_its_transaction_commits_and_not_before(self, listener):
+        with transaction.atomic():
+            tasks.add.enqueue(1)
+            assert listener() == []
+        assert len(listener()) == 2
+
+    def test_a_rolled_back_transaction_leaves_no_job_no_event_and_no_notification(self, listener):
+        with pytest.raises(RuntimeError), transaction.atomic():  # noqa: PT012
+            tasks.add.enqueue(1)
+            tasks.add.using(run_after=timedelta(hours=1)).enqueue(2)
+            enqueue_many(tasks.add.bind(i) for i in range(10))
+            raise RuntimeError
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select count(*) from procrastinate_jobs union all select count(*) from procrastinate_events"
+            )
+            assert cursor.fetchall() == [(0,), (0,)]
+        assert listener() == []
+
+    def test_a_thousand_jobs_in_one_transaction_are_told_once(self, listener):
+        with transaction.atomic():
+            enqueue_many(tasks.add.bind(i) for i in range(1500))
+        assert len(listener()) == 2
+
+    def test_a_job_enqueued_in_a_rolled_back_savepoint_is_gone_and_the_outer_one_stays(self):
+        with transaction.atomic():
+            tasks.add.enqueue(1)
+            with pytest.raises(RuntimeError), transaction.atomic():  # noqa: PT012
+                tasks.fail.enqueue()
+                with transaction.atomic():
+                    tasks.noop.enqueue()
+                raise RuntimeError
+            tasks.discard.enqueue()
+        assert rows() == ["tests.testapp.tasks.add", "tests.testapp.tasks.discard"]
+
+    def test_a_job_can_be_enqueued_after_an_error_was_caught_in_the_same_transaction(self):
+        Group.objects.create(name="taken")
+        with transaction.atomic():
+            with pytest.raises(IntegrityError), transaction.atomic():
+                Group.objects.create(name="taken")
+            tasks.add.enqueue(1)
+        assert rows() == ["tests.testapp.tasks.add"]
+
+    def test_a_job_enqueued_on_commit_is_there_after_the_commit(self):
+        with transaction.atomic():
+            transaction.on_commit(lambda: tasks.add.enqueue(1))
+            assert rows() == []
+        assert rows() == ["tests.testapp.tasks.add"]
+
+    @pytest.mark.parametrize(
+        "arguments", [[object()], [float("nan")], ["\x00"], ["\ud800"], [10**5000], [], [1, 2, 3], ["x" * 2_000_000]]
+    )
+    def test_refused_arguments_send_no_sql_and_leave_the_transaction_usable(self, arguments, django_assert_num_queries):
+        with transaction.atomic():
+            Group.objects.create(name="before")
+            with django_assert_num_queries(0):
+                with pytest.raises((TypeError, ValueError)):
+                    tasks.add.enqueue(*arguments)
+                with pytest.raises((TypeError, ValueError)):
+                    enqueue_many([tasks.add.bind(*arguments)])
+            tasks.add.enqueue(1)
+        assert rows() == ["tests.testapp.tasks.add"]
+        assert Group.objects.filter(name="before").exists()
+
+    def test_a_refused_job_among_many_sends_none_of_its_thousand(self, django_assert_num_queries):
+        def specs() -> Iterator[Any]:
+            for number in range(10):
+                yield tasks.add.bind(number)
+            yield tasks.add.bind(float("nan"))  # type: ignore[arg-type]
+
+        with django_assert_num_queries(0), pytest.raises(ValueError, match="is nan"):
+            enqueue_many(specs())
+        assert rows() == []
+
+
+# --------------------------------------------------------------------------------------------------------------- views
+
+
+def enqueue_view(request: HttpRequest) -> HttpResponse:
+    assert isinstance(request, (WSGIRequest, ASGIRequest))
+    result = tasks.add.enqueue(1)
+    if "fail" in request.GET:
+        raise RuntimeError("the view fails")
+    return HttpResponse(result.id)
+
+
+async def async_enqueue_view(request: HttpRequest) -> HttpResponse:
+    result = await tasks.add.aenqueue(1)
+    await Group.objects.acreate(name="from the view")
+    results = await aenqueue_many([tasks.add.bind(2), tasks.add.bind(3)])
+    if "fail" in request.GET:
+        raise RuntimeError("the view fails")
+    return HttpResponse(",".join(one.id for one in [result, *results]))
+
+
+@transaction.non_atomic_requests
+async def non_atomic_async_view(request: HttpRequest) -> HttpResponse:
+    return await async_enqueue_view(request)
+
+
+urlpatterns = [
+    path("sync/", enqueue_view),
+    path("async/", async_enqueue_view),
+    path("async-autocommit/", non_atomic_async_view),
+]
+
+
+@pytest.fixture
+def atomic_requests(settings: Any) -> Iterator[None]:
+    connection.settings_dict["ATOMIC_REQUESTS"] = True
+    yield
+    connection.settings_dict["ATOMIC_REQUESTS"] = False
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.urls(__name__)
+class TestViews:
+    def test_a_request_enqueues(self):
+        response = Client().get("/sync/")
+        assert tasks.add.get_result(response.content.decode()).args == [1]
+
+    @pytest.mark.usefixtures("atomic_requests")
+    def test_a_failed_request_leaves_no_job_under_atomic_requests(self):
+        client = Client(raise_request_exception=False)
+        assert client.get("/sync/?fail").status_code == 500
+        assert rows() == []
+        assert client.get("/sync/").status_code == 200
+        assert rows() == ["tests.testapp.tasks.add"]
+
+    def test_without_atomic_requests_a_job_enqueued_before_the_failure_stays(self):
+        assert Client(raise_request_exception=False).get("/sync/?fail").status_code == 500
+        assert rows() == ["tests.testapp.tasks.add"]
+
+    async def test_an_async_view_enqueues_under_asgi(self):
+        response = await AsyncClient().get("/async/")
+        ids = response.content.decode().split(",")
+        assert [(await tasks.add.aget_result(job_id)).args for job_id in ids] == [[1], [2], [3]]
+
+    async def test_a_sync_view_enqueues_under_asgi(self):
+        response = await AsyncClient().get("/sync/")
+        assert (await tasks.add.aget_result(response.content.decode())).args == [1]
+
+    def test_an_async_view_enqueues_under_wsgi(self):
+        assert Client().get("/async/").content.count(b",") == 2
+        assert len(rows()) == 3
+
+    @pytest.mark.usefixtures("atomic_requests")
+    async def test_an_async_view_exempt_from_atomic_requests_enqueues(self):
+        assert (await AsyncClient().get("/async-autocommit/")).status_code == 200
+
+
+# -------------------------------------------------------------------------------------------------- what a job's row is
+
+
+@pytest.mark.django_db
+class TestRow:
+    def test_every_value_of_a_job_is_in_its_row(self):
+        later = timezone.now() + timedelta(hours=1)
+        changed = tasks.locked.using(priority=-7, queue_name="media", run_after=later)
+        result = changed.enqueue("a", seconds=1.5)
+        columns = (
+            "id, task_name, queue_name, priority, lock, scheduled_at, status::text, attempts, args::text, qt_ephemeral"
+        )
+        [row] = rows(columns)
+        assert row[:5] == (int(result.id), "tests.testapp.tasks.locked", "media", -7, "locked:a")
+        assert row[5:8] == (later, "todo", 0)
+        assert json.loads(row[8]) == {"args": ["a"], "kwargs": {"seconds": 1.5}}
+        assert row[9] is False
+
+    def test_an_ephemeral_task_makes_ephemeral_jobs_without_events(self):
+        tasks.noop_ephemeral.enqueue()
+        assert rows("qt_ephemeral") == [True]
+        with connection.cursor() as cursor:
+            cursor.execute("select count(*) from procrastinate_events")
+            assert cursor.fetchone() == (0,)
+
+    @pytest.mark.parametrize(
+        "run_after",
+        [
+            timedelta(hours=1),
+            datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=UTC),
+            datetime(2100, 1, 1, tzinfo=fixed(timedelta(hours=5, minutes=45))),
+            datetime(8999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        ],
+    )
+    def test_a_job_may_be_scheduled_by_an_aware_time_or_a_timedelta(self, run_after):
+        later = tasks.add.using(run_after=run_after)
+        result = later.enqueue(1)
+        assert rows("scheduled_at") == [later.run_after]
+        assert tasks.add.get_result(result.id).task.run_after == later.run_after
+
+    @pytest.mark.parametrize("run_after", [timedelta(0), timedelta(days=-1), datetime(1970, 1, 1, tzinfo=UTC)])
+    def test_a_job_whose_time_has_come_is_ready_at_once(self, run_after):
+        later = tasks.add.using(run_after=run_after)
+        result = later.enqueue(1)
+        assert rows("scheduled_at") == [None]
+        assert later.get_result(result.id) == result
+
+    @pytest.mark.parametrize("name", ["q", "q" * 128, "ä" * 128, "日" * 128, "a b'c\"d\\e%f{}#,", "default\n"])
+    def test_a_queue_may_have_any_name_of_128_characters(self, name):
+        result = tasks.add.using(queue_name=name).enqueue(1)
+        assert rows("queue_name") == [name]
+        assert tasks.add.get_result(result.id).task.queue_name == name
+
+    def test_a_task_may_have_a_path_of_128_characters(self, monkeypatch):
+        name = "long_" + "ä" * (128 - len(f"{__name__}.long_"))
+
+        def body() -> None: ...
+
+        monkeypatch.setattr(body, "__module__", __name__)
+        monkeypatch.setattr(body, "__qualname__", name)
+        body.__name__ = name
+        declared = task(body)
+        monkeypatch.setitem(globals(), name, declared)
+        result = declared.enqueue()
+        assert len(declared.module_path) == 128
+        assert declared.get_result(result.id) == result
+
+    @pytest.mark.parametrize("priority", [-100, 0, 100, 5.0])
+    def test_a_priority_is_stored_as_a_whole_number(self, priority):
+        tasks.add.using(priority=priority).enqueue(1)
+        assert rows("priority") == [priority]
+
+    def test_jobs_of_mixed_options_go_in_one_statement(self, django_assert_num_queries):
+        specs = [
+            tasks.add.using(priority=5.0).bind(1),  # type: ignore[arg-type]
+            tasks.add.using(run_after=timedelta(hours=1), queue_name="ä").bind(2),
+            tasks.locked.using(lock="x").bind("a"),
+            tasks.noop_ephemeral.bind(),
+        ]
+        with django_assert_num_queries(1):
+            enqueue_many(specs)
+        assert rows("lock") == [None, None, "x", None]
+
+    def test_the_time_of_enqueueing_is_that_of_the_statement_not_of_the_transaction(self):
+        with connection.cursor() as cursor:
+            cursor.execute("select now(), pg_sleep(0.01)")
+            began = cursor.fetchone()[0]
+        assert tasks.add.enqueue(1).enqueued_at > began
+
+
+# ----------------------------------------------------------------------------------------------------------- arguments
+
+
+def storable_text() -> st.SearchStrategy[str]:
+    return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
+
+
+storable = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(10**400), 10**400)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | storable_text(),
+    lambda inner: st.lists(inner) | st.dictionaries(storable_text(), inner),
+    max_leaves=10,
+)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, and of the same types all the way down: 1 and 1.0 and True are not."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+@pytest.mark.django_db
+class TestArguments:
+    @hypothesis.settings(
+        max_examples=200,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(
+        args=st.lists(storable, max_size=3), kwargs=st.dictionaries(storable_text(), storable, max_size=3)
+    )
+    def test_whatever_is_accepted_comes_back_equal_and_of_the_same_types_from_postgres(self, args, kwargs):
+        result = tasks.echo.enqueue(*args, **kwargs)
+        found = tasks.echo.get_result(result.id)
+        assert same(found.args, args)
+        assert same(found.kwargs, kwargs)
+        assert found == result
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            1e16,
+            1e22,
+            1e23,
+            -1e300,
+            1.797e308,
+            5e-324,
+            2.2250738585072014e-308,
+            0.1,
+            10**4300 - 1,
+            2**63,
+            "\u2028",
+            "\\u0000",
+        ],
+        ids=lambda value: str(value)[:30],
+    )
+    def test_numbers_and_texts_at_the_edge_come_back(self, value):
+        result = tasks.echo.enqueue(value)
+        assert same(tasks.echo.get_result(result.id).args, [value])
+
+    def test_negative_zero_comes_back_as_zero(self):
+        assert tasks.echo.get_result(tasks.echo.enqueue(-0.0).id).args == [0.0]
+
+    def test_what_is_64_deep_can_be_stored(self):
+        value: Any = []
+        for _ in range(63):
+            value = [value]
+        assert tasks.echo.get_result(tasks.echo.enqueue(value).id).args == [value]
+
+    def test_tuples_come_back_as_lists_in_the_first_result_too(self):
+        result = tasks.echo.enqueue((1, (2, 3)))
+        assert result.args == [[1, [2, 3]]]
+        assert tasks.echo.get_result(result.id) == result
+
+    def test_a_megabyte_fits(self):
+        text = "é" * 500_000
+        assert tasks.echo.get_result(tasks.echo.enqueue(text).id).args == [text]
+
+    def test_the_limit_of_size_is_that_of_the_backends_options(self, settings):
+        options = {"max_argument_bytes": 100}
+        settings.TASKS = {
+            "default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": [], "OPTIONS": options}
+        }
+        tasks.echo.enqueue("x" * 70)
+        with pytest.raises(ValueError, match="but max_argument_bytes is 100"):
+            tasks.echo.enqueue("x" * 80)
+
+
+# ----------------------------------------------------------------------------------------------------------------- many
+
+
+@pytest.mark.django_db
+class TestMany:
+    @pytest.mark.parametrize("form", [list, tuple, iter, lambda specs: (spec for spec in specs)])
+    def test_any_iterable_will_do(self, form):
+        results = enqueue_many(form([tasks.add.bind(1), tasks.add.bind(2)]))
+        assert [result.args for result in results] == [[1], [2]]
+
+    def test_nothing_sends_nothing(self, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            assert enqueue_many([]) == []
+
+    @pytest.mark.parametrize(("count", "statements"), [(1, 1), (1000, 1), (1001, 2), (2500, 3)])
+    def test_one_statement_is_sent_for_each_thousand(self, count, statements, django_assert_num_queries):
+        with django_assert_num_queries(statements):
+            enqueue_many(tasks.add.bind(number) for number in range(count))
+        assert len(rows()) == count
+
+    def test_results_come_in_order_and_are_those_of_the_rows(self):
+        results = enqueue_many(tasks.add.bind(number) for number in range(1200))
+        assert [result.args for result in results] == [[number] for number in range(1200)]
+        assert [int(result.id) for result in results] == rows("id")
+        assert tasks.add.get_result(results[777].id) == results[777]
+
+    def test_jobs_of_several_tasks_may_be_mixed(self):
+        results = enqueue_many([tasks.add.bind(1), tasks.fail.bind("no"), tasks.noop.bind()])
+        assert [result.task.name for result in results] == ["add", "fail", "noop"]
+
+    def test_long_arguments_are_sent_in_smaller_statements(self, monkeypatch, django_assert_num_queries):
+        monkeypatch.setattr(enqueue, "CHUNK_BYTES", 1000)
+        with django_assert_num_queries(5):
+            enqueue_many(tasks.echo.bind("x" * 300) for _ in range(13))
+        assert len(rows()) == 13
+
+    @pytest.mark.parametrize("wrong", [tasks.add, tasks.add.func, None, (1,)])
+    def test_what_is_not_bound_is_refused(self, wrong):
+        with pytest.raises(TypeError, match=r"expected jobs as task.bind\(...\) makes them"):
+            enqueue_many([wrong])
+
+    def test_the_iterable_is_read_a_thousand_at_a_time(self):
+        seen: list[int] = []
+
+        def specs() -> Iterator[Any]:
+            for number in range(1500):
+                seen.append(len(rows()) if number == 1200 else 0)
+                yield tasks.add.bind(number)
+
+        enqueue_many(specs())
+        assert max(seen) == 1000
+
+    def test_jobs_for_another_backend_are_given_to_it(self, settings):
+        settings.TASKS = {
+            "default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []},
+            "now": {"BACKEND": f"{compat.FRAMEWORK}.backends.immediate.ImmediateBackend"},
+        }
+        results = enqueue_many([tasks.add.bind(1), tasks.add.using(backend="now").bind(2, b=3), tasks.add.bind(4)])
+        assert [result.args for result in results] == [[1], [2], [4]]
+        assert results[1].return_value == 5
+        assert len(rows()) == 2
+
+    def test_a_wrong_queue_is_refused_before_anything_is_sent(self, settings, django_assert_num_queries):
+        specs = [tasks.add.bind(1), tasks.add.using(queue_name="media").bind(2)]
+        settings.TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": ["default"]}}
+        with django_assert_num_queries(0), pytest.raises(compat.InvalidTask):
+            enqueue_many(specs)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAsync:
+    async def test_a_job_can_be_enqueued_from_async_code(self):
+        result = await tasks.add.using(priority=3).aenqueue(1, b=2)
+        assert await tasks.add.aget_result(result.id) == result
+
+    async def test_many_can_be_enqueued_from_async_code(self):
+        results = await aenqueue_many(tasks.add.bind(number) for number in range(1001))
+        assert [result.args for result in results] == [[number] for number in range(1001)]
+
+    async def test_what_is_refused_is_refused_from_async_code_too(self):
+        with pytest.raises(TypeError, match="Unsupported type"):
+            await tasks.add.aenqueue(object())  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------- Django's own options
+
+
+@pytest.fixture
+def other_connection(dsn: str, django_db_blocker: DjangoDbBlocker) -> Iterator[Callable[..., None]]:
+    """Give Django another connection to the same database, "other", with these OPTIONS.
+
+    Without Django's test case, which allows no alias that it did not find when it began.
+    """
+
+    def make(**options: Any) -> None:
+        place = {**connections["default"].settings_dict}
+        place["OPTIONS"] = {**place.get("OPTIONS", {}), **options}
+        connections.settings["other"] = place
+        connections["other"] = connections.create_connection("other")
+
+    with django_db_blocker.unblock():
+        yield make
+        connections["other"].close()
+        cast("Any", connections["other"]).close_pool()
+        del connections["other"]
+        del connections.settings["other"]
+        with connection.cursor() as cursor:
+            cursor.execute("truncate procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers")
+        connection.close()
+
+
+class TestConnections:
+    @pytest.mark.parametrize(
+        "options", [{"server_side_binding": True}, {"pool": True}, {"pool": {"min_size": 1, "max_size": 2}}], ids=str
+    )
+    def test_jobs_are_enqueued_and_read_whatever_djangos_connection_is(self, options, other_connection, settings):
+        other_connection(**options)
+        settings.TASKS = {
+            "default": {
+                "BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": [], "OPTIONS": {"database": "other"}
+            }
+        }  # fmt: skip
+        results = enqueue_many(
+            [
+                tasks.add.bind(1),
+                tasks.locked.using(queue_name="ä", run_after=timedelta(hours=1), priority=5).bind("a'b"),
+                tasks.noop_ephemeral.bind(),
+            ]
+        )
+        assert [find_task(result.task.module_path).get_result(result.id) for result in results] == results
+        assert results[1].cancel()
+        assert results[1].retry()
+
+    def test_jobs_of_several_backends_and_databases_keep_their_order(self, other_connection, settings):
+        other_connection()
+        backend = "queue_tasks.backend.PostgresBackend"
+        settings.TASKS = {
+            "default": {"BACKEND": backend, "QUEUES": []},
+            "elsewhere": {"BACKEND": backend, "QUEUES": [], "OPTIONS": {"database": "other"}},
+        }
+        there = tasks.add.using(backend="elsewhere")
+        with CaptureQueriesContext(connections["default"]) as here, CaptureQueriesContext(connections["other"]) as away:
+            results = enqueue_many((there if number % 2 else tasks.add).bind(number) for number in range(100))
+        assert [result.args for result in results] == [[number] for number in range(100)]
+        assert [result.backend for result in results[:2]] == ["default", "elsewhere"]
+        assert (len(here), len(away)) == (1, 1)
+        assert there.get_result(results[1].id) == results[1]
+
+
+# ------------------------------------------------------------------------------------------------------------- signals
+
+
+@pytest.mark.django_db
+class TestSignals:
+    @pytest.fixture
+    def heard(self) -> Iterator[list[tuple[Any, Any]]]:
+        found: list[tuple[Any, Any]] = []
+
+        def receive(sender: Any, task_result: Any, **_rest: Any) -> None:
+            found.append((sender, task_result))
+
+        compat.task_enqueued.connect(receive)
+        yield found
+        compat.task_enqueued.disconnect(receive)
+
+    def test_each_job_is_told_with_its_result_after_it_was_inserted(self, heard):
+        result = tasks.add.enqueue(1)
+        many = enqueue_many([tasks.add.bind(2), tasks.add.bind(3)])
+        assert [told for _, told in heard] == [result, *many]
+        assert {sender for sender, _ in heard} == {type(tasks.add.get_backend())}
+
+    def test_a_refused_job_is_not_told(self, heard):
+        with pytest.raises(TypeError):
+            tasks.add.enqueue(object())  # type: ignore[arg-type]
+        assert heard == []
