@@ -41,9 +41,12 @@ def takes(words: list[str]) -> bool:
     if name not in known:
         return False
     app = known[name]
-    command = load_command_class(app, name) if isinstance(app, str) else app
+    assert isinstance(app, str)
+    command = load_command_class(app, name)
     # What stands for the reader's own value.
-    values = [{"ID": "1", "ID...": "1", "N": "1", "VERB": "stats"}.get(word, word) for word in arguments if word != "..."]
+    values = [
+        {"ID": "1", "ID...": "1", "N": "1", "VERB": "stats"}.get(word, word) for word in arguments if word != "..."
+    ]
     try:
         command.create_parser("manage.py", name).parse_args(values)
     except (SystemExit, CommandError):

@@ -60,9 +60,10 @@ def modules_of(page: Path) -> Iterator[types.ModuleType]:
                 del sys.modules[name]
         for name in set(tasks.declared) - declared:
             del tasks.declared[name]
-        for registry, before in ((app.tasks, stock), (app.periodic_registry.periodic_tasks, periodic)):
-            registry.clear()
-            registry.update(before)
+        app.tasks.clear()
+        app.tasks.update(stock)
+        app.periodic_registry.periodic_tasks.clear()
+        app.periodic_registry.periodic_tasks.update(periodic)
         events._subscribers.clear()
         events._subscribers.update(listening)
 

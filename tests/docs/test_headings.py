@@ -45,9 +45,7 @@ def named(page: str, under: str | None = None, level: int | None = None) -> set[
 
 def code_of(*patterns: str) -> str:
     """The text of the library's files."""
-    return "\n".join(
-        path.read_text(encoding="utf-8") for pattern in patterns for path in sorted(PROJECT.glob(pattern))
-    )
+    return "\n".join(path.read_text(encoding="utf-8") for pattern in patterns for path in sorted(PROJECT.glob(pattern)))
 
 
 def test_every_option_of_the_backend():

@@ -39,9 +39,10 @@ def test_every_page_is_in_a_table_of_contents():
 
 
 def test_no_page_names_a_file_of_the_project_that_does_not_exist():
-    missing = []
-    for page in all_pages():
-        for name in re.findall(r"`((?:queue_tasks|sql|site_app|tests|tools)/[\w./-]+\.\w+)`", page.read_text()):
-            if not (PROJECT / name).exists():
-                missing.append(f"{name_of(page)}: {name}")
+    missing = [
+        f"{name_of(page)}: {name}"
+        for page in all_pages()
+        for name in re.findall(r"`((?:queue_tasks|sql|site_app|tests|tools)/[\w./-]+\.\w+)`", page.read_text())
+        if not (PROJECT / name).exists()
+    ]
     assert missing == []

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from queue_tasks import Discard, Retry, RetryPolicy, Snooze, task
+from queue_tasks.exceptions import JobAborted
 
 
 @task
@@ -156,3 +157,21 @@ async def context_facts(context: Any) -> dict[str, Any]:
         "deadline": context.deadline.isoformat() if context.deadline else None,
         "should_abort": context.should_abort(),
     }
+
+
+@task(takes_context=True)
+def obey(context: Any) -> str:
+    """Raise JobAborted as soon as it is told to stop, or return after 30 s."""
+    for _ in range(3000):
+        if context.should_abort():
+            raise JobAborted
+        threading.Event().wait(0.01)
+    return "not told"
+
+
+@task(retry=RetryPolicy(max_attempts=5, wait=0))
+def throw_with_retry(name: str) -> None:
+    """Raise an error of tests.testapp.hostile under a policy of five attempts."""
+    from tests.testapp import hostile
+
+    raise hostile._make(name)
