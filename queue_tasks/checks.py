@@ -54,7 +54,7 @@ def check_backend(alias: str, given: Mapping[str, Any]) -> list[checks.CheckMess
         if not apps.is_installed(name)
     )
     upstream = getattr(settings, "PROCRASTINATE_DATABASE_ALIAS", "default")
-    if upstream != options.database:
+    if options.database in connections and upstream != options.database:
         found.append(
             checks.Warning(
                 f'TASKS["{alias}"] keeps jobs in database {options.database!r}, procrastinate in {upstream!r}.',

@@ -223,9 +223,9 @@ class TestHistory:
     def test_progress_is_that_of_the_latest_refresh(self):
         result: Any = tasks.add.enqueue(1)
         change(result, qt_meta='{"progress": {"done": 1, "total": 4, "message": "a quarter"}}')
-        assert result.progress is None
+        before = result.progress
         result.refresh()
-        assert result.progress == Progress(1, 4, "a quarter")
+        assert (before, result.progress) == (None, Progress(1, 4, "a quarter"))
         assert result.progress.fraction == 0.25
 
     @pytest.mark.parametrize(("done", "total", "fraction"), [(1, None, None), (5, 4, 1.0), (-1, 4, 0.0), (1, 0, None)])

@@ -68,14 +68,10 @@ class Session:
     def jobs(self, count: int, **columns: Any) -> list[int]:
         """Insert equal jobs in one statement. A value that is psycopg.sql.SQL stands as it is, with `n` from 1."""
         columns = {"queue_name": "default", "task_name": "none", **columns}
-        values = [
-            value if isinstance(value, sql.Composable) else sql.Literal(value) for value in columns.values()
-        ]
+        values = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in columns.values()]
         statement = sql.SQL(
             "insert into procrastinate_jobs ({}) select {} from generate_series(1, {}) n returning id"
-        ).format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join(values), sql.Literal(count)
-        )
+        ).format(sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join(values), sql.Literal(count))
         return [row[0] for row in self.connection.execute(statement).fetchall()]
 
     def row(self, job_id: int, *columns: str) -> Any:
@@ -102,9 +98,7 @@ class Session:
         """Finish jobs; one outcome is meant for all, one value of an array too."""
         count = len(jobs)
         given = {name: arrays.get(name) for name in OUTCOME_ARRAYS}
-        given = {
-            name: value if isinstance(value, list) else [value] * count for name, value in given.items()
-        }
+        given = {name: value if isinstance(value, list) else [value] * count for name, value in given.items()}
         parameters = {
             "worker_id": worker,
             "ids": [job.id for job in jobs],

@@ -53,7 +53,10 @@ def test_a_time_past_means_now(session):
         ("task => 't', queue_name => repeat('é', 129)", "expected 1 to 128 characters"),
         ("task => 't', priority => 101", "priority of task t is 101, expected a whole number from -100 to 100"),
         ("task => 't', priority => null", "priority of task t is null"),
-        ("task => 't', run_after => 'infinity'", "run_after of task t is infinity, expected a time before the year 9000"),
+        (
+            "task => 't', run_after => 'infinity'",
+            "run_after of task t is infinity, expected a time before the year 9000",
+        ),
         ("task => 't', run_after => '-infinity'", "run_after of task t is -infinity"),
         ("task => 't', run_after => queue_tasks_parked_until_v1()", "expected a time before the year 9000"),
     ],
@@ -76,7 +79,9 @@ def test_a_job_is_its_transactions(open_session):
     one, two = open_session("one"), open_session("two")
     heard = two.listen("procrastinate_any_queue_v1", "queue_tasks_scheduled")
     with one.connection.transaction(force_rollback=True):
-        one.rows("select queue_tasks_enqueue_v1('t'), queue_tasks_enqueue_v1('t', run_after => now() + interval '1 day')")
+        one.rows(
+            "select queue_tasks_enqueue_v1('t'), queue_tasks_enqueue_v1('t', run_after => now() + interval '1 day')"
+        )
         assert two.statuses() == {}
     assert two.statuses() == {}
     assert two.value("select count(*) from procrastinate_events") == 0

@@ -120,7 +120,10 @@ def test_a_bad_number_of_jobs_is_refused(session):
 
 def test_a_worker_that_is_not_registered_gets_nothing(session):
     job = session.job()
-    with pytest.raises(psycopg.Error, match="worker 12345 is not registered") as caught, session.connection.transaction():
+    with (
+        pytest.raises(psycopg.Error, match="worker 12345 is not registered") as caught,
+        session.connection.transaction(),
+    ):
         session.fetch(12345)
     assert caught.value.sqlstate == "QT002"
     assert caught.value.diag.message_hint == "It was taken for dead and removed: register anew."

@@ -65,7 +65,9 @@ def test_aborted(session, worker):
     fetched = session.fetch(worker)
     session.rows("update procrastinate_jobs set abort_requested = true")
     assert session.finish(worker, fetched, "aborted", errors=ERROR, keeps=60) == {job: "aborted"}
-    assert session.row(job, "abort_requested", "attempts", "qt_expires_at is not null", "qt_finished_at is not null") == (
+    assert session.row(
+        job, "abort_requested", "attempts", "qt_expires_at is not null", "qt_finished_at is not null"
+    ) == (
         False,
         1,
         True,
@@ -92,7 +94,9 @@ def test_retried_later_elsewhere(session, worker):
     job = session.job(lock="a")
     fetched = session.fetch(worker)
     session.finish(worker, fetched, "retried", waits=90, priorities=5, queue_names="other", locks="b")
-    found = session.row(job, "priority", "queue_name", "lock", "extract(epoch from scheduled_at - statement_timestamp())::int")
+    found = session.row(
+        job, "priority", "queue_name", "lock", "extract(epoch from scheduled_at - statement_timestamp())::int"
+    )
     assert found[:3] == (5, "other", "b")
     assert 88 <= found[3] <= 90
     assert session.events(job)[-2:] == ["scheduled", "deferred_for_retry"]

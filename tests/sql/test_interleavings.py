@@ -146,7 +146,10 @@ def test_workers_enqueuers_and_operators_at_once_never_deadlock_nor_share_a_lock
             session.rows("select queue_tasks_prune_jobs_v1(5)")
 
     acts = [
-        *((work(worker, queues), f"worker {worker}") for worker, queues in zip(workers, [None, ["q0", "q1"], ["q2"]], strict=True)),
+        *(
+            (work(worker, queues), f"worker {worker}")
+            for worker, queues in zip(workers, [None, ["q0", "q1"], ["q2"]], strict=True)
+        ),
         (enqueue, "enqueue 1"),
         (enqueue, "enqueue 2"),
         (operate, "operate"),
@@ -158,4 +161,6 @@ def test_workers_enqueuers_and_operators_at_once_never_deadlock_nor_share_a_lock
         thread.join(30)
     assert trouble == []
     assert finished
-    assert len(finished) == len(set(finished)) or "retried" in setup.column("select type::text from procrastinate_events")
+    assert len(finished) == len(set(finished)) or "retried" in setup.column(
+        "select type::text from procrastinate_events"
+    )

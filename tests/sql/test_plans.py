@@ -63,7 +63,9 @@ def loaded(template_database: str) -> Iterator[Session]:
         # As much as a backlog, but not by the triggers: their cost is not in question here.
         session.rows("set session_replication_role = replica")
         session.jobs(30_000, queue_name=sql.SQL("'other' || n % 4"), priority=sql.SQL("n % 5 + 50"))
-        session.jobs(10_000, queue_name="a", scheduled_at=sql.SQL("now() + interval '1 day' + make_interval(secs => n)"))
+        session.jobs(
+            10_000, queue_name="a", scheduled_at=sql.SQL("now() + interval '1 day' + make_interval(secs => n)")
+        )
         session.jobs(5_000, queue_name="a", scheduled_at=sql.SQL("queue_tasks_parked_until_v1()"))
         session.jobs(5_000, queue_name="a", status="succeeded", qt_expires_at=sql.SQL("now() + interval '1 day'"))
         session.jobs(5_000, queue_name="a", status="failed")
@@ -95,7 +97,11 @@ def test_a_fetch_reads_the_ready_index_and_the_rows_it_takes(meter, queues):
     assert "seq_scan" not in read
     assert read["procrastinate_jobs_qt_ready_idx"] <= 30
     assert read["heap"] <= 150, "10 rows: read, locked, written"
-    untouched = {"procrastinate_jobs_priority_idx_v1", "procrastinate_jobs_id_lock_idx_v1", "procrastinate_jobs_qt_scheduled_idx"}
+    untouched = {
+        "procrastinate_jobs_priority_idx_v1",
+        "procrastinate_jobs_id_lock_idx_v1",
+        "procrastinate_jobs_qt_scheduled_idx",
+    }
     assert not untouched & read.keys(), read
 
 
@@ -208,7 +214,9 @@ def test_deleting_jobs_reads_their_events(meter):
     session = meter.session
     session.rows("delete from procrastinate_jobs where id = 0")
     session.rows("select pg_stat_force_next_flush()")
-    look = "select seq_scan, seq_tup_read, idx_tup_fetch from pg_stat_user_tables where relname = 'procrastinate_events'"
+    look = (
+        "select seq_scan, seq_tup_read, idx_tup_fetch from pg_stat_user_tables where relname = 'procrastinate_events'"
+    )
     scans, *_ = session.rows(look)[0]
     session.rows(
         "delete from procrastinate_jobs where id = any (select id from procrastinate_jobs "

@@ -212,7 +212,11 @@ def test_an_event_is_written_once(pristine, dsn):
 
 
 def test_retrying_what_did_not_fail_is_an_event_too(pristine, dsn):
-    script = [defer(), "select procrastinate_cancel_job_v1(1, false, false)", "update procrastinate_jobs set status = 'todo'"]
+    script = [
+        defer(),
+        "select procrastinate_cancel_job_v1(1, false, false)",
+        "update procrastinate_jobs set status = 'todo'",
+    ]
     assert [event[1] for event in play(dsn, script)[1]["events"]] == ["deferred", "cancelled", "retried"]
     assert [event[1] for event in play(pristine, script)[1]["events"]] == ["deferred", "cancelled"]
 

@@ -146,7 +146,7 @@ def test_a_wrong_option_is_refused_where_the_task_is_declared(options, problem):
     assert problem in refused(plain, **options)
 
 
-@pytest.mark.parametrize("func", [anonymous, Holder.method, Holder, Holder(), len, "plain"], ids=str)
+@pytest.mark.parametrize("func", [anonymous, Holder.method, Holder, len, "plain"])
 def test_what_cannot_be_found_again_by_its_path_is_refused(func):
     if callable(func):
         assert "Task function must be defined at a module level." in refused(func)

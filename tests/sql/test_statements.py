@@ -1,0 +1,104 @@
+"""Every statement that Python sends can be run, and its columns are those of the value it feeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import datetime
+from typing import Any, get_type_hints
+
+import psycopg
+import pytest
+
+from queue_tasks import jobs, results, statements
+
+CONSTANTS = {name: value for name, value in vars(statements).items() if name.isupper() and isinstance(value, str)}
+PLACEHOLDER = re.compile(r"%\((\w+)\)s(?:::([a-z ]+(?:\[\])?))?")
+
+# Statements whose answer depends on a worker that is there.
+WORKER = {"FETCH_JOBS"}
+# Values for parameters where null has no meaning.
+VALUES: dict[str, Any] = {
+    "max_jobs": 1,
+    "limit": 1,
+    "concurrency": 1,
+    "statement_timeout": "1000",
+    "lock_timeout": "1000",
+    "synchronous_commit": "on",
+    "name": "n",
+    "host": "h",
+    "pid": 1,
+    "task_name": "t",
+    "queue_name": "q",
+    "priority": 0,
+    "periodic_id": "",
+    "timestamp": 0,
+    "args": "{}",
+    "worker_id": 0,
+}
+
+# statement -> the dataclass that is made of its rows, in this order
+FEEDS: dict[str, type] = {"FETCH_JOBS": jobs.FetchedJob, "GET_JOB": results.JobRow}
+
+PYTHON_TYPES = {
+    "int8": int,
+    "int4": int,
+    "text": str,
+    "varchar": str,
+    "bool": bool,
+    "float8": float,
+    "timestamptz": datetime,
+}
+
+
+def parameters(text: str) -> dict[str, Any]:
+    """A value for each placeholder: an empty array, a plain value, else null."""
+    found = {}
+    for name, kind in PLACEHOLDER.findall(text):
+        found[name] = [] if kind.endswith("[]") else VALUES.get(name)
+        if kind.endswith("[]") and name == "queues":
+            found[name] = None
+    return found
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_the_statement_runs_with_nothing_to_do(name, session):
+    text = CONSTANTS[name]
+    given = parameters(text)
+    if name in WORKER:
+        given["worker_id"] = session.worker()
+    try:
+        session.connection.execute(text, given or None)
+    except psycopg.errors.RaiseException as exc:  # pragma: no cover - says which
+        pytest.fail(f"{name}: {exc}")
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_every_parameter_says_its_type(name):
+    """Null has none of its own, and a server-side bound one must not be guessed from what stands beside it."""
+    text = CONSTANTS[name]
+    untyped = [found for found, kind in PLACEHOLDER.findall(text) if not kind]
+    assert not [found for found in untyped if re.search(rf"%\({found}\)s\s*(is|or)\b", text)]
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_the_columns_are_those_of_the_value(name, session):
+    given = parameters(CONSTANTS[name])
+    if name in WORKER:
+        given["worker_id"] = session.worker()
+    cursor = session.connection.execute(CONSTANTS[name], given)
+    fields = dataclasses.fields(FEEDS[name])
+    assert cursor.description is not None
+    assert [column.name.removeprefix("qt_") for column in cursor.description] == [field.name for field in fields]
+    hints = get_type_hints(FEEDS[name])
+    for column, field in zip(cursor.description, fields, strict=True):
+        kind = session.connection.adapters.types.get(column.type_code)
+        assert kind is not None
+        wanted = PYTHON_TYPES[kind.name]
+        hint = hints[field.name]
+        assert hint is wanted or hint == wanted | None, f"{name}: {field.name} is {kind.name}, declared {hint}"
+
+
+def test_every_state_of_a_job_is_one_of_upstreams(session):
+    labels = session.column("select unnest(enum_range(null::procrastinate_job_status))::text")
+    assert set(results.STATUS) == set(labels)
