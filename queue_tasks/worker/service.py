@@ -67,7 +67,7 @@ class Service(ABC):
 
     async def restart(self) -> None:
         """End the loop and start it anew, if it runs."""
-        loop = self._loop
+        loop, self._loop = self._loop, None
         if loop is None:
             return
         loop.cancel()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from typing import Any
 
@@ -175,3 +177,19 @@ def throw_with_retry(name: str) -> None:
     from tests.testapp import hostile
 
     raise hostile._make(name)
+
+
+@task
+def wait_for_group(name: str) -> str:
+    """Wait until a group of this name exists; at most 30 s."""
+    for _ in range(3000):
+        if Group.objects.filter(name=name).exists():
+            return "seen"
+        threading.Event().wait(0.01)
+    return "waited in vain"
+
+
+@task
+async def kill_the_worker() -> None:
+    """End the process as a segmentation fault or the kernel would."""
+    os.kill(os.getpid(), signal.SIGKILL)
