@@ -49,6 +49,11 @@ def connection_parameters(alias: str, name: str) -> dict[str, Any]:
     parameters = dict(connections[alias].get_connection_params())
     for key in _NOT_PSYCOPG:
         parameters.pop(key, None)
+    role = connections[alias].settings_dict["OPTIONS"].get("assume_role")
+    if role:
+        # As Django does after connecting; libpq's options take a backslash before a space.
+        escaped = role.replace("\\", "\\\\").replace(" ", "\\ ")
+        parameters["options"] = f"{parameters.get('options', '')} -c role={escaped}".strip()
     return {
         "connect_timeout": CONNECT_TIMEOUT,
         "keepalives_idle": 10,

@@ -13,6 +13,7 @@ QueueTasksError
 ├── JobAborted                                       a running job was told to stop
 ├── JobCancelled                                     a job was cancelled before it ran; found in its errors
 ├── WaitTimeout                   (also TimeoutError) a result did not come in time
+├── DrainEndless                                     drain(), in a test, came to no end
 └── Retry, Snooze, Discard                           raised by a task to say how its attempt ends
 """
 
@@ -100,6 +101,17 @@ class WaitTimeout(QueueTasksError, TimeoutError):
 
     def __init__(self, job_id: str, timeout: float, status: str) -> None:
         super().__init__(f"Job {job_id} did not finish within {timeout:g} s; it is {status}. It goes on: wait again.")
+
+
+class DrainEndless(QueueTasksError):
+    """`queue_tasks.testing.drain` has run as many attempts as it may, and there are still jobs to run."""
+
+    def __init__(self, max_runs: int, next_job: object, task: str, runs: int) -> None:
+        super().__init__(
+            f"drain() has run {max_runs} attempts and is not done: job {next_job} of {task} is next; {runs} of those "
+            "attempts were of this task. Does it retry, snooze or enqueue itself for ever? Run single jobs by "
+            "run_job(result), or let it do more by drain(max_runs=...)."
+        )
 
 
 class Retry(QueueTasksError):

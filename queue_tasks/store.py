@@ -34,6 +34,7 @@ from queue_tasks.statements import (
 WORKER_UNKNOWN = "QT002"
 """The SQLSTATE of our functions for a worker that is not registered."""
 
+
 @dataclass(frozen=True, slots=True)
 class Rescued:
     """A job taken back from a dead worker; one row of sql/queries/rescue_jobs.sql."""

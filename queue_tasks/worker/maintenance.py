@@ -155,7 +155,9 @@ class Rescuer(Service):
         strays = await self._store.reclaim_jobs(self._in_hand(), older_than)
         if strays:
             logger.warning(
-                "%d jobs were running under this worker without its knowing and are ready again: %s", len(strays), strays[:20]
+                "%d jobs were running under this worker without its knowing and are ready again: %s",
+                len(strays),
+                strays[:20],
             )
 
 

@@ -79,7 +79,9 @@ def play(
     jobs = proofs.taken(answers)
     count = sum(len(answer.photos) for answer in answers)
     screen.fact(
-        "Uploaded", f"{count} photos and their {len(jobs)} jobs, in {len(answers)} transaction{'s' if len(answers) > 1 else ''}", seconds=since(began)
+        "Uploaded",
+        f"{count} photos and their {len(jobs)} jobs, in {len(answers)} transaction{'s' if len(answers) > 1 else ''}",
+        seconds=since(began),
     )
     for refusal in proofs.refusals(answers):
         screen.note(f"not taken: {refusal}")

@@ -67,7 +67,9 @@ begin
     ),
     verdict as (
         select
-            t.*,
+            t.id,
+            t.worker_id,
+            t.crashes,
             case when t.ran and t.crashes >= p_max_crashes then 'failed' else 'todo' end as outcome
         from taken t
     ),

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import load_command_class
 
 import queue_tasks
-from queue_tasks import events, exceptions
+from queue_tasks import events, exceptions, pytest_plugin, testing
 from queue_tasks.conf import Options
 from queue_tasks.jobs import JobState
 from queue_tasks.retry import RetryPolicy
@@ -200,3 +200,19 @@ def test_every_logger():
     loggers = set(re.findall(r"getLogger\(\"([\w.]+)\"\)", code_of("queue_tasks/**/*.py")))
     section = (REFERENCE / "signals-and-logging.md").read_text().partition("## Loggers")[2].partition("\n## ")[0]
     assert loggers <= set(re.findall(r"^\| `([\w.]+)`", section, re.MULTILINE))
+
+
+def test_every_function_for_tests():
+    assert named("reference/testing.md", "Functions") == set(testing.__all__)
+
+
+def test_every_fixture():
+    fixtures = {
+        name for name in vars(pytest_plugin) if not name.startswith("_") and is_fixture(getattr(pytest_plugin, name))
+    }
+    assert {name.removesuffix(" (fixture)") for name in named("reference/testing.md", "Fixtures")} == fixtures
+
+
+def is_fixture(value: object) -> bool:
+    """Whether pytest will take it for one."""
+    return type(value).__name__ == "FixtureFunctionDefinition"

@@ -21,7 +21,9 @@ SESSION = "queue_tasks fetch"
 class Mouth:
     """A fetcher whose jobs run as long as the test says, and who notes what it gives back."""
 
-    def __init__(self, store: Store, run_job: Callable[[FetchedJob], Awaitable[None]] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, store: Store, run_job: Callable[[FetchedJob], Awaitable[None]] | None = None, **settings: Any
+    ) -> None:
         self.started: list[int] = []
         self.ended: list[int] = []
         self.released: list[int] = []
@@ -125,7 +127,9 @@ async def test_without_prefetch_there_is_none(store: Store, rows: Rows) -> None:
         assert mouth.fetcher._limit() == 3
 
 
-@pytest.mark.parametrize(("mean", "slots", "limit"), [(0.1, 10, 10), (0.05, 10, 20), (0.001, 10, 510), (60, 10, 10), (0.01, 1, 10)])
+@pytest.mark.parametrize(
+    ("mean", "slots", "limit"), [(0.1, 10, 10), (0.05, 10, 20), (0.001, 10, 510), (60, 10, 10), (0.01, 1, 10)]
+)
 async def test_as_many_are_prefetched_as_will_start_within_a_tenth_of_a_second(
     store: Store, mean: float, slots: int, limit: int
 ) -> None:

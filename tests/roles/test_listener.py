@@ -100,7 +100,9 @@ async def test_it_holds_the_worker_s_lock_and_holds_it_again_after_a_reconnectio
     await await_until(lambda: not holders())
 
 
-async def test_a_burst_of_equal_notifications_is_heard_and_survived(rows: Rows, options: Options, failures: list) -> None:
+async def test_a_burst_of_equal_notifications_is_heard_and_survived(
+    rows: Rows, options: Options, failures: list
+) -> None:
     async with Ears(options) as ears:
         rows.db.execute(
             "select pg_notify('queue_tasks_scheduled', n::text), pg_notify(%s, n::text) from generate_series(1, 20000) n",
@@ -153,7 +155,9 @@ def test_each_queue_has_a_channel() -> None:
 
 @pytest.mark.parametrize(("name", "fits"), [("q" * 40, True), ("q" * 41, False), ("é" * 20, True), ("é" * 21, False)])
 def test_a_name_too_long_for_a_channel_is_heard_on_that_of_all(name: str, fits: bool) -> None:
-    assert channels_of(["a", name]) == ([ONE_QUEUE + "a", ONE_QUEUE + name, SCHEDULED] if fits else [ANY_QUEUE, SCHEDULED])
+    assert channels_of(["a", name]) == (
+        [ONE_QUEUE + "a", ONE_QUEUE + name, SCHEDULED] if fits else [ANY_QUEUE, SCHEDULED]
+    )
 
 
 @pytest.mark.parametrize("name", ["q" * 40, "é" * 128, 'quo"te; drop', "%s %(x)s {}", "back\\slash", "ünï 🙂", " "])

@@ -43,7 +43,7 @@ class House:
     def __enter__(self) -> Self:
         programs = self.stack.enter_context(Programs())
         with listen_on("127.0.0.1", 0) as listener:
-            self.address = "http://127.0.0.1:{}".format(listener.getsockname()[1])
+            self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             self.web = start_web(programs, listener, self.env, self.folder / "web.log")
         self.db = self.stack.enter_context(psycopg.connect(self.url, autocommit=True, application_name="tests.site"))
         self.visitor = self.stack.enter_context(Visitor(self.address))

@@ -164,7 +164,7 @@ def test_an_open_page_is_told_of_a_cancelled_job(site):
 
 def shell_options() -> str:
     """What `manage.py shell` takes, which differs between Django's versions."""
-    from django.core.management.commands.shell import Command  # noqa: PLC0415 - only here
+    from django.core.management.commands.shell import Command
 
     return Command().create_parser("manage.py", "shell").format_help()
 

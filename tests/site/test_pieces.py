@@ -92,7 +92,7 @@ def test_a_body_that_is_longer_than_it_says_is_refused():
 def test_other_traffic_is_left_alone():
     seen = []
 
-    async def application(scope, receive, send):  # noqa: ARG001 - ASGI's signature
+    async def application(scope, receive, send):
         seen.append(scope["type"])
 
     asyncio.run(limit_body(application, max_bytes=1)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import DatabaseError, connection, connections, transaction
 
 from queue_tasks import Discard, Retry, RetryPolicy, Snooze, task
 from queue_tasks.exceptions import JobAborted
@@ -193,3 +195,63 @@ def wait_for_group(name: str) -> str:
 async def kill_the_worker() -> None:
     """End the process as a segmentation fault or the kernel would."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def backend_pid_of(alias: str, seconds: float = 0.0) -> int:
+    """The process id of the backend of another alias of DATABASES, held for a while."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("select pg_backend_pid(), pg_sleep(%s)", [seconds])
+        return int(cursor.fetchone()[0])
+
+
+@task
+async def backend_pid_async(seconds: float = 0.0) -> int:
+    """The process id of the backend that the async ORM's thread has, held for a while."""
+
+    def look() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_backend_pid(), pg_sleep(%s)", [seconds])
+            return int(cursor.fetchone()[0])
+
+    return await sync_to_async(look)()
+
+
+@task
+def count_on(alias: str) -> int:
+    """Ask another database, of any vendor."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("select 40 + 2")
+        return int(cursor.fetchone()[0])
+
+
+@task
+def leave_open(how: str, group: str) -> str:
+    """Leave a transaction open on this thread's connection, after writing in it."""
+    if how == "atomic":
+        transaction.atomic().__enter__()
+    elif how == "nested":
+        transaction.atomic().__enter__()
+        transaction.atomic().__enter__()
+    elif how == "autocommit":
+        transaction.set_autocommit(False)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("begin")
+    Group.objects.create(name=group)
+    if how == "aborted":
+        with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("select no_such_column")
+    if how in ("atomic", "nested"):
+        transaction.on_commit(lambda: Group.objects.create(name=f"{group} on commit"))
+    return threading.current_thread().name
+
+
+@task
+def thread_facts() -> dict[str, Any]:
+    """Where this runs, and what its connection is like."""
+    connection.ensure_connection()
+    return {
+        "thread": threading.current_thread().name,
+        "in_atomic_block": connection.in_atomic_block,
+        "autocommit": connection.get_autocommit(),
+    }

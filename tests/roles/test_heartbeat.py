@@ -1,0 +1,106 @@
+"""Heartbeat: a sign of life as long as the worker lives, and no longer."""
+
+import asyncio
+import threading
+import time
+from datetime import datetime
+
+import psycopg
+import pytest
+
+from queue_tasks.conf import Options
+from queue_tasks.store import Store
+from queue_tasks.worker.heartbeat import Heartbeat
+from tests.roles.parts import Calls, Rows
+from tests.waiting import await_until, wait_until
+
+SESSION = "queue_tasks heartbeat"
+
+
+@pytest.fixture
+def options() -> Options:
+    return Options.read({"heartbeat": 0.1, "dead_after": 5})
+
+
+def last(rows: Rows) -> datetime:
+    found = rows.db.execute("select last_heartbeat from procrastinate_workers").fetchone()
+    assert found is not None
+    return found["last_heartbeat"]
+
+
+async def test_it_beats_while_the_worker_lives_and_not_after(store: Store, rows: Rows, options: Options) -> None:
+    before = last(rows)
+    async with Heartbeat(options, store.worker_id, Calls()):
+        await await_until(lambda: last(rows) > before)
+        earlier = last(rows)
+        await await_until(lambda: last(rows) > earlier)
+    await await_until(lambda: not rows.sessions(SESSION))
+    assert not any(thread.name == "queue_tasks heartbeat" for thread in threading.enumerate())
+
+
+async def test_it_beats_while_the_event_loop_is_blocked(store: Store, rows: Rows, options: Options) -> None:
+    async with Heartbeat(options, store.worker_id, Calls()):
+        await await_until(lambda: rows.sessions(SESSION))
+        for _ in range(3):
+            before = last(rows)
+            wait_until(lambda earlier=before: last(rows) > earlier)  # without a turn of the loop
+
+
+async def test_it_beats_again_after_its_backend_was_terminated(
+    store: Store, rows: Rows, options: Options, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = Calls()
+    async with Heartbeat(options, store.worker_id, unknown):
+        for _ in range(3):
+            await await_until(lambda: rows.sessions(SESSION))
+            rows.terminate(SESSION)
+            before = last(rows)
+            await await_until(lambda earlier=before: last(rows) > earlier)
+    assert not unknown
+
+
+async def test_a_long_outage_is_said_once(
+    store: Store, rows: Rows, options: Options, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = Options.read({"heartbeat": 0.1, "dead_after": 5, "statement_timeout": 1})
+    with psycopg.connect(dsn, application_name="tests.roles") as other:
+        other.execute("select from procrastinate_workers for update")
+        async with Heartbeat(options, store.worker_id, Calls()):
+            await await_until(lambda: "heartbeat failed" in caplog.text)
+            await await_until(lambda: not rows.waits_for_lock(SESSION))
+            await await_until(lambda: rows.waits_for_lock(SESSION))
+            await await_until(lambda: not rows.waits_for_lock(SESSION))
+            other.rollback()
+            before = last(rows)
+            await await_until(lambda: last(rows) > before)
+    assert caplog.text.count("heartbeat failed") == 1
+
+
+async def test_it_tells_once_that_the_worker_is_not_registered_any_more(
+    store: Store, rows: Rows, options: Options
+) -> None:
+    unknown = Calls()
+    async with Heartbeat(options, store.worker_id, unknown):
+        await await_until(lambda: rows.sessions(SESSION))
+        rows.db.execute("delete from procrastinate_workers")
+        await await_until(lambda: unknown)
+        await await_until(lambda: not rows.sessions(SESSION))
+    assert len(unknown) == 1
+
+
+async def test_it_stops_at_once_between_two_beats(store: Store, rows: Rows) -> None:
+    async with Heartbeat(Options.read({"heartbeat": 60, "dead_after": 200}), store.worker_id, Calls()):
+        await await_until(lambda: rows.sessions(SESSION))
+        before = time.monotonic()
+    assert time.monotonic() - before < 5
+
+
+def test_a_loop_that_is_gone_ends_it(options: Options, rows: Rows) -> None:
+    """Its worker is not known; there is no loop to tell."""
+    heartbeat = Heartbeat(options, 999_999, Calls())
+
+    async def begin() -> None:
+        await heartbeat.__aenter__()
+
+    asyncio.run(begin())
+    wait_until(lambda: heartbeat._thread is not None and not heartbeat._thread.is_alive())

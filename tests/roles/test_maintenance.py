@@ -1,0 +1,219 @@
+"""Promoter, aborter, pruner, scheduler: the small duties."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from procrastinate.contrib.django import app
+
+from queue_tasks.store import Store
+from queue_tasks.worker import maintenance
+from queue_tasks.worker.maintenance import Aborter, Promoter, Pruner
+from queue_tasks.worker.scheduler import Scheduler
+from tests.roles.parts import Calls, Rows
+from tests.waiting import await_until
+
+SESSION = "queue_tasks tend"
+
+
+def ready(rows: Rows) -> int:
+    found = rows.db.execute("select count(*) from procrastinate_jobs where status = 'todo' and scheduled_at is null")
+    return int((found.fetchone() or {})["count"])
+
+
+# ------------------------------------------------------------------------------------------------------------- promote
+
+
+async def test_a_job_is_promoted_at_its_time_not_at_the_next_poll(store: Store, rows: Rows) -> None:
+    rows.due_in(1, 0.3)
+    promoted = Calls()
+    begun = time.monotonic()
+    async with Promoter(store, 60, promoted):
+        await await_until(lambda: ready(rows) == 1)
+        assert 0.25 < time.monotonic() - begun < 1.5
+        assert promoted
+
+
+async def test_a_burst_due_at_once_is_promoted_at_once(store: Store, rows: Rows) -> None:
+    rows.due_in(2000, 0.2)
+    async with Promoter(store, 60, Calls()):
+        await await_until(lambda: ready(rows) == 2000, timeout=5)
+
+
+async def test_an_earlier_job_scheduled_while_it_sleeps_is_in_time(store: Store, rows: Rows) -> None:
+    rows.due_in(1, 50)
+    promoter = Promoter(store, 60, Calls())
+    async with promoter:
+        await await_until(lambda: rows.sessions(SESSION) and not promoter._wake.is_set())
+        rows.due_in(1, 0.2)
+        promoter.wake()
+        await await_until(lambda: ready(rows) == 1, timeout=5)
+        assert rows.statuses() == {"todo": 2}
+
+
+async def test_without_any_hint_the_poll_finds_it(store: Store, rows: Rows) -> None:
+    async with Promoter(store, 0.05, Calls()):
+        await await_until(lambda: rows.sessions(SESSION))
+        rows.due_in(3, -1)
+        await await_until(lambda: ready(rows) == 3)
+
+
+async def test_two_promoters_share_a_burst_and_tell_of_it(store: Store, rows: Rows) -> None:
+    rows.due_in(3000, 0.1)
+    first, second = Calls(), Calls()
+    async with Promoter(store, 60, first), Promoter(store, 60, second):
+        await await_until(lambda: ready(rows) == 3000)
+    assert first or second
+
+
+async def test_a_parked_job_stays_where_it_is(store: Store, rows: Rows) -> None:
+    rows.add(scheduled_at="9999-01-01")
+    rows.due_in(1, -1)
+    async with Promoter(store, 0.05, Calls()):
+        await await_until(lambda: ready(rows) == 1)
+    assert rows.statuses() == {"todo": 2}
+
+
+async def test_a_terminated_backend_delays_it_a_little(store: Store, rows: Rows, failures: list) -> None:
+    async with Promoter(store, 0.05, Calls()):
+        await await_until(lambda: rows.sessions(SESSION))
+        rows.terminate(SESSION)
+        rows.due_in(5, -1)
+        await await_until(lambda: ready(rows) == 5)
+    assert {failure.service for failure in failures} <= {"promoter"}
+
+
+# --------------------------------------------------------------------------------------------------------------- abort
+
+
+async def test_it_tells_of_this_worker_s_aborts_with_their_lease_and_of_no_other_s(store: Store, rows: Rows) -> None:
+    rows.add(3)
+    mine = await store.fetch_jobs(None, 2)
+    theirs = Store(store_options(store))
+    await theirs.register_worker("other", "host", 2, None, 1)
+    (other,) = await theirs.fetch_jobs(None, 1)
+    await theirs.close()
+    rows.db.execute(
+        "update procrastinate_jobs set abort_requested = true where id = any (%s)", [[mine[1].id, other.id]]
+    )
+    told = Calls()
+    aborter = Aborter(store, 60, told, lambda: True)
+    async with aborter:
+        aborter.wake()
+        await await_until(lambda: told)
+    assert told.all == [(mine[1].id, mine[1].lease)]
+
+
+def store_options(store: Store) -> Any:
+    from queue_tasks.conf import Options
+
+    return Options()
+
+
+async def test_it_asks_nothing_while_nothing_runs(store: Store, rows: Rows) -> None:
+    asked = Calls()
+
+    def busy() -> bool:
+        asked()
+        return False
+
+    async with Aborter(store, 0.02, Calls(), busy):
+        await await_until(lambda: len(asked) >= 3)
+    found = rows.db.execute(
+        "select query from pg_stat_activity where application_name = %s and datname = current_database()", [SESSION]
+    )
+    assert all("aborting_jobs" not in row["query"] for row in found)
+
+
+async def test_without_a_hint_the_poll_finds_an_abort(store: Store, rows: Rows) -> None:
+    rows.add()
+    (job,) = await store.fetch_jobs(None, 1)
+    told = Calls()
+    async with Aborter(store, 0.05, told, lambda: True):
+        rows.db.execute("update procrastinate_jobs set abort_requested = true")
+        await await_until(lambda: told)
+    assert told.all[0] == (job.id, job.lease)
+
+
+# --------------------------------------------------------------------------------------------------------------- prune
+
+
+async def test_what_is_past_its_time_is_pruned_in_chunks_and_the_rest_stays(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "PRUNE_EVERY", 0.02)
+    monkeypatch.setattr(maintenance, "PRUNE_CHUNK", 10)
+    rows.add(35, status="succeeded", qt_expires_at="2020-01-01")
+    rows.add(2, status="succeeded", qt_expires_at="2100-01-01")
+    rows.add(1, status="failed", qt_expires_at="2020-01-01")
+    rows.add(1)
+    async with Pruner(store):
+        await await_until(lambda: rows.statuses() == {"succeeded": 2, "failed": 1, "todo": 1})
+
+
+# ------------------------------------------------------------------------------------------------------------ schedule
+
+
+@pytest.fixture
+def ticking() -> Iterator[str]:
+    """A procrastinate task that is due each second, known during the test only."""
+    name = "tests.roles.tick"
+
+    @app.periodic(cron="* * * * * *")
+    @app.task(name=name, queue="ticks")
+    def tick(timestamp: int) -> int:
+        return timestamp
+
+    yield name
+    app.tasks.pop(name)
+    app.periodic_registry.periodic_tasks.pop((name, ""))
+
+
+def ticks(rows: Rows) -> list[int]:
+    found = rows.db.execute("select (args ->> 'timestamp')::bigint as at from procrastinate_jobs order by id")
+    return [row["at"] for row in found]
+
+
+async def test_each_tick_is_one_job_whatever_the_number_of_schedulers(store: Store, rows: Rows, ticking: str) -> None:
+    other = Store(store_options(store))
+    async with Scheduler(store), Scheduler(other), Scheduler(store):
+        await await_until(lambda: len(ticks(rows)) >= 4)
+    await other.close()
+    seen = ticks(rows)
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+
+
+async def test_a_tick_that_the_database_refuses_is_not_lost(
+    store: Store, rows: Rows, ticking: str, failures: list, db: psycopg.Connection[Any]
+) -> None:
+    db.execute("create sequence tests_refusals")
+    db.execute(
+        "create function tests_refuse() returns trigger language plpgsql as $$ begin "
+        "if nextval('tests_refusals') <= 2 then raise exception 'not now' using errcode = '57014'; end if; "
+        "return new; end $$"
+    )
+    db.execute(
+        "create trigger tests_refuse before insert on procrastinate_jobs for each row execute function tests_refuse()"
+    )
+    try:
+        begun = int(time.time())
+        async with Scheduler(store):
+            await await_until(lambda: len(ticks(rows)) >= 3)
+    finally:
+        db.execute("drop trigger tests_refuse on procrastinate_jobs")
+        db.execute("drop function tests_refuse")
+        db.execute("drop sequence tests_refusals")
+    seen = ticks(rows)
+    assert seen[0] <= begun
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert len(failures) == 2
+
+
+async def test_without_periodic_tasks_it_ends_without_having_failed(store: Store) -> None:
+    scheduler = Scheduler(store)
+    async with scheduler:
+        await asyncio.wait_for(asyncio.shield(scheduler._loop), 5)  # type: ignore[arg-type]
+        assert not scheduler.failed
