@@ -159,7 +159,7 @@ async def test_a_refused_outcome_is_tried_until_it_is_written_and_the_others_do_
         {"wait": "soon"},
         {"keep": -1e300},
     ],
-    ids=str,
+    ids=lambda change: f"{next(iter(change))}={type(next(iter(change.values()))).__name__}",
 )
 async def test_what_can_never_be_written_makes_that_job_failed_and_no_other(
     pen: Pen, rows: Rows, values: dict[str, Any]
