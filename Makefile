@@ -17,10 +17,10 @@ unexport DJANGO_SETTINGS_MODULE VIRTUAL_ENV CDPATH
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check fix bench docs clean
+.PHONY: help install demo run test check fix bench conformance-procrastinate docs clean
 
 help: ## List these commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 install: ## Make the virtual environment (every target does it when needed)
 	@$(PYTHON) tools/install.py --venv "$(VENV)" --also "$(ALSO)"
@@ -43,6 +43,12 @@ fix: install ## Format and repair what a tool can repair
 
 bench: install ## Measure throughput and latency
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+conformance: install ## Run the suites of others against us: Django's own tests of its task framework
+	@$(BIN)/python tools/conformance_django.py
+
+conformance-procrastinate: install ## Run procrastinate's own tests on our tables (ARGS='--tests FOLDER': a checkout)
+	@$(BIN)/python tools/conformance_procrastinate.py $(ARGS)
 
 docs: install ## Build the documentation into docs/_build
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build

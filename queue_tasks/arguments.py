@@ -42,9 +42,9 @@ def encode_arguments(
     positional, named = [], []
     for index, value in enumerate(args):
         where = _quoted(names[index]) if index < len(names) else str(index)
-        positional.append(encoder.value(value, where, 1))
+        positional.append(encoder.value(value, f"argument {where}", 1))
     for name, value in kwargs.items():
-        where = _quoted(name)
+        where = f"argument {_quoted(name)}"
         named.append(f"{encoder.text(name, where)}:{encoder.value(value, where, 1)}")
     text = f'{{"args":[{",".join(positional)}],"kwargs":{{{",".join(named)}}}}}'
     encoder.require_size(_bytes(text), [*zip(names, positional, strict=False), *zip(kwargs, named, strict=True)])
@@ -52,7 +52,7 @@ def encode_arguments(
 
 
 def encode_value(owner: str, what: str, value: Any) -> str:
-    """JSON text of one value, such as a return value; the same rules and errors."""
+    """JSON text of one value, such as a return value; the same rules and errors. what: names it in them."""
     return _Encoder(owner, None).value(value, what, 1)
 
 
@@ -177,7 +177,7 @@ class _Encoder:
         largest = max(parts, key=lambda part: len(part[1]), default=None)
         raise ArgumentsOutOfRange(
             self.task,
-            "list" if largest is None else _quoted(largest[0]),
+            "the arguments" if largest is None else f"argument {_quoted(largest[0])}",
             f"makes {size:,} bytes of JSON or more, but max_argument_bytes is {self.max_bytes:,}",
             "Store the data in a row or a file and pass its id.",
         )

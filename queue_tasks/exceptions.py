@@ -5,7 +5,6 @@ QueueTasksError
 ├── ArgumentsOutOfRange           (also ValueError)  an argument's value would be changed or refused on its way
 ├── OptionsInvalid                                   TASKS[...]["OPTIONS"] has an unknown or wrong option
 ├── TaskNotFound                                     a job names a task that cannot be imported
-├── ReturnValueNotStorable                           a task returned what JSON cannot hold
 ├── JobNotFound                                      a job row does not exist
 ├── WorkerNotRegistered                              the worker was taken for dead and removed
 ├── TaskTimeout                   (also TimeoutError) a task ran longer than its timeout
@@ -24,6 +23,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 
+LONGEST_WAIT = 1e9
+"""Seconds, about 31 years: far beyond, a time has more digits than Python can read back."""
+
+LAST_YEAR = 9000
+"""Jobs are not scheduled for it or later: that is where parked jobs are."""
+
+
 class QueueTasksError(Exception):
     """Root of all errors of this library."""
 
@@ -31,19 +37,15 @@ class QueueTasksError(Exception):
 class ArgumentsNotStorable(QueueTasksError, TypeError):
     """An argument of a task is of a type that JSON does not have. Raised by enqueue before any SQL."""
 
-    def __init__(self, task: str, argument: str, found: str, remedy: str) -> None:
-        super().__init__(f"{task}: argument {argument}: Unsupported type: {found}, which is not JSON. {remedy}")
+    def __init__(self, task: str, where: str, found: str, remedy: str) -> None:
+        super().__init__(f"{task}: {where}: Unsupported type: {found}, which is not JSON. {remedy}")
 
 
 class ArgumentsOutOfRange(QueueTasksError, ValueError):
     """The value of a task's argument would be changed or refused on its way. Raised by enqueue before any SQL."""
 
-    def __init__(self, task: str, argument: str, found: str, remedy: str) -> None:
-        super().__init__(f"{task}: argument {argument} {found}. {remedy}")
-
-
-class ReturnValueNotStorable(QueueTasksError):
-    """A task returned what JSON cannot hold; the attempt counts as failed."""
+    def __init__(self, task: str, where: str, found: str, remedy: str) -> None:
+        super().__init__(f"{task}: {where} {found}. {remedy}")
 
 
 class OptionsInvalid(QueueTasksError):
@@ -137,6 +139,8 @@ class Snooze(QueueTasksError):
             raise TypeError("Snooze takes either after= or until=, e.g. Snooze(after=60).")
         if until is not None and until.utcoffset() is None:
             raise ValueError(f"Snooze(until={until!r}) is a naive datetime; give an aware one, e.g. timezone.now().")
+        if until is not None and until.year >= LAST_YEAR:
+            raise ValueError(f"Snooze(until={until!r}): give a time before the year {LAST_YEAR}.")
         self.after = _seconds(after)
         self.until = until
         super().__init__(f"snoozed until {until}" if until else f"snoozed for {self.after:g} s")
@@ -153,6 +157,6 @@ def _seconds(value: float | timedelta | None) -> float:
     if value is None:
         return -1.0
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"after is {value!r}; give 0 or more seconds, or a timedelta.")
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"after is {value!r}; give 0 or more seconds, or a timedelta, of less than 31 years.")
     return seconds

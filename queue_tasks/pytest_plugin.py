@@ -86,7 +86,8 @@ def _clear_committed_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def commits(request: pytest.FixtureRequest) -> bool:
     """Whether the test is of pytest-django's transactional kind, or of Django's TransactionTestCase."""
-    if not request.config.pluginmanager.has_plugin("django"):
+    plugins = request.config.pluginmanager
+    if not plugins.has_plugin("django") and not plugins.has_plugin("pytest_django.plugin"):
         return False
     if request.cls is not None and hasattr(request.cls, "databases"):
         from django.test import TestCase, TransactionTestCase  # noqa: PLC0415 - see above

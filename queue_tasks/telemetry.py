@@ -22,11 +22,10 @@ _OWN_RECEIVERS = {id(signal): len(signal.receivers) for signal in (compat.task_s
 _LOGGER_NAME = compat.FRAMEWORK
 
 
-def signal_is_heard(signal: Signal) -> bool:
-    """Whether sending the signal would have any effect."""
-    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or logging.getLogger(_LOGGER_NAME).isEnabledFor(
-        logging.INFO
-    )
+def signal_is_heard(signal: Signal, *, failed: bool = False) -> bool:
+    """Whether sending the signal would have any effect. failed: for a job that did, which Django logs as an error."""
+    level = logging.ERROR if failed else logging.INFO
+    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or logging.getLogger(_LOGGER_NAME).isEnabledFor(level)
 
 
 def send(signal: Signal, backend: type, result: TaskResult[Any]) -> None:

@@ -79,17 +79,13 @@ def write_delta(project: Path, name: str) -> int:
     folder = project / "sql" / "migrations"
     existing = sorted(file.stem for file in folder.glob("*.sql") if not file.name.endswith(".reverse.sql"))
     frozen = newest_copies(project, existing)
-    living = {path: (project / path).read_text(encoding="utf-8") for path in living_files(project)}
-    forward = [section(path, text) for path, text in living.items() if frozen.get(path, "") != text.strip() + "\n"]
-    forward += [section(path, drop(path, text)) for path, text in frozen.items() if path not in living]
-    changed = [path for path in [*living, *frozen] if living.get(path, "").strip() != frozen.get(path, "").strip()]
+    living = {path: (project / path).read_text(encoding="utf-8").strip() + "\n" for path in living_files(project)}
+    changed = [path for path in dict.fromkeys([*living, *frozen]) if living.get(path) != frozen.get(path)]
     if not changed:
         print("nothing changed in sql/ since the newest migration", file=sys.stderr)
         return 1
-    reverse = [
-        section(path, frozen[path] if path in frozen else drop(path, living[path]))
-        for path in dict.fromkeys(reversed(changed))
-    ]
+    forward = [step(path, frozen.get(path), living.get(path)) for path in changed]
+    reverse = [step(path, living.get(path), frozen.get(path)) for path in reversed(changed)]
     number = f"{len(existing) + 1:04}_{name}"
     title = name.replace("_", " ").capitalize()
     (folder / f"{number}.sql").write_text(
@@ -119,10 +115,25 @@ def living_files(project: Path) -> Iterator[str]:
 def section(path: str, text: str) -> str:
     """Return a file's text as a part of a migration."""
     before = ""
-    if path.startswith("sql/indexes/") and "create " in text:
+    if path.startswith("sql/indexes/"):
         # "create index if not exists" would keep the old one under the same name, be it ours or upstream's.
         before = f"drop index if exists {Path(path).stem};\n"
     return f"-- from {path}\n{before}{text.strip()}\n"
+
+
+def step(path: str, before: str | None, after: str | None) -> str:
+    """Return what brings an object from one text to another; no text means that it is not there."""
+    if after is None:
+        return f"-- from {path}\n{drop(path, before or '')}\n"
+    parts = [section(path, after)]
+    gone = columns(before or "") - columns(after)
+    parts += [f"alter table {Path(path).stem} drop column if exists {column};\n" for column in sorted(gone)]
+    return "".join(parts)
+
+
+def columns(text: str) -> set[str]:
+    """Return the columns that a table's file adds."""
+    return set(re.findall(r"add column if not exists (\w+)", text))
 
 
 def newest_copies(project: Path, migrations: Sequence[str]) -> dict[str, str]:
@@ -132,7 +143,9 @@ def newest_copies(project: Path, migrations: Sequence[str]) -> dict[str, str]:
         text = (project / "sql" / "migrations" / f"{name}.sql").read_text(encoding="utf-8")
         pieces = MARK.split(text)
         for path, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-            body = re.sub(r"\Adrop index if exists \w+;\n", "", piece)
+            # What stands around the copy: an index's own drop before it, dropped columns behind it.
+            body = re.sub(r"\Adrop index if exists \w+;\n(?=--)", "", piece)
+            body = re.sub(r"\n(alter table \w+ drop column if exists \w+;\n)+\s*\Z", "\n", body)
             if body.startswith("drop "):
                 found.pop(path, None)
             else:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -27,6 +28,11 @@ from queue_tasks.results import TaskResult
 from queue_tasks.statements import CLEAR_JOBS
 from queue_tasks.testing.inline import InlineWorker, Ran
 from queue_tasks.testing.waiting import waiting_jobs
+
+try:
+    from asgiref.sync import AsyncSingleThreadContext
+except ImportError:  # asgiref < 3.9
+    AsyncSingleThreadContext = contextlib.nullcontext  # type: ignore[assignment,misc]
 
 __all__ = ["adrain", "aenqueued", "arun_job", "clear", "drain", "enqueued", "run_job"]
 
@@ -56,11 +62,15 @@ def drain(
     procrastinate's own tasks run too, but have no TaskResult.
     Raises DrainEndless, and whatever a task raises.
     """
-    _require_no_loop("drain")
-    drained = async_to_sync(_drain)(
-        queues, include_scheduled=include_scheduled, raise_errors=raise_errors, max_runs=max_runs, backend=backend
-    )
-    return drained.out()
+    return _wait_for(
+        "drain",
+        _drain,
+        queues,
+        include_scheduled=include_scheduled,
+        raise_errors=raise_errors,
+        max_runs=max_runs,
+        backend=backend,
+    ).out()
 
 
 async def adrain(
@@ -73,7 +83,12 @@ async def adrain(
 ) -> list[TaskResult[Any]]:
     """See `drain`; from async code, on the connection that async ORM calls here use."""
     drained = await _drain(
-        queues, include_scheduled=include_scheduled, raise_errors=raise_errors, max_runs=max_runs, backend=backend
+        queues,
+        include_scheduled=include_scheduled,
+        raise_errors=raise_errors,
+        max_runs=max_runs,
+        backend=backend,
+        context=copy_context(),
     )
     return drained.out()
 
@@ -84,13 +99,13 @@ def run_job(result: TaskResult[R], *, raise_errors: bool = True) -> TaskResult[R
     raise_errors: raise what the job failed of, if it has failed for good.
     Raises ValueError when the job does not wait to be run, TaskResultDoesNotExist when there is no such job.
     """
-    _require_no_loop("run_job")
-    return cast("TaskResult[R]", async_to_sync(_run_one)(result, raise_errors=raise_errors).out()[0])
+    return cast("TaskResult[R]", _wait_for("run_job", _run_one, result, raise_errors=raise_errors).out()[0])
 
 
 async def arun_job(result: TaskResult[R], *, raise_errors: bool = True) -> TaskResult[R]:
     """See `run_job`; from async code."""
-    return cast("TaskResult[R]", (await _run_one(result, raise_errors=raise_errors)).out()[0])
+    drained = await _run_one(result, raise_errors=raise_errors, context=copy_context())
+    return cast("TaskResult[R]", drained.out()[0])
 
 
 def enqueued(task: compat.Task[..., Any] | None = None, /, **arguments: Any) -> list[TaskResult[Any]]:
@@ -135,53 +150,59 @@ def _our_databases() -> dict[str, str]:
     return found
 
 
-def _require_no_loop(name: str) -> None:
-    """Raise RuntimeError where a loop runs: the caller would block it."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(f"{name}() was called in async code, whose loop it would block. Write: await a{name}(...)")
-
-
 @dataclass(frozen=True, slots=True)
 class _Drained:
-    """What came of it, or what to raise: an exception that came through asgiref itself would keep its thread alive."""
+    """What came of it: results, or what a job has failed of, to be raised without asgiref in its traceback."""
 
     results: list[TaskResult[Any]]
     failure: BaseException | None = None
 
     def out(self) -> list[TaskResult[Any]]:
         if self.failure is not None:
-            _forget_callers(self.failure)
             raise self.failure
         return self.results
 
 
+def _wait_for(name: str, work: Callable[..., Coroutine[Any, Any, _Drained]], *args: Any, **options: Any) -> _Drained:
+    """Run a coroutine function on a loop of its own, while this thread serves what it calls by sync_to_async."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise RuntimeError(f"{name}() was called in async code, whose loop it would block. Write: await a{name}(...)")
+    context = copy_context()
+    # Without it, the loop's thread lives as long as a traceback that refers to asgiref's frames.
+    with AsyncSingleThreadContext():  # type: ignore[no-untyped-call]
+        return async_to_sync(work)(*args, **options, context=context)
+
+
 async def _drain(
-    queues: Sequence[str] | None, *, include_scheduled: bool, raise_errors: bool, max_runs: int, backend: str
+    queues: Sequence[str] | None,
+    *,
+    include_scheduled: bool,
+    raise_errors: bool,
+    max_runs: int,
+    backend: str,
+    context: Context,
 ) -> _Drained:
-    if isinstance(queues, str):
-        queues = [queues]
+    queues = [queues] if isinstance(queues, str) else queues
     ran: dict[int, Ran] = {}
     names: Counter[str] = Counter()
-    try:
-        async with InlineWorker(_options(backend), None if queues is None else list(queues)) as worker:
-            while job := await _next(worker, include_scheduled=include_scheduled):
-                if names.total() >= max_runs:
-                    await worker.release(job)
-                    return _Drained([], DrainEndless(max_runs, job.id, job.task_name, names[job.task_name]))
-                names[job.task_name] += 1
-                # Taken out and put in again: the order is that of the last attempts.
-                ran.pop(job.id, None)
-                ran[job.id] = await worker.run(job)
-                failure = _failure(ran[job.id], raise_errors=raise_errors)
-                if failure is not None:
-                    return _Drained([], failure)
-        results = [one.result for one in ran.values() if one.result is not None]
-        await sync_to_async(_refresh, thread_sensitive=True)(results)
-    except Exception as exc:  # noqa: BLE001 - raised by out()
-        return _Drained([], exc)
+    async with InlineWorker(_options(backend), None if queues is None else list(queues), context) as worker:
+        while job := await _next(worker, include_scheduled=include_scheduled):
+            if names.total() >= max_runs:
+                await worker.release(job)
+                raise DrainEndless(max_runs, job.id, job.task_name, names[job.task_name])
+            names[job.task_name] += 1
+            # Taken out and put in again: the order is that of the last attempts.
+            ran.pop(job.id, None)
+            ran[job.id] = await worker.run(job)
+            failure = _failure(ran[job.id], raise_errors=raise_errors)
+            if failure is not None:
+                return _Drained([], failure)
+    results = [one.result for one in ran.values() if one.result is not None]
+    await sync_to_async(_refresh, thread_sensitive=True)(results)
     return _Drained(results)
 
 
@@ -192,32 +213,25 @@ async def _next(worker: InlineWorker, *, include_scheduled: bool) -> FetchedJob 
     return job
 
 
-async def _run_one(result: TaskResult[Any], *, raise_errors: bool) -> _Drained:
-    ran: Ran | None = None
+async def _run_one(result: TaskResult[Any], *, raise_errors: bool, context: Context) -> _Drained:
+    async with InlineWorker(_options(result.backend), None, context) as worker:
+        job = await worker.take(int(result.id))
+        if job is None:
+            await result.arefresh()
+            raise ValueError(
+                f"job {result.id} of {result.task.module_path} is {result.status}; run_job runs a job that waits. "
+                "result.retry() makes a finished one wait again."
+            )
+        ran = await worker.run(job)
+    failure = _failure(ran, raise_errors=raise_errors)
+    if failure is not None:
+        return _Drained([], failure)
     try:
-        async with InlineWorker(_options(result.backend)) as worker:
-            job = await worker.take(int(result.id))
-            if job is None:
-                await result.arefresh()
-                return _Drained([], ValueError(_not_waiting(result)))
-            ran = await worker.run(job)
-        failure = _failure(ran, raise_errors=raise_errors)
-        if failure is not None:
-            return _Drained([], failure)
         await result.arefresh()
-    except compat.TaskResultDoesNotExist as exc:
+    except compat.TaskResultDoesNotExist:
         # The row of a job that keeps nothing is gone; what is known of its end is not.
-        return _Drained([], exc) if ran is None else _Drained([ran.result or result])
-    except Exception as exc:  # noqa: BLE001 - raised by out()
-        return _Drained([], exc)
+        return _Drained([ran.result or result])
     return _Drained([result])
-
-
-def _not_waiting(result: TaskResult[Any]) -> str:
-    return (
-        f"job {result.id} of {result.task.module_path} is {result.status}; run_job runs a job that waits. "
-        "result.retry() makes a finished one wait again."
-    )
 
 
 def _failure(ran: Ran, *, raise_errors: bool) -> BaseException | None:
@@ -231,17 +245,6 @@ def _failure(ran: Ran, *, raise_errors: bool) -> BaseException | None:
         "raise_errors=False gives it as a failed result instead."
     )
     return failure
-
-
-def _forget_callers(error: BaseException) -> None:
-    """Empty the frames beneath the task's: asgiref's hold the thread of its loop, which shall end now."""
-    frame = None if error.__traceback__ is None else error.__traceback__.tb_frame.f_back
-    while frame is not None:
-        try:
-            frame.clear()
-        except RuntimeError:
-            return  # still running: from here on, they are those of the caller
-        frame = frame.f_back
 
 
 def _refresh(results: Sequence[TaskResult[Any]]) -> None:

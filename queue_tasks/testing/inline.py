@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -54,15 +55,16 @@ class Ran:
 
 
 class InlineWorker:
-    """Registered while it is entered. queues: names; None: every queue."""
+    """Registered while it is entered. queues: names; None: every queue. context: each job runs in a copy of it."""
 
-    def __init__(self, options: Options, queues: Sequence[str] | None = None) -> None:
+    def __init__(self, options: Options, queues: Sequence[str] | None, context: Context) -> None:
         # A test has no newer release beside it: a task that cannot be imported fails at once.
         options = replace(options, unknown_task_grace=0.0)
         self.queues = queues
         self._store = Store(options, lend)
         self._lent = lend(options.database, "test", statement_timeout=options.statement_timeout)
         self._options = options
+        self._context = context
         self._worker_id = 0
         self._progress: dict[str, Any] | None = None
 
@@ -106,8 +108,9 @@ class InlineWorker:
         attempt = Attempt(job, self._worker_id, self._note_progress)
         if events.wanted(events.JobStarted):
             events.publish(events.JobStarted(self._worker_id, job))
-        # A task of its own: what the job does to its context is not the caller's.
-        attempt.runner = asyncio.create_task(self._execution.run(attempt), name=f"queue_tasks job {job.id}")
+        attempt.runner = asyncio.create_task(
+            self._execution.run(attempt), name=f"queue_tasks job {job.id}", context=self._context.copy()
+        )
         try:
             outcome = await asyncio.shield(attempt.runner)
         except asyncio.CancelledError:
@@ -132,7 +135,9 @@ class InlineWorker:
             events.publish(events.JobLost(self._worker_id, job, outcome))
         else:
             events.publish(events.AttemptEnded(self._worker_id, job, outcome, status))
-            if (outcome.kind in FINAL or status == "aborted") and telemetry.signal_is_heard(compat.task_finished):
+            if (outcome.kind in FINAL or status == "aborted") and telemetry.signal_is_heard(
+                compat.task_finished, failed=status != "succeeded"
+            ):
                 async with fenced("a receiver of task_finished"):
                     await telemetry.announce_finished(job, outcome, error, status, self._worker_id)
         return Ran(job, outcome, status, self._result(job, outcome, status))

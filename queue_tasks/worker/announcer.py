@@ -30,12 +30,15 @@ class Announcer(Service):
 
     def tell(self, batch: Sequence[Written], statuses: dict[int, str]) -> None:
         """Take the outcomes of a batch that was written; statuses: of the rows that were still ours, by job id."""
-        if not telemetry.signal_is_heard(compat.task_finished):
+        heard = telemetry.signal_is_heard(compat.task_finished)
+        if not heard and not telemetry.signal_is_heard(compat.task_finished, failed=True):
             return
         for written in batch:
             job, outcome, _ = written
             status = statuses.get(job.id)
-            if status is not None and (outcome.kind in FINAL or status == "aborted"):
+            if status is None or not (outcome.kind in FINAL or status == "aborted"):
+                continue
+            if heard or status != "succeeded":
                 self._written.put_nowait((written, status))
 
     async def run(self) -> None:

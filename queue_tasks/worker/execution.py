@@ -24,7 +24,6 @@ from queue_tasks.exceptions import (
     Discard,
     JobAborted,
     Retry,
-    ReturnValueNotStorable,
     Snooze,
     TaskNotFound,
     TaskTimeout,
@@ -72,7 +71,7 @@ class Runnable(Protocol):
         """Decode the row and bind the body to it. Raises whatever is wrong with the row."""
 
     def encode(self, value: Any) -> str | None:
-        """The return value as JSON text, None when it is not kept. Raises ReturnValueNotStorable."""
+        """The return value as JSON text, None when it is not kept. Raises TypeError or ValueError."""
 
     def retry(self, error: BaseException, attempt: Attempt) -> Outcome | None:
         """The outcome of an attempt that is tried again; None: it is not."""
@@ -106,8 +105,11 @@ class DjangoRunnable:
             return None
         try:
             return arguments.encode_value(self.name, "return value", value)
-        except (ArgumentsNotStorable, ArgumentsOutOfRange) as exc:
-            raise ReturnValueNotStorable(str(exc)) from exc
+        except ArgumentsNotStorable as exc:
+            # The built-in classes, as under every backend of Django's: it is the result's reader who compares them.
+            raise TypeError(str(exc)) from None
+        except ArgumentsOutOfRange as exc:
+            raise ValueError(str(exc)) from None
 
     def retry(self, error: BaseException, attempt: Attempt) -> Outcome | None:
         """See Runnable."""

@@ -298,6 +298,8 @@ class Worker:
     async def _end_running(self) -> None:
         """Let running jobs end within the grace time; then tell them to stop and give back those that do."""
         grace = 0.0 if self._error else self.options.grace
+        if grace and self.fetcher.running:
+            logger.info("stopping: %d running jobs have %g s to end", self.fetcher.running, grace)
         try:
             async with asyncio.timeout(grace):
                 await self.fetcher.until_quiet()

@@ -78,11 +78,9 @@ def play(
     answers = [visitor.upload(photos[first : first + PER_REQUEST]) for first in range(0, len(photos), PER_REQUEST)]
     jobs = proofs.taken(answers)
     count = sum(len(answer.photos) for answer in answers)
-    screen.fact(
-        "Uploaded",
-        f"{count} photos and their {len(jobs)} jobs, in {len(answers)} transaction{'s' if len(answers) > 1 else ''}",
-        seconds=since(began),
-    )
+    transactions = f"{len(answers)} transaction{'s' if len(answers) > 1 else ''}"
+    said = f"{count} photos and their {len(jobs)} jobs, in {transactions}"
+    screen.fact("Uploaded", said, seconds=since(began))
     for refusal in proofs.refusals(answers):
         screen.note(f"not taken: {refusal}")
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from site_app.processes import PROJECT
 from tests import postgres
+from tests.site.programs import processes_with
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for left processes in /proc")
@@ -54,17 +55,9 @@ def env(photos: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     wait_until(lambda: not processes_of(folder), timeout=20, message="no process of the demo is left")
 
 
-def processes_of(folder: Path) -> list[int]:
-    """The running processes of a demo: those that have its folder in their environment."""
-    mark = f"SITE_DEMO_FOLDER={folder}\0".encode()
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and mark in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            pass  # it has just ended, or is somebody else's
-    return found
+def processes_of(folder: Path) -> dict[int, list[str]]:
+    """The running processes of a demo, with their arguments."""
+    return processes_with("SITE_DEMO_FOLDER", folder)
 
 
 def databases() -> int:
@@ -146,8 +139,10 @@ def test_it_can_be_stopped_at_any_moment(env, tmp_path, number, code, moment):
 def test_a_killed_demo_leaves_no_process_and_the_next_one_begins_afresh(env, tmp_path):
     log = tmp_path / "log"
     with start(env, log) as demo:
-        wait_until(lambda: "Uploaded" in log.read_text(), timeout=60, message="photos are uploaded")
-        demo.kill()
+        try:
+            wait_until(lambda: "Uploaded" in log.read_text(), timeout=60, message="photos are uploaded")
+        finally:
+            demo.kill()
     wait_until(lambda: not processes_of(tmp_path / "demo"), timeout=20, message="its programs have ended")
     ended = run(env)
     assert ended.returncode == 0, ended.stdout
@@ -158,9 +153,10 @@ def test_a_worker_that_dies_makes_it_fail_with_the_workers_words(env, tmp_path):
     with start(env, log) as demo:
         try:
             wait_until(lambda: "Worker " in log.read_text(), timeout=60, message="the worker is ready")
-            for process in processes_of(tmp_path / "demo"):
-                if b"queue_worker" in Path(f"/proc/{process}/cmdline").read_bytes():
-                    os.kill(process, signal.SIGKILL)
+            (worker,) = [
+                id_ for id_, arguments in processes_of(tmp_path / "demo").items() if "queue_worker" in arguments
+            ]
+            os.kill(worker, signal.SIGKILL)
             assert demo.wait(60) == 1
         finally:
             demo.kill()

@@ -137,6 +137,13 @@ class TestReading:
         settings.TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": ["default"]}}
         assert tasks.add.get_result(result.id).args == [1]
 
+    @pytest.mark.parametrize("moment", ["infinity", "-infinity", "9000-01-01+00", "294276-01-01+00"])
+    def test_a_job_of_a_time_that_python_cannot_read_still_has_a_result(self, moment):
+        result = tasks.add.enqueue(1)
+        change(result, scheduled_at=moment)
+        result.refresh()
+        assert result.status == READY
+
     def test_a_deleted_job_cannot_be_refreshed(self):
         result = tasks.add.enqueue(1)
         sql("delete from procrastinate_jobs")

@@ -98,8 +98,7 @@ class House:
         }
 
     def wait_until_done(self, photos: Sequence[int]) -> None:
-        for photo in photos:
-            wait_until(lambda photo=photo: self.states(photo) == {"done"}, timeout=30, message=f"photo {photo} is done")
+        wait_until(lambda: [self.states(photo) for photo in photos] == [{"done"}] * len(photos), timeout=30)
 
     def folder_of(self, photo: int) -> Path:
         return self.media / "photos" / str(self.value("select key from photos_photo where id = %(id)s", id=photo))

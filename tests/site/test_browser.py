@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,8 +14,6 @@ from tests.waiting import wait_until
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="the package selenium is not installed: pip install selenium"
 )
-if TYPE_CHECKING:
-    from selenium.webdriver.remote.webelement import WebElement
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -60,13 +58,12 @@ class Browser:
     def open(self, address: str = "/") -> None:
         self.driver.get(self.site.address + address)
 
-    def all(self, selector: str) -> "list[WebElement]":
-        found: list[WebElement] = self.driver.find_elements("css selector", selector)
+    def all(self, selector: str) -> list[Any]:
+        found: list[Any] = self.driver.find_elements("css selector", selector)
         return found
 
-    def one(self, selector: str) -> "WebElement":
-        found: WebElement = wait_until(lambda: self.all(selector), message=f"{selector} is on the page")[0]
-        return found
+    def one(self, selector: str) -> Any:
+        return wait_until(lambda: self.all(selector), message=f"{selector} is on the page")[0]
 
     def text(self, selector: str) -> str:
         return str(self.one(selector).text)
@@ -87,8 +84,9 @@ class Browser:
         """Wait until the cards have these titles and states, without a reload."""
 
         def states() -> dict[str, str]:
-            found = "return Object.fromEntries([...document.querySelectorAll('[data-row]')].map(r => [r.dataset.title, r.dataset.state]))"
-            return {str(title): str(state) for title, state in self.run(found).items()}
+            rows = "[...document.querySelectorAll('[data-row]')]"
+            found = self.run(f"return {rows}.map(row => [row.dataset.title, row.dataset.state])")
+            return {str(title): str(state) for title, state in found}
 
         wait_until(lambda: states() == expected, timeout=timeout, message=f"the cards are {expected}")
 
@@ -160,7 +158,8 @@ def test_a_photo_may_be_dropped_on_the_page(browser):
             const files = new DataTransfer();
             files.items.add(new File([blob], "dropped here.png", {type: "image/png"}));
             for (const type of ["dragenter", "dragover", "drop"])
-                document.querySelector("h1").dispatchEvent(new DragEvent(type, {dataTransfer: files, bubbles: true, cancelable: true}));
+                document.querySelector("h1").dispatchEvent(
+                    new DragEvent(type, {dataTransfer: files, bubbles: true, cancelable: true}));
         });
     """)
     browser.wait_for_states({"Dropped here": "waiting"})

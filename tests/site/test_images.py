@@ -1,6 +1,7 @@
 """Pure functions on pixels."""
 
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -65,7 +66,7 @@ def test_reading_the_header_leaves_the_file_at_its_beginning():
     ],
 )
 def test_a_file_that_is_not_taken_says_why(data, error, words):
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=re.escape(words)):
         header(data)
 
 
@@ -74,7 +75,7 @@ def test_a_file_that_is_not_taken_says_why(data, error, words):
     st.sampled_from([b"", b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"RIFF\x20\0\0\0WEBP"]),
 )
 def test_whatever_the_bytes_are_they_are_refused_in_words(tail, beginning):
-    with pytest.raises(ValueError, match="picture|file|megapixels"):
+    with pytest.raises(ValueError, match=r"picture|file|megapixels"):
         header(beginning + tail)
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from site_app.body_limit import Message, limit_body
+from site_app.body_limit import Application, Message, limit_body
 from site_app.live import stream
 from site_app.photos import steps
 from site_app.secret_key import development_key
@@ -58,6 +59,11 @@ async def echo(scope: Message, receive, send) -> None:
     await send({"type": "http.response.body", "body": str(length).encode()})
 
 
+async def answer(application: Application, *call: Any) -> None:
+    """Call an ASGI application."""
+    await application(*call)
+
+
 def ask(chunks: list[bytes], announced: bytes | None = None) -> tuple[int, bytes]:
     """Send a body in chunks to `echo` behind a limit of 10 bytes; the status and the answer."""
     sent: list[Message] = []
@@ -71,7 +77,7 @@ def ask(chunks: list[bytes], announced: bytes | None = None) -> tuple[int, bytes
         sent.append(message)
 
     headers = [] if announced is None else [(b"content-length", announced)]
-    asyncio.run(limit_body(echo, max_bytes=10)({"type": "http", "headers": headers}, receive, send))
+    asyncio.run(answer(limit_body(echo, max_bytes=10), {"type": "http", "headers": headers}, receive, send))
     return sent[0]["status"], sent[1]["body"]
 
 
@@ -95,7 +101,7 @@ def test_other_traffic_is_left_alone():
     async def application(scope, receive, send):
         seen.append(scope["type"])
 
-    asyncio.run(limit_body(application, max_bytes=1)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    asyncio.run(answer(limit_body(application, max_bytes=1), {"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]
 
 

@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_reports_are_made_one_at_a_time(visits, site):
     site.start_worker()
     wait_until(lambda: site.value("select count(*) from reports_report where state = 'done'") == 3, timeout=30)
     spans = site.rows("select started_at, ended_at from reports_report order by started_at")
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
 @pytest.mark.parametrize("days", ["7", "", "x", "-1", "99999999999999999999"])

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from site_app.processes import PROJECT
 from tests import postgres
+from tests.site.programs import processes_with
 from tests.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for left processes in /proc")
 
 
 @pytest.fixture
@@ -36,8 +38,10 @@ def address(log: Path) -> str:
     return found.group()
 
 
-def children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+def programs_of(env: dict[str, str]) -> dict[int, list[str]]:
+    """The processes it started, with their arguments."""
+    found = processes_with("SITE_MEDIA_ROOT", env["SITE_MEDIA_ROOT"])
+    return {id_: arguments for id_, arguments in found.items() if "site_app.run" not in arguments}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -48,13 +52,12 @@ def test_a_signal_ends_everything_in_good_order(env, tmp_path, number, code):
             there = address(log)
             assert httpx.get(f"{there}health/", timeout=30).json() == {"database": "ok"}
             wait_until(lambda: "ready:" in log.read_text(), timeout=30, message="the worker is ready")
-            started = children(running)
-            assert len(started) == 2
+            assert len(programs_of(env)) == 2
             running.send_signal(number)
             assert running.wait(20) == code
         finally:
             running.kill()
-    assert [process for process in started if process.is_running()] == []
+    assert programs_of(env) == {}
     assert "stopped: worker" in log.read_text()
     assert "Traceback" not in log.read_text()
 
@@ -71,16 +74,15 @@ def test_open_pages_do_not_hold_up_the_end(env, tmp_path):
             running.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
 def test_killing_it_leaves_nothing_running(env, tmp_path):
     log = tmp_path / "log"
     with start(env, log) as running:
-        address(log)
-        started = wait_until(lambda: children(running), message="the programs are started")
-        running.kill()
-    wait_until(
-        lambda: not [process for process in started if process.is_running()], timeout=20, message="all have ended"
-    )
+        try:
+            address(log)
+            wait_until(lambda: len(programs_of(env)) == 2, message="the programs are started")
+        finally:
+            running.kill()
+    wait_until(lambda: not programs_of(env), timeout=20, message="all have ended")
 
 
 def test_a_program_that_dies_ends_the_rest_with_an_error(env, tmp_path):
@@ -89,8 +91,8 @@ def test_a_program_that_dies_ends_the_rest_with_an_error(env, tmp_path):
         try:
             address(log)
             wait_until(lambda: "ready:" in log.read_text(), timeout=30, message="the worker is ready")
-            (worker,) = [process for process in children(running) if "queue_worker" in process.cmdline()]
-            worker.kill()
+            (worker,) = [id_ for id_, arguments in programs_of(env).items() if "queue_worker" in arguments]
+            os.kill(worker, signal.SIGKILL)
             assert running.wait(20) == 1
         finally:
             running.kill()

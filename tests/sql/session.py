@@ -80,7 +80,7 @@ class Session:
         return found[0] if len(columns) == 1 else found
 
     def statuses(self) -> dict[int, str]:
-        return dict(self.rows("select id, status::text from procrastinate_jobs order by id"))  # type: ignore[arg-type]
+        return dict(self.rows("select id, status::text from procrastinate_jobs order by id"))
 
     def events(self, job_id: int) -> list[str]:
         return self.column("select type::text from procrastinate_events where job_id = %s order by id", job_id)

@@ -96,7 +96,7 @@ def test_a_retry_meets_a_twin_that_is_being_enqueued(open_session, aside):
     assert two.row(job, "queueing_lock") is None
 
 
-def test_workers_enqueuers_and_operators_at_once_never_deadlock_nor_share_a_lock(open_session):
+def test_workers_enqueuers_and_operators_at_once_never_deadlock_nor_share_a_lock(open_session):  # noqa: C901 - one storm
     """A storm of 6 sessions for a fixed number of turns; the database's own constraints are the judge."""
     url = open_session("look").url
     setup = open_session("setup")

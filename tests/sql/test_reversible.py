@@ -54,7 +54,8 @@ def pg_dump(server: int) -> str:
 
 CATALOG = {
     # pg_dump's view, restricted to tables; here what else a schema has, in the catalogs' own words.
-    "functions": "select proname, pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace order by 1, 2",
+    "functions": "select proname, pg_get_functiondef(oid) from pg_proc "
+    "where pronamespace = 'public'::regnamespace order by 1, 2",
     "triggers": "select tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), tgenabled::text from pg_trigger "
     "where not tgisinternal order by 1, 2",
     "columns": "select attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, "
@@ -62,9 +63,10 @@ CATALOG = {
     "left join pg_attrdef on adrelid = attrelid and adnum = attnum join pg_class c on c.oid = attrelid "
     "where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and starts_with(relname, 'procrastinate') "
     "and attnum > 0 and not attisdropped order by 1, attnum",
-    "indexes": "select tablename, indexname, indexdef from pg_indexes where starts_with(tablename, 'procrastinate') order by 1, 2",
-    "constraints": "select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated from pg_constraint "
-    "where starts_with(conrelid::regclass::text, 'procrastinate') order by 1, 2",
+    "indexes": "select tablename, indexname, indexdef from pg_indexes "
+    "where starts_with(tablename, 'procrastinate') order by 1, 2",
+    "constraints": "select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated "
+    "from pg_constraint where starts_with(conrelid::regclass::text, 'procrastinate') order by 1, 2",
     "types": "select typname, enumlabel from pg_type join pg_enum on enumtypid = pg_type.oid order by 1, enumsortorder",
 }
 

@@ -14,7 +14,7 @@ DEFER = (
     "values ('q', 't', {lock}, {queueing_lock}, {scheduled_at}, '{{}}')"
 )
 FETCH = "select id from procrastinate_fetch_job_v2(null, 1)"
-DUE = "'2020-01-01 00:00:00+00'"
+MAKE_DUE = "update procrastinate_jobs set scheduled_at = '2020-01-01 00:00:00+00'"
 LATER = "'2099-01-01 00:00:00+00'"
 
 
@@ -31,9 +31,11 @@ WORKER = "select procrastinate_register_worker_v1()"
 SCRIPTS = {
     "plain": [WORKER, defer(), FETCH, finish(1, "succeeded")],
     "several in one statement": [
-        "select procrastinate_defer_jobs_v1(array["
-        "row('q', 't', 0, null, null, '{}', null), row('q', 't', 1, 'l', 'ql', '{}', '2099-01-01 00:00+00')"
-        "]::procrastinate_job_to_defer_v1[])",
+        (
+            "select procrastinate_defer_jobs_v1(array["
+            "row('q', 't', 0, null, null, '{}', null), row('q', 't', 1, 'l', 'ql', '{}', '2099-01-01 00:00+00')"
+            "]::procrastinate_job_to_defer_v1[])"
+        ),
     ],
     "failed": [WORKER, defer(), FETCH, finish(1, "failed")],
     "aborted": [WORKER, defer(), FETCH, "select procrastinate_cancel_job_v1(1, true, false)", finish(1, "aborted")],
@@ -50,7 +52,7 @@ SCRIPTS = {
         defer(),
         FETCH,
         f"select procrastinate_retry_job_v2(1, {LATER}, 3, 'other', 'l')",
-        f"update procrastinate_jobs set scheduled_at = {DUE}",
+        MAKE_DUE,
         FETCH,
         finish(1, "succeeded"),
     ],
@@ -68,7 +70,7 @@ SCRIPTS = {
         finish(1, "failed"),
         f"select procrastinate_retry_job_v2(1, {LATER}, null, null, null)",
     ],
-    "scheduled": [WORKER, defer(scheduled_at=LATER), f"update procrastinate_jobs set scheduled_at = {DUE}", FETCH],
+    "scheduled": [WORKER, defer(scheduled_at=LATER), MAKE_DUE, FETCH],
     "locks": [
         WORKER,
         defer(lock="'a'"),
@@ -115,16 +117,20 @@ SCRIPTS = {
     "a todo job asked to abort": [defer(), "update procrastinate_jobs set abort_requested = true"],
     "inserted as it was elsewhere": [
         "insert into procrastinate_jobs (queue_name, task_name, status, attempts) values ('q', 't', 'succeeded', 1)",
-        "insert into procrastinate_jobs (queue_name, task_name, status, scheduled_at) "
-        f"values ('q', 't', 'failed', {LATER})",
+        (
+            "insert into procrastinate_jobs (queue_name, task_name, status, scheduled_at) "
+            "values ('q', 't', 'failed', '2099-01-01 00:00:00+00')"
+        ),
     ],
     "many changes in one statement": [
         WORKER,
         *[defer()] * 4,
         FETCH,
         FETCH,
-        "update procrastinate_jobs set status = (array['succeeded', 'failed', 'cancelled', 'doing']"
-        "::procrastinate_job_status[])[id]",
+        (
+            "update procrastinate_jobs set status = (array['succeeded', 'failed', 'cancelled', 'doing']"
+            "::procrastinate_job_status[])[id]"
+        ),
     ],
     "nothing to change": ["update procrastinate_jobs set status = 'doing'", "delete from procrastinate_jobs"],
 }
@@ -135,7 +141,8 @@ LOOK = {
     "then 'now' else at::text end from procrastinate_events order by job_id, id",
     "jobs": "select id, queue_name, priority, lock, queueing_lock, status::text, scheduled_at::text, attempts, "
     "abort_requested, worker_id from procrastinate_jobs order by id",
-    "periodic": "select id, task_name, defer_timestamp, job_id, periodic_id from procrastinate_periodic_defers order by id",
+    "periodic": "select id, task_name, defer_timestamp, job_id, periodic_id "
+    "from procrastinate_periodic_defers order by id",
     "workers": "select id from procrastinate_workers order by id",
 }
 
@@ -175,7 +182,7 @@ def test_the_same_script_has_the_same_effect(name, pristine, dsn):
     assert play(dsn, SCRIPTS[name]) == play(pristine, SCRIPTS[name])
 
 
-# ------------------------------------------------------------------------------------------- where we differ, on purpose
+# ------------------------------------------------------------------------------------------ where we differ, on purpose
 
 
 def test_a_finished_job_remembers_its_worker(pristine, dsn):

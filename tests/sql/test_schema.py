@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
-from queue_tasks import apps, checks, schema
+from queue_tasks import apps, checks, schema, statements
 from queue_tasks.schema import Kind, State
 from tests.sql.session import Session, manage
 
@@ -17,8 +17,10 @@ pytestmark = pytest.mark.django_db
 # What an upgrade of procrastinate, or a hand, may do; and what is to be said of it.
 DRIFT = {
     "upstream's index under the same name": (
-        "drop index procrastinate_jobs_lock_idx_v1; "
-        "create unique index procrastinate_jobs_lock_idx_v1 on procrastinate_jobs (lock) where status = 'doing'",
+        (
+            "drop index procrastinate_jobs_lock_idx_v1; "
+            "create unique index procrastinate_jobs_lock_idx_v1 on procrastinate_jobs (lock) where status = 'doing'"
+        ),
         [(Kind.INDEX, "procrastinate_jobs_lock_idx_v1", State.OUTDATED)],
     ),
     "an index is gone": (
@@ -26,18 +28,25 @@ DRIFT = {
         [(Kind.INDEX, "procrastinate_jobs_qt_ready_idx", State.MISSING)],
     ),
     "an index is not unique any more": (
-        "drop index procrastinate_jobs_queueing_lock_idx_v1; create index procrastinate_jobs_queueing_lock_idx_v1 "
-        "on procrastinate_jobs (queueing_lock) where status = 'todo' and queueing_lock is not null",
+        (
+            "drop index procrastinate_jobs_queueing_lock_idx_v1; create index procrastinate_jobs_queueing_lock_idx_v1 "
+            "on procrastinate_jobs (queueing_lock) where status = 'todo' and queueing_lock is not null"
+        ),
         [(Kind.INDEX, "procrastinate_jobs_queueing_lock_idx_v1", State.OUTDATED)],
     ),
     "an index in another order": (
-        "drop index procrastinate_jobs_qt_ready_idx; create index procrastinate_jobs_qt_ready_idx on procrastinate_jobs "
-        "(queue_name, priority, id) where status = 'todo' and scheduled_at is null and lock is null",
+        (
+            "drop index procrastinate_jobs_qt_ready_idx; "
+            "create index procrastinate_jobs_qt_ready_idx on procrastinate_jobs "
+            "(queue_name, priority, id) where status = 'todo' and scheduled_at is null and lock is null"
+        ),
         [(Kind.INDEX, "procrastinate_jobs_qt_ready_idx", State.OUTDATED)],
     ),
     "a function of another body": (
-        "create or replace function queue_tasks_prune_jobs_v1(p_max_jobs integer) returns integer "
-        "language plpgsql as 'begin return 0; end'",
+        (
+            "create or replace function queue_tasks_prune_jobs_v1(p_max_jobs integer) returns integer "
+            "language plpgsql as 'begin return 0; end'"
+        ),
         [(Kind.FUNCTION, "queue_tasks_prune_jobs_v1", State.OUTDATED)],
     ),
     "a function of other settings": (
@@ -45,8 +54,11 @@ DRIFT = {
         [(Kind.FUNCTION, "queue_tasks_prune_jobs_v1", State.OUTDATED)],
     ),
     "a function of other arguments": (
-        "drop function queue_tasks_promote_jobs_v1(integer); create function queue_tasks_promote_jobs_v1(p_max_jobs bigint) "
-        "returns integer language sql as 'select 0'",
+        (
+            "drop function queue_tasks_promote_jobs_v1(integer); "
+            "create function queue_tasks_promote_jobs_v1(p_max_jobs bigint) "
+            "returns integer language sql as 'select 0'"
+        ),
         [(Kind.FUNCTION, "queue_tasks_promote_jobs_v1", State.OUTDATED)],
     ),
     "a second function of the same name": (
@@ -54,14 +66,20 @@ DRIFT = {
         [(Kind.FUNCTION, "queue_tasks_promote_jobs_v1", State.OUTDATED)],
     ),
     "a function of another result": (
-        "drop function queue_tasks_parked_until_v1(); create function queue_tasks_parked_until_v1() returns timestamptz "
-        "language sql as $$select 'infinity'::timestamptz$$",
+        (
+            "drop function queue_tasks_parked_until_v1(); "
+            "create function queue_tasks_parked_until_v1() returns timestamptz "
+            "language sql as $$select 'infinity'::timestamptz$$"
+        ),
         [(Kind.FUNCTION, "queue_tasks_parked_until_v1", State.OUTDATED)],
     ),
     "a function without its defaults": (
-        "drop function queue_tasks_enqueue_v1; create function queue_tasks_enqueue_v1(task text, args jsonb, kwargs jsonb, "
-        "queue_name text, priority integer, run_after timestamptz, lock text, ephemeral boolean) returns bigint "
-        "language sql as 'select 1::bigint'",
+        (
+            "drop function queue_tasks_enqueue_v1; "
+            "create function queue_tasks_enqueue_v1(task text, args jsonb, kwargs jsonb, "
+            "queue_name text, priority integer, run_after timestamptz, lock text, ephemeral boolean) returns bigint "
+            "language sql as 'select 1::bigint'"
+        ),
         [(Kind.FUNCTION, "queue_tasks_enqueue_v1", State.OUTDATED)],
     ),
     "a trigger switched off": (
@@ -69,9 +87,12 @@ DRIFT = {
         [(Kind.TRIGGER, "procrastinate_jobs_qt_updated", State.OUTDATED)],
     ),
     "a trigger that fires more often": (
-        "drop trigger procrastinate_events_qt_inserted on procrastinate_events; "
-        "create trigger procrastinate_events_qt_inserted after insert on procrastinate_events referencing new table as "
-        "new_events for each statement execute function queue_tasks_events_inserted_v1()",
+        (
+            "drop trigger procrastinate_events_qt_inserted on procrastinate_events; "
+            "create trigger procrastinate_events_qt_inserted after insert on procrastinate_events "
+            "referencing new table as "
+            "new_events for each statement execute function queue_tasks_events_inserted_v1()"
+        ),
         [(Kind.TRIGGER, "procrastinate_events_qt_inserted", State.OUTDATED)],
     ),
     "a trigger and its function are gone": (
@@ -90,13 +111,17 @@ DRIFT = {
         [(Kind.COLUMN, "procrastinate_jobs.qt_enqueued_at", State.OUTDATED)],
     ),
     "upstream's trigger is back": (
-        "create trigger procrastinate_trigger_delete_jobs_v1 before delete on procrastinate_jobs for each row "
-        "execute procedure procrastinate_unlink_periodic_defers_v1()",
+        (
+            "create trigger procrastinate_trigger_delete_jobs_v1 before delete on procrastinate_jobs for each row "
+            "execute procedure procrastinate_unlink_periodic_defers_v1()"
+        ),
         [(Kind.UPSTREAM_TRIGGER, "procrastinate_trigger_delete_jobs_v1 on procrastinate_jobs", State.UNWANTED)],
     ),
     "upstream's foreign key is back": (
-        "alter table procrastinate_events add constraint procrastinate_events_job_id_fkey foreign key (job_id) "
-        "references procrastinate_jobs (id) on delete cascade",
+        (
+            "alter table procrastinate_events add constraint procrastinate_events_job_id_fkey foreign key (job_id) "
+            "references procrastinate_jobs (id) on delete cascade"
+        ),
         [(Kind.UPSTREAM_CONSTRAINT, "procrastinate_events_job_id_fkey on procrastinate_events", State.UNWANTED)],
     ),
 }
@@ -123,7 +148,7 @@ def test_a_migrated_database_is_as_the_files_say():
 
 def test_every_living_file_is_looked_after():
     folders = ("tables", "indexes", "functions", "triggers")
-    files = {f"{folder}/{file.name}" for folder in folders for file in (schema.sql_root() / folder).glob("*.sql")}
+    files = {f"{folder}/{file.name}" for folder in folders for file in (statements.sql_root() / folder).glob("*.sql")}
     assert {want.file for want in schema.wanted()} == files
     assert len(schema.replaced()) == 10
 
@@ -198,7 +223,8 @@ def test_what_a_newer_release_made_is_told_and_left(statement, kind, name):
 
 def test_other_peoples_objects_are_not_ours_to_judge():
     execute(
-        "create index my_own_idx on procrastinate_jobs (task_name); create function my_own() returns integer language sql as 'select 1'"
+        "create index my_own_idx on procrastinate_jobs (task_name); "
+        "create function my_own() returns integer language sql as 'select 1'"
     )
     assert wrong() == []
 
@@ -211,7 +237,8 @@ def test_what_upstream_takes_away_is_missed():
 
 def test_in_a_database_without_procrastinate_everything_is_missing():
     execute(
-        "drop table procrastinate_events, procrastinate_periodic_defers, procrastinate_jobs, procrastinate_workers cascade"
+        "drop table procrastinate_events, procrastinate_periodic_defers, procrastinate_jobs, "
+        "procrastinate_workers cascade"
     )
     assert {state for _, _, state in wrong()} == {State.MISSING}
 

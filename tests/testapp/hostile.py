@@ -312,3 +312,12 @@ not_a_task = 17
 
 def plain_function() -> None:
     """Not a task either."""
+
+
+@task
+async def leave_a_thread_running(seconds: float) -> str:
+    """Return, but leave a thread of the loop's default executor asleep."""
+    running = asyncio.ensure_future(asyncio.to_thread(time.sleep, seconds))
+    leave_something_running_left.append(running)
+    await asyncio.sleep(0)
+    return "left"

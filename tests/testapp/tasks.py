@@ -255,3 +255,10 @@ def thread_facts() -> dict[str, Any]:
         "in_atomic_block": connection.in_atomic_block,
         "autocommit": connection.get_autocommit(),
     }
+
+
+@task
+def create_group_slowly(name: str, seconds: float) -> None:
+    """Insert a row, taking some time."""
+    threading.Event().wait(seconds)
+    Group.objects.create(name=name)

@@ -44,13 +44,15 @@ def test_an_error_can_be_caught_as_the_standard_one(kind, standard):
     ("error", "where", "found", "remedy"),
     [
         (
-            ArgumentsNotStorable("shop.tasks.send", '"order"', "<class 'Order'>", "Pass its id (7)."),
+            ArgumentsNotStorable("shop.tasks.send", 'argument "order"', "<class 'Order'>", "Pass its id (7)."),
             'shop.tasks.send: argument "order"',
             "Unsupported type: <class 'Order'>, which is not JSON",
             "Pass its id (7).",
         ),
         (
-            ArgumentsOutOfRange("shop.tasks.send", '"price"', "is nan, which JSON does not have", "Pass None."),
+            ArgumentsOutOfRange(
+                "shop.tasks.send", 'argument "price"', "is nan, which JSON does not have", "Pass None."
+            ),
             'shop.tasks.send: argument "price"',
             "is nan, which JSON does not have",
             "Pass None.",
@@ -100,7 +102,7 @@ def test_snooze_and_retry_take_seconds_or_a_timedelta(after):
     assert Retry(after).after == expected
 
 
-@pytest.mark.parametrize("after", [-1, float("nan"), float("inf"), timedelta(-1)])
+@pytest.mark.parametrize("after", [-1, float("nan"), float("inf"), 1e12, timedelta(-1), timedelta.max])
 def test_a_wait_that_is_none_is_refused(after):
     with pytest.raises(ValueError, match="give 0 or more seconds, or a timedelta"):
         Snooze(after)
@@ -115,6 +117,12 @@ def test_snooze_takes_one_of_after_and_until():
         Snooze()
     with pytest.raises(TypeError, match="either after= or until="):
         Snooze(5, until)
+
+
+@pytest.mark.parametrize("until", [datetime.max.replace(tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)])
+def test_snooze_refuses_a_time_at_which_jobs_are_parked(until):
+    with pytest.raises(ValueError, match="give a time before the year 9000"):
+        Snooze(until=until)
 
 
 def test_snooze_refuses_a_naive_time():

@@ -1,0 +1,130 @@
+"""Workers as an operator starts them: real processes, real signals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.postgres import PROJECT
+from tests.waiting import wait_until
+
+START = 60  # seconds a process may take to become ready on a busy machine
+
+
+class WorkerProcess:
+    """`manage.py queue_worker` with some flags, and what it prints."""
+
+    def __init__(self, url: str, *flags: str, settings: str = "tests.settings") -> None:
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "dev" if "-X dev" in flags else "utf8", "manage.py", "queue_worker", *flags],
+            cwd=PROJECT,
+            env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Signals of the terminal are for pytest.
+            start_new_session=True,
+        )
+        self._readers = [
+            threading.Thread(target=self._read, args=pair)
+            for pair in ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @staticmethod
+    def _read(stream: Any, lines: list[str]) -> None:
+        with stream:
+            lines.extend(line.rstrip("\n") for line in iter(stream.readline, ""))
+
+    def until_ready(self) -> WorkerProcess:
+        wait_until(self._is_ready, START, message="the worker did not become ready")
+        return self
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.output}"
+        return any(line.startswith("ready: ") for line in self.lines)
+
+    def send(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        """The exit code."""
+        code = self.process.wait(timeout)
+        for reader in self._readers:
+            reader.join(5)
+        return code
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 30) -> tuple[int, float]:
+        """Send a signal; the exit code, and the seconds it took."""
+        begun = time.monotonic()
+        self.send(number)
+        return self.wait(timeout), time.monotonic() - begun
+
+    @property
+    def output(self) -> str:
+        return "\n".join([*self.lines, *self.errors])
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait()
+
+
+@contextlib.contextmanager
+def worker_process(url: str, *flags: str, ready: bool = True, **settings: str) -> Iterator[WorkerProcess]:
+    """A worker, ready unless told otherwise; killed at the end if it still runs."""
+    worker = WorkerProcess(url, *flags, **settings)
+    try:
+        yield worker.until_ready() if ready else worker
+    finally:
+        worker.end()
+
+
+class Table:
+    """The rows as the operator sees them."""
+
+    def __init__(self, url: str) -> None:
+        self.db = psycopg.connect(url, autocommit=True, application_name="tests.acceptance", row_factory=dict_row)
+
+    def all(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
+        return self.db.execute(statement, parameters or None).fetchall()  # type: ignore[arg-type]
+
+    def statuses(self) -> dict[str, int]:
+        return {row["status"]: row["count"] for row in self.all("select status::text, count(*) from procrastinate_jobs group by 1")}
+
+    def job(self, job_id: int | str) -> dict[str, Any]:
+        return self.all("select *, status::text as status from procrastinate_jobs where id = %s", int(job_id))[0]
+
+    def workers(self) -> list[dict[str, Any]]:
+        return self.all("select * from procrastinate_workers order by id")
+
+    def backends(self, like: str = "queue_tasks %%") -> list[int]:
+        return [
+            row["pid"]
+            for row in self.all(
+                f"select pid from pg_stat_activity where datname = current_database() and application_name like '{like}'"
+                .replace("%%", "%")
+            )
+        ]
+
+    def terminate_all_others(self) -> int:
+        """End every other session of this database, and wait until they are gone."""
+        found = self.all(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() "
+            "and backend_type = 'client backend' and pid <> pg_backend_pid()"
+        )
+        return len(found)
