@@ -129,9 +129,7 @@ def test_a_transaction_left_open_is_rolled_back_and_said(caplog: pytest.LogCaptu
     assert after.status == "SUCCESSFUL"
     assert facts == {"thread": facts["thread"], "in_atomic_block": False, "autocommit": True}
     assert list(Group.objects.values_list("name", flat=True)) == ["after"]
-    assert (
-        f"job {left.id} (tests.testapp.tasks.leave_open) left a transaction open on database 'default'" in caplog.text
-    )
+    assert f"job {left.id} (tests.testapp.tasks.leave_open) left a transaction open on database 'default'" in caplog.text
 
 
 def test_a_database_of_another_kind_is_used_by_jobs_like_any_other(tmp_path: Path) -> None:
@@ -166,9 +164,7 @@ def test_jobs_find_a_live_connection_after_all_were_terminated() -> None:
 def test_a_stopped_worker_leaves_no_connection_of_its_jobs() -> None:
     def sessions() -> set[int]:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "select pid from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
-            )
+            cursor.execute("select pid from pg_stat_activity where datname = current_database() and backend_type = 'client backend'")
             return {row[0] for row in cursor.fetchall()}
 
     before = sessions()

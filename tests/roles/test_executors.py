@@ -56,8 +56,7 @@ async def test_together_they_have_as_many_threads_as_there_are_slots(threads: Th
 
 
 @pytest.mark.parametrize(
-    "error",
-    [ValueError("x"), StopIteration(1), SystemExit(2), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()],
+    "error", [ValueError("x"), StopIteration(1), SystemExit(2), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()]
 )
 async def test_whatever_is_raised_comes_back_as_a_value(threads: ThreadExecutor, error: BaseException) -> None:
     def fail() -> None:
@@ -203,3 +202,5 @@ async def test_a_task_s_context_is_its_own(loops: LoopExecutor) -> None:
         value, _ = await asyncio.create_task(loops.run(body, OWNER))
         assert value == "nothing, then by its thread"
     assert said.get() == "nothing"
+
+

@@ -21,12 +21,11 @@ SESSION = "queue_tasks fetch"
 class Mouth:
     """A fetcher whose jobs run as long as the test says, and who notes what it gives back."""
 
-    def __init__(
-        self, store: Store, run_job: Callable[[FetchedJob], Awaitable[None]] | None = None, **settings: Any
-    ) -> None:
+    def __init__(self, store: Store, run_job: Callable[[FetchedJob], Awaitable[None]] | None = None, **settings: Any) -> None:
         self.started: list[int] = []
         self.ended: list[int] = []
         self.released: list[int] = []
+        self.unknown: list[int] = []
         self.at_once = 0
         self.most_at_once = 0
         self.may_end = asyncio.Event()
@@ -38,6 +37,8 @@ class Mouth:
             run_job=self.run_job,
             release=lambda job: self.released.append(job.id),
             backlog=lambda: self.backlog,
+            on_unknown=lambda: self.unknown.append(1),
+            last_chance=2,
             **{"slots": 4, "max_prefetch": 500, "poll_interval": 60, **settings},
         )
 
@@ -127,9 +128,7 @@ async def test_without_prefetch_there_is_none(store: Store, rows: Rows) -> None:
         assert mouth.fetcher._limit() == 3
 
 
-@pytest.mark.parametrize(
-    ("mean", "slots", "limit"), [(0.1, 10, 10), (0.05, 10, 20), (0.001, 10, 510), (60, 10, 10), (0.01, 1, 10)]
-)
+@pytest.mark.parametrize(("mean", "slots", "limit"), [(0.1, 10, 10), (0.05, 10, 20), (0.001, 10, 510), (60, 10, 10), (0.01, 1, 10)])
 async def test_as_many_are_prefetched_as_will_start_within_a_tenth_of_a_second(
     store: Store, mean: float, slots: int, limit: int
 ) -> None:

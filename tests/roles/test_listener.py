@@ -84,15 +84,17 @@ async def test_it_hears_again_after_its_backend_was_terminated(rows: Rows, optio
 
 
 async def test_it_holds_the_worker_s_lock_and_holds_it_again_after_a_reconnection(rows: Rows, options: Options) -> None:
+    (worker,) = rows.db.execute("insert into procrastinate_workers default values returning id").fetchone().values()
+
     def holders() -> list[int]:
         found = rows.db.execute(
             "select pid from pg_locks where locktype = 'advisory' and granted and "
-            "(classid::bigint << 32 | objid::bigint) = (29044::bigint << 47 | 4711) "
-            "and database = (select oid from pg_database where datname = current_database())"
+            "(classid::bigint << 32 | objid::bigint) = queue_tasks_worker_lock_v1(%s) and database = (select oid from pg_database where datname = current_database())",
+            [worker],
         )
         return [row["pid"] for row in found]
 
-    async with Ears(options, worker_id=4711) as ears:
+    async with Ears(options, worker_id=worker) as ears:
         assert holders() == rows.sessions(SESSION)
         rows.terminate(SESSION)
         await await_until(lambda: len(ears.listening) == 2)
@@ -100,9 +102,7 @@ async def test_it_holds_the_worker_s_lock_and_holds_it_again_after_a_reconnectio
     await await_until(lambda: not holders())
 
 
-async def test_a_burst_of_equal_notifications_is_heard_and_survived(
-    rows: Rows, options: Options, failures: list
-) -> None:
+async def test_a_burst_of_equal_notifications_is_heard_and_survived(rows: Rows, options: Options, failures: list) -> None:
     async with Ears(options) as ears:
         rows.db.execute(
             "select pg_notify('queue_tasks_scheduled', n::text), pg_notify(%s, n::text) from generate_series(1, 20000) n",
@@ -155,9 +155,7 @@ def test_each_queue_has_a_channel() -> None:
 
 @pytest.mark.parametrize(("name", "fits"), [("q" * 40, True), ("q" * 41, False), ("é" * 20, True), ("é" * 21, False)])
 def test_a_name_too_long_for_a_channel_is_heard_on_that_of_all(name: str, fits: bool) -> None:
-    assert channels_of(["a", name]) == (
-        [ONE_QUEUE + "a", ONE_QUEUE + name, SCHEDULED] if fits else [ANY_QUEUE, SCHEDULED]
-    )
+    assert channels_of(["a", name]) == ([ONE_QUEUE + "a", ONE_QUEUE + name, SCHEDULED] if fits else [ANY_QUEUE, SCHEDULED])
 
 
 @pytest.mark.parametrize("name", ["q" * 40, "é" * 128, 'quo"te; drop', "%s %(x)s {}", "back\\slash", "ünï 🙂", " "])

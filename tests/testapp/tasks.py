@@ -182,21 +182,6 @@ def throw_with_retry(name: str) -> None:
 
 
 @task
-def wait_for_group(name: str) -> str:
-    """Wait until a group of this name exists; at most 30 s."""
-    for _ in range(3000):
-        if Group.objects.filter(name=name).exists():
-            return "seen"
-        threading.Event().wait(0.01)
-    return "waited in vain"
-
-
-@task
-async def kill_the_worker() -> None:
-    """End the process as a segmentation fault or the kernel would."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def backend_pid_of(alias: str, seconds: float = 0.0) -> int:
     """The process id of the backend of another alias of DATABASES, held for a while."""
     with connections[alias].cursor() as cursor:
@@ -262,3 +247,19 @@ def create_group_slowly(name: str, seconds: float) -> None:
     """Insert a row, taking some time."""
     threading.Event().wait(seconds)
     Group.objects.create(name=name)
+
+
+@task
+def wait_for_group(name: str) -> str:
+    """Wait until a group of this name exists; at most 30 s."""
+    for _ in range(3000):
+        if Group.objects.filter(name=name).exists():
+            return "seen"
+        threading.Event().wait(0.01)
+    return "waited in vain"
+
+
+@task
+async def kill_the_worker() -> None:
+    """End the process as the kernel would, short of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
