@@ -173,6 +173,11 @@ def as_stock_job(job: FetchedJob, kwargs: dict[str, Any], worker_id: int) -> Job
     )
 
 
+def import_stock_tasks() -> None:
+    """Import the modules of PROCRASTINATE_IMPORT_PATHS, as a stock worker does when it starts."""
+    current_app.perform_import_paths()  # type: ignore[no-untyped-call]
+
+
 def find_stock_task(name: str) -> StockTask | None:
     """The procrastinate task of this name; None when there is none, or only our stand-in for a Django task."""
     task = current_app.tasks.get(name)

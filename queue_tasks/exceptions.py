@@ -22,7 +22,6 @@ import difflib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-
 LONGEST_WAIT = 1e9
 """Seconds, about 31 years: far beyond, a time has more digits than Python can read back."""
 

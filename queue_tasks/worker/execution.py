@@ -215,6 +215,7 @@ class Execution:
         self._loops = loops
         self._worker = worker
         self._known: dict[str, Runnable] = {}
+        bridge.import_stock_tasks()
 
     async def run(self, attempt: Attempt) -> Outcome:
         """One attempt, from the row to its outcome. Never raises."""
@@ -242,14 +243,23 @@ class Execution:
         known = self._known.get(name)
         if known is not None:
             return known
-        stock = bridge.find_stock_task(name)
-        runnable: Runnable = (
-            StockRunnable(stock, self._options, self._worker)
-            if stock is not None
-            else DjangoRunnable(tasks.find_task(name), self._options)
-        )
+        runnable = self._stock(name) or self._django(name)
         self._known[name] = runnable
         return runnable
+
+    def _stock(self, name: str) -> Runnable | None:
+        task = bridge.find_stock_task(name)
+        return None if task is None else StockRunnable(task, self._options, self._worker)
+
+    def _django(self, name: str) -> Runnable:
+        try:
+            return DjangoRunnable(tasks.find_task(name), self._options)
+        except TaskNotFound:
+            # Looking for it has imported its module, which may have declared it as a task of procrastinate's.
+            found = self._stock(name)
+            if found is None:
+                raise
+            return found
 
     async def _perform(self, runnable: Runnable, call: Call, attempt: Attempt) -> Ended:
         if runnable.timeout is not None:

@@ -1,8 +1,10 @@
 """The demo.
 
 Usage         python -m site_app.demo          (make demo)
-Environment   PHOTOS=folder   upload these instead of drawing some
-              DATABASE_URL    a Postgres to use; the demo makes a database of its own there
+Environment   PHOTOS=folder        upload these instead of drawing some
+              DATABASE_URL         a Postgres to use; the demo makes a database of its own there,
+              SITE_DEMO_DATABASE   of this name (default queue_tasks_demo; dropped and made anew), and keeps files in
+              SITE_DEMO_FOLDER     this folder (default .cache/demo; emptied)
 Exit codes    0 everything was true, 1 something was not, 2 usage, 130 Ctrl-C
 """
 

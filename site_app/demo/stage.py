@@ -18,7 +18,7 @@ from site_app.processes import PROJECT
 from site_app.sql import read_sql
 
 SQL = Path(__file__).parent / "sql"
-DATABASE = "queue_tasks_demo"
+DATABASE = os.environ.get("SITE_DEMO_DATABASE") or "queue_tasks_demo"
 
 
 class DemoError(Exception):

@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, ParamSpec, TypeVar
+from typing import IO, ParamSpec, TypeVar, cast
 
 from PIL import Image, ImageCms, ImageOps
 
@@ -184,8 +184,9 @@ def count_colours(original: bytes, *, count: int) -> list[Colour]:
         image.thumbnail((PALETTE_SIDE, PALETTE_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
         reduced = flat(plain(image)).quantize(PALETTE_BINS, Image.Quantize.MEDIANCUT)
     table = reduced.getpalette("RGB") or []
-    counted = sorted(reduced.getcolors(PALETTE_BINS) or [], reverse=True)
-    found = [(pixels, rgb(table, index)) for pixels, index in counted]
+    # A quantized image's pixels are indexes into its palette.
+    counted = cast("list[tuple[int, int]]", reduced.getcolors(PALETTE_BINS) or [])
+    found = [(pixels, rgb(table, index)) for pixels, index in sorted(counted, reverse=True)]
     return shares(join_alike(found)[:count])
 
 

@@ -12,7 +12,6 @@ create or replace function queue_tasks_promote_jobs_v1(p_max_jobs integer)
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_bitmapscan = off
-    set enable_sort = off
     set jit = off
 as $body$
 declare
@@ -30,8 +29,7 @@ begin
     )
     update procrastinate_jobs j
     set scheduled_at = null
-    from due d
-    where j.id = d.id;
+    where j.id = any (array(select d.id from due d));
     get diagnostics v_promoted = row_count;
     if v_promoted = p_max_jobs then
         return query select v_promoted, 0::double precision;

@@ -11,7 +11,6 @@ create or replace function queue_tasks_prune_jobs_v1(p_max_jobs integer) returns
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_bitmapscan = off
-    set enable_sort = off
     set jit = off
 as $body$
 declare
@@ -26,7 +25,7 @@ begin
         limit p_max_jobs
         for update skip locked
     )
-    delete from procrastinate_jobs j using expired e where j.id = e.id;
+    delete from procrastinate_jobs j where j.id = any (array(select e.id from expired e));
     get diagnostics v_deleted = row_count;
     return v_deleted;
 end

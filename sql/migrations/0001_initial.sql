@@ -216,9 +216,10 @@ comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, ti
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
 --
 -- The planner is held to the indexes above: a queue is empty one moment and long the next, and a plan made from the
--- statistics of the empty one would read the whole queue. So its ways to scan and sort are shut, and "between" stands
--- for "=": then the order wanted begins with the column, and only our index has it. With "=" the planner knows that the
--- column is constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs.
+-- statistics of the empty one would read the whole queue. So other ways to scan are shut, and ">= and <=" stands for "=":
+-- then the order wanted begins with the column, and only our index has it. With "=" the planner knows that the column is
+-- constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs. Sorting stays open:
+-- where it must be, before Postgres 18, its penalty would drown every other difference between plans.
 create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queues text[], p_max_jobs integer)
     returns table (
         id bigint,
@@ -243,7 +244,6 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_bitmapscan = off
-    set enable_sort = off
     set jit = off
 as $body$
 #variable_conflict use_column
@@ -252,6 +252,7 @@ declare
     v_locked_queues text[];
     v_ids bigint[];
     v_locked bigint[];
+    v_candidates bigint[];
     v_window integer;
     v_seen integer;
 begin
@@ -401,33 +402,36 @@ begin
         -- when other fetches hold some of those, look further down the lines instead of going to sleep beside ready jobs.
         v_window := p_max_jobs;
         loop
-            with candidate as (
-                select c.id, c.priority
-                from unnest(v_queues) q (name)
-                cross join lateral (
-                    select j.id, j.priority
-                    from procrastinate_jobs j
-                    where j.queue_name >= q.name and j.queue_name <= q.name
-                        and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                    order by j.queue_name, j.priority desc, j.id
-                    limit v_window
+            select array_agg(f.id), count(*) into v_candidates, v_seen
+            from (
+                select c.id
+                from (
+                    select line.id, line.priority
+                    from unnest(v_queues) q (name)
+                    cross join lateral (
+                        select j.id, j.priority
+                        from procrastinate_jobs j
+                        where j.queue_name >= q.name and j.queue_name <= q.name
+                            and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                        order by j.queue_name, j.priority desc, j.id
+                        limit v_window
+                    ) line
+                    union all
+                    select j.id, j.priority from procrastinate_jobs j where j.id = any (v_locked)
                 ) c
-                union all
-                select j.id, j.priority from procrastinate_jobs j where j.id = any (v_locked)
-            ),
-            first_in_line as materialized (
-                select c.id, c.priority from candidate c order by c.priority desc, c.id limit v_window
-            ),
-            taken as (
+                order by c.priority desc, c.id
+                limit v_window
+            ) f;
+            -- "is not distinct from": an index on the jobs that are todo must not be walked for the sake of a few ids.
+            select array_agg(t.id) into v_ids
+            from (
                 select j.id
-                from first_in_line f
-                join procrastinate_jobs j on j.id = f.id
-                where j.status = 'todo' and j.scheduled_at is null
-                order by f.priority desc, f.id
+                from procrastinate_jobs j
+                where j.id = any (v_candidates) and j.status is not distinct from 'todo' and j.scheduled_at is null
+                order by j.priority desc, j.id
                 limit p_max_jobs
-                for update of j skip locked
-            )
-            select array_agg(t.id), (select count(*) from first_in_line) into v_ids, v_seen from taken t;
+                for update skip locked
+            ) t;
             exit when cardinality(v_ids) = p_max_jobs or v_seen < v_window or v_window > 50000;
             v_window := v_window * 4;
         end loop;
@@ -610,7 +614,6 @@ create or replace function queue_tasks_promote_jobs_v1(p_max_jobs integer)
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_bitmapscan = off
-    set enable_sort = off
     set jit = off
 as $body$
 declare
@@ -628,8 +631,7 @@ begin
     )
     update procrastinate_jobs j
     set scheduled_at = null
-    from due d
-    where j.id = d.id;
+    where j.id = any (array(select d.id from due d));
     get diagnostics v_promoted = row_count;
     if v_promoted = p_max_jobs then
         return query select v_promoted, 0::double precision;
@@ -665,7 +667,6 @@ create or replace function queue_tasks_prune_jobs_v1(p_max_jobs integer) returns
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_bitmapscan = off
-    set enable_sort = off
     set jit = off
 as $body$
 declare
@@ -680,7 +681,7 @@ begin
         limit p_max_jobs
         for update skip locked
     )
-    delete from procrastinate_jobs j using expired e where j.id = e.id;
+    delete from procrastinate_jobs j where j.id = any (array(select e.id from expired e));
     get diagnostics v_deleted = row_count;
     return v_deleted;
 end

@@ -21,7 +21,8 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for left processes in /proc")
 
 DEMO = [sys.executable, "-m", "site_app.demo"]
-DATABASES = "select count(*) from pg_database where datname = 'queue_tasks_demo'"
+DATABASE = f"{postgres.PREFIX}_demo"
+DATABASES = "select count(*) from pg_database where datname = %s"
 
 
 def photograph(size: tuple[int, int] = (1000, 700)) -> bytes:
@@ -48,6 +49,7 @@ def env(photos: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     yield {
         **os.environ,
         "DATABASE_URL": postgres.server_url(),
+        "SITE_DEMO_DATABASE": DATABASE,
         "SITE_DEMO_FOLDER": str(folder),
         "PHOTOS": str(photos),
         "PYTHONUNBUFFERED": "1",
@@ -62,7 +64,7 @@ def processes_of(folder: Path) -> dict[int, list[str]]:
 
 def databases() -> int:
     with psycopg.connect(postgres.server_url(), autocommit=True, application_name="tests.demo") as connection:
-        ((count,),) = connection.execute(DATABASES).fetchall()
+        ((count,),) = connection.execute(DATABASES, [DATABASE]).fetchall()
     return int(count)
 
 
@@ -73,6 +75,18 @@ def run(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 def start(env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(DEMO, cwd=PROJECT, env=env, stdout=output, stderr=subprocess.STDOUT)
+
+
+def wait_for(words: str, demo: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the demo says these words; fail at once when it ends without."""
+
+    def said() -> bool:
+        ended = demo.poll() is not None
+        text = log.read_text()
+        assert words in text or not ended, f"the demo ended without saying {words!r}:\n{text}"
+        return words in text
+
+    wait_until(said, timeout=90, message=f"the demo says {words!r}")
 
 
 def test_it_tells_the_whole_story_twice_in_a_row(env, tmp_path):
@@ -127,7 +141,7 @@ def test_it_can_be_stopped_at_any_moment(env, tmp_path, number, code, moment):
     log = tmp_path / "log"
     with start(env, log) as demo:
         try:
-            wait_until(lambda: moment in log.read_text(), timeout=60, message=f"the demo says {moment}")
+            wait_for(moment, demo, log)
             demo.send_signal(number)
             assert demo.wait(30) == code
         finally:
@@ -140,7 +154,7 @@ def test_a_killed_demo_leaves_no_process_and_the_next_one_begins_afresh(env, tmp
     log = tmp_path / "log"
     with start(env, log) as demo:
         try:
-            wait_until(lambda: "Uploaded" in log.read_text(), timeout=60, message="photos are uploaded")
+            wait_for("Uploaded", demo, log)
         finally:
             demo.kill()
     wait_until(lambda: not processes_of(tmp_path / "demo"), timeout=20, message="its programs have ended")
@@ -152,7 +166,7 @@ def test_a_worker_that_dies_makes_it_fail_with_the_workers_words(env, tmp_path):
     log = tmp_path / "log"
     with start(env, log) as demo:
         try:
-            wait_until(lambda: "Worker " in log.read_text(), timeout=60, message="the worker is ready")
+            wait_for("Worker ", demo, log)
             (worker,) = [
                 id_ for id_, arguments in processes_of(tmp_path / "demo").items() if "queue_worker" in arguments
             ]
@@ -167,10 +181,10 @@ def test_two_at_once_do_not_harm_each_other(env, tmp_path):
     log = tmp_path / "log"
     with start(env, log) as first:
         try:
-            wait_until(lambda: "Migrated" in log.read_text(), timeout=60, message="the first one has begun")
+            wait_for("Migrated", first, log)
             second = run({**env, "SITE_DEMO_FOLDER": str(tmp_path / "second")})
             assert second.returncode == 1
-            assert "Another demo is running on this Postgres" in second.stdout
+            assert f"Another demo is running in the database {DATABASE}." in second.stdout
             assert first.wait(120) == 0
         finally:
             first.kill()

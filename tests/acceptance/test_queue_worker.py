@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from queue_tasks import enqueue_many
-from tests.acceptance.workers import Table, WorkerProcess, worker_process
+from tests.acceptance.workers import Table, worker_process
 from tests.testapp import hostile, tasks
 from tests.waiting import wait_until
 
@@ -294,11 +294,12 @@ def test_hostile_jobs_in_a_row_leave_the_worker_in_order(dsn: str, table: Table)
         wait_until(lambda: table.statuses() == {"failed": count}, 30)
         assert tasks.add.enqueue(1).wait(20).return_value == 2
         assert worker.stop()[0] == 0
-    assert table.all("select distinct jsonb_array_length(qt_errors) as n from procrastinate_jobs where status = 'failed'") == [{"n": 1}]
+    assert table.all(
+        "select distinct jsonb_array_length(qt_errors) as n from procrastinate_jobs where status = 'failed'"
+    ) == [{"n": 1}]
 
 
 def test_a_killed_worker_is_gone_at_once_and_leaves_no_process(dsn: str, table: Table) -> None:
     with worker_process(dsn) as worker:
-        assert WorkerProcess.until_ready(worker)
         code, took = worker.stop(signal.SIGKILL)
         assert (code, took < 3) == (-signal.SIGKILL, True)

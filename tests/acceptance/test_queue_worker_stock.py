@@ -45,10 +45,10 @@ def command(url: str, *arguments: str) -> subprocess.Popen[str]:
 
 def test_a_job_deferred_by_procrastinate_s_command_line_runs_under_ours(dsn: str, table: Table) -> None:
     with worker_process(dsn, settings=SETTINGS) as worker:
-        deferring = command(dsn, "defer", "tests.testapp.stock_tasks.stock_add", '{"a": 40, "b": 2}')
+        deferring = command(dsn, "defer", "spaced:add", '{"a": 40, "b": 2}')
         output, _ = deferring.communicate(timeout=60)
         assert deferring.returncode == 0, output
-        wait_until(lambda: table.statuses() == {"succeeded": 1}, 30)
+        wait_until(lambda: table.statuses() == {"succeeded": 1}, 20)
         assert table.all("select qt_result from procrastinate_jobs") == [{"qt_result": 42}]
         assert worker.stop()[0] == 0
 

@@ -101,10 +101,13 @@ class Table:
         self.db = psycopg.connect(url, autocommit=True, application_name="tests.acceptance", row_factory=dict_row)
 
     def all(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
-        return self.db.execute(statement, parameters or None).fetchall()  # type: ignore[arg-type]
+        return self.db.execute(statement, parameters or None).fetchall()
 
     def statuses(self) -> dict[str, int]:
-        return {row["status"]: row["count"] for row in self.all("select status::text, count(*) from procrastinate_jobs group by 1")}
+        return {
+            row["status"]: row["count"]
+            for row in self.all("select status::text, count(*) from procrastinate_jobs group by 1")
+        }
 
     def job(self, job_id: int | str) -> dict[str, Any]:
         return self.all("select *, status::text as status from procrastinate_jobs where id = %s", int(job_id))[0]
@@ -112,14 +115,11 @@ class Table:
     def workers(self) -> list[dict[str, Any]]:
         return self.all("select * from procrastinate_workers order by id")
 
-    def backends(self, like: str = "queue_tasks %%") -> list[int]:
-        return [
-            row["pid"]
-            for row in self.all(
-                f"select pid from pg_stat_activity where datname = current_database() and application_name like '{like}'"
-                .replace("%%", "%")
-            )
-        ]
+    def backends(self, like: str = "queue_tasks %") -> list[int]:
+        found = self.all(
+            "select pid from pg_stat_activity where datname = current_database() and application_name like %s", like
+        )
+        return [row["pid"] for row in found]
 
     def terminate_all_others(self) -> int:
         """End every other session of this database, and wait until they are gone."""

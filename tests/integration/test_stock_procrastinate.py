@@ -1,6 +1,7 @@
 """Stock procrastinate on our tables: its worker, its ways to defer, its commands and its admin do what they did.
 
-The waits between polls are a minute wherever a notification must do it: a test that would wait for a poll fails.
+The waits between polls are a minute wherever a notification must do it: a test that would wait for a poll fails. A
+stock worker forgets a notification that comes while it fetches, so these tests send one when it does not.
 """
 
 from __future__ import annotations
@@ -129,6 +130,22 @@ async def test_a_retry_wakes_the_worker_which_upstream_never_did(app, look):
 
 
 async def test_a_released_lock_wakes_the_worker_which_upstream_never_did(app, look):
+    free = asyncio.Event()
+
+    @app.task(name="t", lock="one")
+    async def task():
+        await free.wait()
+
+    async with working(app, look, concurrency=5):
+        first = await task.defer_async()
+        await await_until(lambda: look.row(first, "status::text") == "doing")
+        second = await task.defer_async()
+        await await_until(lambda: look.value("select count(*) from procrastinate_events where type = 'deferred'") == 2)
+        free.set()
+        await await_until(lambda: look.row(second, "status::text") == "succeeded")
+
+
+async def test_jobs_of_one_lock_run_one_by_one_in_order(app):
     running: list[int] = []
     order: list[int] = []
 
@@ -140,10 +157,11 @@ async def test_a_released_lock_wakes_the_worker_which_upstream_never_did(app, lo
         running.remove(n)
         order.append(n)
 
-    async with working(app, look, concurrency=5):
-        for n in range(10):
-            await task.defer_async(n=n)
-        await await_until(lambda: len(order) == 10)
+    for n in range(10):
+        await task.defer_async(n=n)
+    # A one-shot worker leaves when its fetch finds the lock held; upstream's waits for no release.
+    for _ in range(10):
+        await work(app, concurrency=5)
     assert order == list(range(10))
 
 

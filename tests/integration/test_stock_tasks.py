@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def value(job_id: int) -> Any:
     return decoded(found["qt_result"])
 
 
-# ------------------------------------------------------------------------------------------------------------- the plain
+# ------------------------------------------------------------------------------------------------------------ the plain
 
 
 def test_a_plain_one_runs_and_its_return_value_is_kept() -> None:
@@ -80,9 +81,9 @@ def test_it_may_be_deferred_from_async_code_in_bulk_and_by_name() -> None:
 
 
 def test_a_deferral_that_is_rolled_back_never_runs() -> None:
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         stock.stock_group.defer(name="never")
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     stock.stock_group.defer(name="after")
     assert drain().tally.ended == 1
     assert list(Group.objects.values_list("name", flat=True)) == ["after"]
@@ -98,6 +99,29 @@ def test_a_name_nobody_knows_waits_for_a_worker_that_does() -> None:
     found = ran(app.configure_task("nobody:knows", allow_unknown=True).defer())
     assert (found["status"], found["attempts"]) == ("todo", 0)
     assert found["scheduled_at"] is not None
+
+
+def test_a_module_is_imported_when_a_job_names_it() -> None:
+    assert value(app.configure_task("tests.testapp.stock_found.found", allow_unknown=True).defer()) == "found"
+
+
+@pytest.mark.parametrize("task", [stock.stock_defers, stock.stock_defers_in_a_thread])
+def test_one_may_defer_others(task: Any) -> None:
+    ids = value(task.defer(count=3))
+    assert [row(job)["status"] for job in ids] == ["succeeded"] * 3
+
+
+def test_procrastinate_s_own_clean_up_runs() -> None:
+    old, young = stock.stock_add.defer(a=1), stock.stock_add.defer(a=2)
+    drain()
+    with connection.cursor() as cursor:
+        cursor.execute("update procrastinate_events set at = at - interval '3 hours' where job_id = %s", [old])
+    app.tasks["builtin:procrastinate.builtin_tasks.remove_old_jobs"].defer(max_hours=2)
+    assert drain().tally.succeeded == 1
+    assert row(young)["status"] == "succeeded"
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from procrastinate_jobs where id = %s", [old])
+        assert cursor.fetchone() == (0,)
 
 
 def test_the_context_is_procrastinate_s() -> None:
@@ -155,7 +179,7 @@ def test_django_tasks_run_beside() -> None:
         assert decoded(row(job)["qt_result"]) == result.return_value == number + 1
 
 
-# --------------------------------------------------------------------------------------------------------------- retries
+# -------------------------------------------------------------------------------------------------------------- retries
 
 
 @pytest.mark.parametrize("kind", ["value", "os", "exit"])
@@ -187,7 +211,7 @@ def test_waits_are_constant_linear_and_exponential_together(attempts: int, wait:
     with connection.cursor() as cursor:
         cursor.execute("update procrastinate_jobs set attempts = %s where id = %s", [attempts, job])
     found = ran(job)
-    due_in = (found["scheduled_at"] - datetime.datetime.now(datetime.UTC)).total_seconds()
+    due_in = (found["scheduled_at"] - dt.datetime.now(dt.UTC)).total_seconds()
     assert (found["status"], found["attempts"]) == ("todo", attempts + 1)
     assert wait - 20 < due_in <= wait
 
@@ -196,7 +220,12 @@ def test_a_decision_may_name_another_queue_priority_and_lock() -> None:
     job = stock.stock_elsewhere.defer()
     drain(queues=["here"])
     found = row(job)
-    assert (found["status"], found["queue_name"], found["priority"], found["lock"]) == ("todo", "elsewhere", 42, "a lock")
+    assert (found["status"], found["queue_name"], found["priority"], found["lock"]) == (
+        "todo",
+        "elsewhere",
+        42,
+        "a lock",
+    )
     drain(queues=["elsewhere"])
     assert (row(job)["status"], row(job)["attempts"]) == ("failed", 2)
 
@@ -204,7 +233,7 @@ def test_a_decision_may_name_another_queue_priority_and_lock() -> None:
 def test_a_decision_may_name_a_time() -> None:
     found = ran(stock.stock_retry_at.defer())
     assert found["status"] == "todo"
-    assert abs(found["scheduled_at"] - datetime.datetime(2090, 1, 1, tzinfo=datetime.UTC)) < datetime.timedelta(seconds=30)
+    assert abs(found["scheduled_at"] - dt.datetime(2090, 1, 1, tzinfo=dt.UTC)) < dt.timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("kind", ["queue", "lock", "priority", "raise"])
@@ -217,7 +246,7 @@ def test_a_decision_that_cannot_be_written_fails_that_job_and_no_other(kind: str
     assert len(decoded(row(bad)["qt_errors"])) == 1
 
 
-# -------------------------------------------------------------------------------------------------------------- aborting
+# ------------------------------------------------------------------------------------------------------------- aborting
 
 
 def cancel(job_id: int) -> bool:
@@ -257,7 +286,7 @@ def test_a_waiting_job_is_cancelled_by_procrastinate_s_own_call() -> None:
     assert app.job_manager.get_job_status(job) == jobs.Status.CANCELLED
 
 
-# ----------------------------------------------------------------------------------------------------------------- locks
+# ---------------------------------------------------------------------------------------------------------------- locks
 
 
 def test_jobs_of_one_lock_run_one_at_a_time_in_order() -> None:
@@ -265,7 +294,7 @@ def test_jobs_of_one_lock_run_one_at_a_time_in_order() -> None:
         ids = [stock.stock_locked.defer(seconds=0.02) for _ in range(5)]
         wait_until(lambda: all(row(job)["status"] == "succeeded" for job in ids))
     times = [(row(job)["qt_started_at"], row(job)["qt_finished_at"]) for job in ids]
-    assert all(earlier[1] <= later[0] for earlier, later in zip(times, times[1:], strict=False))
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(times))
 
 
 def test_a_queueing_lock_refuses_a_second_waiting_job_and_no_running_one() -> None:
@@ -276,7 +305,7 @@ def test_a_queueing_lock_refuses_a_second_waiting_job_and_no_running_one() -> No
     assert ran(stock.stock_once.defer())["status"] == "succeeded"
 
 
-# ------------------------------------------------------------------------------------------------------------ middleware
+# ----------------------------------------------------------------------------------------------------------- middleware
 
 
 def test_a_task_s_middleware_wraps_it(notes: list[Any]) -> None:
@@ -296,7 +325,7 @@ def defaults(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Set one of PROCRASTINATE_WORKER_DEFAULTS."""
 
     def put(name: str, setting: Any) -> None:
-        monkeypatch.setitem(app.worker_defaults, name, setting)  # type: ignore[arg-type]
+        monkeypatch.setitem(app.worker_defaults, name, setting)
 
     return put
 
@@ -344,8 +373,8 @@ def test_worker_middleware_may_stop_the_worker(defaults: Any) -> None:
         return await call_next()
 
     defaults("worker_middleware", [once])
-    job = stock.stock_add.defer(a=1)
     with running_worker() as worker:
+        job = stock.stock_add.defer(a=1)
         wait_until(lambda: worker.stopping)
     assert row(job)["status"] == "succeeded"
 
@@ -362,7 +391,7 @@ def test_additional_context_is_each_job_s_own(defaults: Any) -> None:
         assert value(stock.stock_add.defer(a=1)) == {"who": "the test", "seen": 1}
 
 
-# -------------------------------------------------------------------------------------------------------------- periodic
+# ------------------------------------------------------------------------------------------------------------- periodic
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ class Rows:
         """Insert jobs scheduled by the database's clock."""
         found = self.db.execute(
             "insert into procrastinate_jobs (task_name, queue_name, args, scheduled_at) "
-            "select %s, 'default', %s, clock_timestamp() + make_interval(secs => %s) from generate_series(1, %s) returning id",
+            "select %s, 'default', %s, clock_timestamp() + make_interval(secs => %s) from generate_series(1, %s) "
+            "returning id",
             [NOOP, NOTHING, seconds, count],
         )
         return [row["id"] for row in found]

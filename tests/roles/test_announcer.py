@@ -84,7 +84,12 @@ def test_a_receiver_finds_what_failed_in_exc_info(task: Any) -> None:
     with received(compat.task_finished, finished):
         ran(task.enqueue("no good"))
     (status, error, kind) = seen[0]
-    assert (status, type(error), str(error), kind) == (compat.TaskResultStatus.FAILED, ValueError, "no good", ValueError)
+    assert (status, type(error), str(error), kind) == (
+        compat.TaskResultStatus.FAILED,
+        ValueError,
+        "no good",
+        ValueError,
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -124,7 +129,9 @@ def test_a_receiver_uses_the_orm_and_leaves_no_transaction_open() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("error", [ValueError("receiver"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("receiver"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
+)
 @pytest.mark.parametrize("task", EVERY_TASK, ids=["thread", "loop"])
 def test_a_receiver_that_raises_harms_neither_the_job_nor_the_worker(
     task: Any, error: BaseException, failures: list, caplog: pytest.LogCaptureFixture
@@ -144,7 +151,11 @@ def test_a_receiver_that_raises_harms_neither_the_job_nor_the_worker(
 def finished_if(error: BaseException, receiver: Callable[..., Any]) -> Callable[..., Any]:
     """The same receiver for task_started, unless asyncio takes the error for its own there."""
     if isinstance(error, Exception):
-        return lambda **arguments: receiver(**arguments)
+
+        def started(**arguments: Any) -> None:
+            receiver(**arguments)
+
+        return started
     return lambda **arguments: None
 
 
@@ -231,7 +242,7 @@ async def announcer() -> AsyncIterator[Announcer]:
 
 def batch(count: int, kind: OutcomeKind = OutcomeKind.SUCCEEDED) -> tuple[list[Any], dict[int, str]]:
     jobs = [(fetched("tests.testapp.tasks.add", [1], id=n), outcome(kind, result="2"), None) for n in range(count)]
-    return jobs, {n: "succeeded" for n in range(count)}
+    return jobs, dict.fromkeys(range(count), "succeeded")
 
 
 async def test_they_are_announced_in_order_and_all_of_them_before_it_stops(announcer: Announcer) -> None:

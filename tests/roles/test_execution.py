@@ -263,7 +263,11 @@ async def test_a_stop_that_comes_after_the_end_does_nothing(bench: Bench) -> Non
 
 @pytest.mark.parametrize(
     ("reason", "kind"),
-    [(StopReason.ABORT, OutcomeKind.ABORTED), (StopReason.SHUTDOWN, OutcomeKind.RELEASED), (StopReason.LOST, OutcomeKind.RELEASED)],
+    [
+        (StopReason.ABORT, OutcomeKind.ABORTED),
+        (StopReason.SHUTDOWN, OutcomeKind.RELEASED),
+        (StopReason.LOST, OutcomeKind.RELEASED),
+    ],
 )
 async def test_a_thread_that_obeys_by_raising_job_aborted_is_aborted_or_given_back(
     bench: Bench, reason: StopReason, kind: OutcomeKind
@@ -297,7 +301,9 @@ async def test_a_body_that_returns_at_its_timeout_has_succeeded(bench: Bench) ->
 # ------------------------------------------------------------------------------------------------------------- retries
 
 
-@pytest.mark.parametrize(("attempts", "kind"), [(0, OutcomeKind.RETRIED), (1, OutcomeKind.RETRIED), (2, OutcomeKind.FAILED)])
+@pytest.mark.parametrize(
+    ("attempts", "kind"), [(0, OutcomeKind.RETRIED), (1, OutcomeKind.RETRIED), (2, OutcomeKind.FAILED)]
+)
 async def test_a_policy_counts_the_attempts_spent_before(bench: Bench, attempts: int, kind: OutcomeKind) -> None:
     outcome = await bench.run(TASKS + "succeed_on_attempt", [99], attempts=attempts)
     assert outcome.kind is kind
@@ -309,7 +315,9 @@ async def test_an_exit_or_interrupt_is_not_retried_unless_asked_for(bench: Bench
     assert (await bench.run(TASKS + "throw_with_retry", ["os"])).kind is OutcomeKind.RETRIED
 
 
-async def test_many_hostile_jobs_at_once_leave_the_loop_in_order(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_many_hostile_jobs_at_once_leave_the_loop_in_order(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.ERROR, "asyncio"):
         jobs = [bench.run(HOSTILE + task, [name]) for name in hostile.NAMES for task in ("throw", "throw_async")]
         outcomes = await asyncio.gather(*jobs)

@@ -56,7 +56,8 @@ async def test_together_they_have_as_many_threads_as_there_are_slots(threads: Th
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x"), StopIteration(1), SystemExit(2), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()]
+    "error",
+    [ValueError("x"), StopIteration(1), SystemExit(2), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()],
 )
 async def test_whatever_is_raised_comes_back_as_a_value(threads: ThreadExecutor, error: BaseException) -> None:
     def fail() -> None:
@@ -90,7 +91,7 @@ async def test_a_connection_that_cannot_be_tended_costs_neither_the_thread_nor_t
             raise RuntimeError(f"no {name}")
 
     def break_connection() -> str:
-        connections["default"].connection = Broken()  # type: ignore[assignment]
+        connections["default"].connection = Broken()
         return "done"
 
     async def body() -> str:
@@ -202,5 +203,3 @@ async def test_a_task_s_context_is_its_own(loops: LoopExecutor) -> None:
         value, _ = await asyncio.create_task(loops.run(body, OWNER))
         assert value == "nothing, then by its thread"
     assert said.get() == "nothing"
-
-

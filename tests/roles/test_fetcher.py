@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -21,7 +22,9 @@ SESSION = "queue_tasks fetch"
 class Mouth:
     """A fetcher whose jobs run as long as the test says, and who notes what it gives back."""
 
-    def __init__(self, store: Store, run_job: Callable[[FetchedJob], Awaitable[None]] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, store: Store, run_job: Callable[[FetchedJob], Awaitable[None]] | None = None, **settings: Any
+    ) -> None:
         self.started: list[int] = []
         self.ended: list[int] = []
         self.released: list[int] = []
@@ -69,6 +72,10 @@ async def fetching(store: Store, *args: Any, **settings: Any) -> AsyncIterator[M
         yield mouth
         mouth.may_end.set()
         await mouth.fetcher.until_quiet()
+
+
+def has_ended(mouth: Mouth, count: int) -> bool:
+    return len(mouth.ended) == count
 
 
 def taken(rows: Rows) -> int:
@@ -128,7 +135,9 @@ async def test_without_prefetch_there_is_none(store: Store, rows: Rows) -> None:
         assert mouth.fetcher._limit() == 3
 
 
-@pytest.mark.parametrize(("mean", "slots", "limit"), [(0.1, 10, 10), (0.05, 10, 20), (0.001, 10, 510), (60, 10, 10), (0.01, 1, 10)])
+@pytest.mark.parametrize(
+    ("mean", "slots", "limit"), [(0.1, 10, 10), (0.05, 10, 20), (0.001, 10, 510), (60, 10, 10), (0.01, 1, 10)]
+)
 async def test_as_many_are_prefetched_as_will_start_within_a_tenth_of_a_second(
     store: Store, mean: float, slots: int, limit: int
 ) -> None:
@@ -252,7 +261,7 @@ async def test_it_polls_without_any_hint(store: Store, rows: Rows) -> None:
         for _ in range(3):
             already = len(mouth.ended)
             rows.add(2)
-            await await_until(lambda before=already: len(mouth.ended) == before + 2)
+            await await_until(partial(has_ended, mouth, already + 2))
 
 
 async def test_max_jobs_is_never_exceeded_and_what_was_given_back_does_not_count(

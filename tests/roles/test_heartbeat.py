@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from datetime import datetime
+from functools import partial
 
 import psycopg
 import pytest
@@ -28,6 +29,10 @@ def last(rows: Rows) -> datetime:
     return found["last_heartbeat"]
 
 
+def later_than(rows: Rows, moment: datetime) -> bool:
+    return last(rows) > moment
+
+
 async def test_it_beats_while_the_worker_lives_and_not_after(store: Store, rows: Rows, options: Options) -> None:
     before = last(rows)
     async with Heartbeat(options, store.worker_id, Calls()):
@@ -43,7 +48,7 @@ async def test_it_beats_while_the_event_loop_is_blocked(store: Store, rows: Rows
         await await_until(lambda: rows.sessions(SESSION))
         for _ in range(3):
             before = last(rows)
-            wait_until(lambda earlier=before: last(rows) > earlier)  # without a turn of the loop
+            wait_until(partial(later_than, rows, before))  # without a turn of the loop
 
 
 async def test_it_beats_again_after_its_backend_was_terminated(
@@ -55,7 +60,7 @@ async def test_it_beats_again_after_its_backend_was_terminated(
             await await_until(lambda: rows.sessions(SESSION))
             rows.terminate(SESSION)
             before = last(rows)
-            await await_until(lambda earlier=before: last(rows) > earlier)
+            await await_until(partial(later_than, rows, before))
     assert not unknown
 
 

@@ -1,6 +1,7 @@
 """Listener: hears, whatever is said, and hears again after its connection was lost."""
 
 import json
+from typing import Self
 
 import pytest
 
@@ -27,7 +28,7 @@ class Ears:
             on_listening=self.listening,
         )
 
-    async def __aenter__(self) -> "Ears":
+    async def __aenter__(self) -> Self:
         await self.listener.__aenter__()
         await await_until(lambda: self.listening)
         self.forget()
@@ -76,7 +77,7 @@ async def test_it_hears_again_after_its_backend_was_terminated(rows: Rows, optio
         assert len(rows.terminate(SESSION)) == 1
         await await_until(lambda: len(ears.listening) == 2)
         # What was said while it was deaf is found by looking.
-        assert ears.ready and ears.scheduled and ears.abort
+        assert all((ears.ready, ears.scheduled, ears.abort))
         ears.forget()
         rows.add()
         await await_until(lambda: ears.ready)
@@ -102,10 +103,13 @@ async def test_it_holds_the_worker_s_lock_and_holds_it_again_after_a_reconnectio
     await await_until(lambda: not holders())
 
 
-async def test_a_burst_of_equal_notifications_is_heard_and_survived(rows: Rows, options: Options, failures: list) -> None:
+async def test_a_burst_of_equal_notifications_is_heard_and_survived(
+    rows: Rows, options: Options, failures: list
+) -> None:
     async with Ears(options) as ears:
         rows.db.execute(
-            "select pg_notify('queue_tasks_scheduled', n::text), pg_notify(%s, n::text) from generate_series(1, 20000) n",
+            "select pg_notify('queue_tasks_scheduled', n::text), pg_notify(%s, n::text) "
+            "from generate_series(1, 20000) n",
             [ANY_QUEUE],
         )
         await await_until(lambda: len(ears.ready) == len(ears.scheduled) == 20_000)
@@ -155,7 +159,8 @@ def test_each_queue_has_a_channel() -> None:
 
 @pytest.mark.parametrize(("name", "fits"), [("q" * 40, True), ("q" * 41, False), ("é" * 20, True), ("é" * 21, False)])
 def test_a_name_too_long_for_a_channel_is_heard_on_that_of_all(name: str, fits: bool) -> None:
-    assert channels_of(["a", name]) == ([ONE_QUEUE + "a", ONE_QUEUE + name, SCHEDULED] if fits else [ANY_QUEUE, SCHEDULED])
+    own = [ONE_QUEUE + "a", ONE_QUEUE + name, SCHEDULED]
+    assert channels_of(["a", name]) == (own if fits else [ANY_QUEUE, SCHEDULED])
 
 
 @pytest.mark.parametrize("name", ["q" * 40, "é" * 128, 'quo"te; drop', "%s %(x)s {}", "back\\slash", "ünï 🙂", " "])

@@ -96,7 +96,9 @@ async def test_it_tells_of_this_worker_s_aborts_with_their_lease_and_of_no_other
     await theirs.register_worker("other", "host", 2, None, 1)
     (other,) = await theirs.fetch_jobs(None, 1)
     await theirs.close()
-    rows.db.execute("update procrastinate_jobs set abort_requested = true where id = any (%s)", [[mine[1].id, other.id]])
+    rows.db.execute(
+        "update procrastinate_jobs set abort_requested = true where id = any (%s)", [[mine[1].id, other.id]]
+    )
     told = Calls()
     aborter = Aborter(store, 60, told, lambda: True)
     async with aborter:
@@ -193,7 +195,9 @@ async def test_a_tick_that_the_database_refuses_is_not_lost(
         "if nextval('tests_refusals') <= 2 then raise exception 'not now' using errcode = '57014'; end if; "
         "return new; end $$"
     )
-    db.execute("create trigger tests_refuse before insert on procrastinate_jobs for each row execute function tests_refuse()")
+    db.execute(
+        "create trigger tests_refuse before insert on procrastinate_jobs for each row execute function tests_refuse()"
+    )
     try:
         begun = int(time.time())
         async with Scheduler(store):

@@ -68,7 +68,9 @@ async def test_a_flood_from_many_threads_is_a_few_statements(store: Store, rows:
     assert writes < 100
 
 
-async def test_progress_of_a_job_given_to_another_changes_nothing(store: Store, rows: Rows, writer: ProgressWriter) -> None:
+async def test_progress_of_a_job_given_to_another_changes_nothing(
+    store: Store, rows: Rows, writer: ProgressWriter
+) -> None:
     rows.add(2)
     mine, theirs = await store.fetch_jobs(None, 2)
     rows.db.execute("update procrastinate_jobs set qt_lease = qt_lease + 1 where id = %s", [theirs.id])
@@ -123,7 +125,9 @@ def test_what_json_can_hold_is_told(given: tuple[Any, ...], kept: tuple[Any, ...
     assert notes == [dict(zip(("done", "total", "message"), kept, strict=True))]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400, "many", None, [], 1j, Decimal("NaN")])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -float("inf"), 10**400, "many", None, [], 1j, Decimal("NaN")]
+)
 @pytest.mark.parametrize("where", ["done", "total"])
 def test_what_is_no_finite_number_is_refused_where_it_is_told(where: str, value: Any) -> None:
     if where == "total" and value is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from itertools import pairwise
 
 import pytest
 
@@ -45,7 +46,7 @@ async def test_a_loop_that_raises_is_started_again_after_a_wait_that_grows(
         (kind, "failing", 9) for kind in (ValueError, OSError, RuntimeError, KeyError)
     ]
     waits = [event.wait for event in failures]
-    assert all(later > earlier for earlier, later in zip(waits, waits[1:], strict=False))
+    assert all(later > earlier for earlier, later in pairwise(waits))
 
 
 async def test_no_wait_is_longer_than_the_longest(failures: list, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Tasks that misbehave in every way a task can. Found by their dotted paths only: the app does not import this module."""
+"""Tasks that misbehave in every way a task can. Found by their dotted paths: the app does not import this module."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from queue_tasks import RetryPolicy, task
 
 
-class BadStr(Exception):
+class BadStrError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text to be had")
 
     __repr__ = __str__
 
 
-class ExitInStr(Exception):
+class ExitInStrError(Exception):
     def __str__(self) -> str:
         raise SystemExit(3)
 
 
-class NotText(Exception):
+class NotTextError(Exception):
     def __str__(self) -> str:
-        return 17  # type: ignore[return-value]
+        return 17  # type: ignore[return-value]  # noqa: PLE0307 - the point
 
 
 class Meta(type):
@@ -32,7 +32,7 @@ class Meta(type):
         raise RuntimeError("no module to be had")
 
 
-class BadClass(Exception, metaclass=Meta):
+class BadClassError(Exception, metaclass=Meta):
     pass
 
 
@@ -43,18 +43,18 @@ class Text(str):
         raise RuntimeError("no bytes to be had")
 
 
-class BadText(Exception):
+class BadTextError(Exception):
     def __str__(self) -> str:
         return Text("odd text")
 
 
-class NeedsArguments(Exception):
+class NeedsArgumentsError(Exception):
     def __init__(self, one: int, *, two: int) -> None:
         super().__init__()
 
 
-class BadNotes(Exception):
-    __notes__ = 17
+class BadNotesError(Exception):
+    __notes__ = 17  # type: ignore[assignment]
 
 
 def recurse(depth: int = 0) -> int:
@@ -86,13 +86,13 @@ def nested_group(depth: int) -> BaseException:
 def _make(name: str) -> BaseException:
     """An error, by name."""
     makers: dict[str, Any] = {
-        "bad_str": BadStr,
-        "exit_in_str": ExitInStr,
-        "not_text": NotText,
-        "bad_class": BadClass,
-        "bad_text": BadText,
-        "needs_arguments": lambda: NeedsArguments(1, two=2),
-        "bad_notes": BadNotes,
+        "bad_str": BadStrError,
+        "exit_in_str": ExitInStrError,
+        "not_text": NotTextError,
+        "bad_class": BadClassError,
+        "bad_text": BadTextError,
+        "needs_arguments": lambda: NeedsArgumentsError(1, two=2),
+        "bad_notes": BadNotesError,
         "nul": lambda: ValueError("a\x00b"),
         "surrogate": lambda: ValueError("a\ud800b"),
         "huge": lambda: ValueError("x" * 5_000_000),
@@ -127,11 +127,41 @@ def _make(name: str) -> BaseException:
 
 
 NAMES = [
-    "bad_str", "exit_in_str", "not_text", "bad_class", "bad_text", "needs_arguments", "bad_notes", "nul", "surrogate", "huge",
-    "huge_argument", "binary", "group", "base_group", "nested_group", "circle", "chain", "memory", "stop_iteration",
-    "stop_async_iteration", "generator_exit", "keyboard_interrupt", "system_exit", "system_exit_text", "cancelled",
-    "timeout", "base", "warning", "unicode", "os", "syntax", "key", "none", "empty",
-]  # fmt: skip
+    "bad_str",
+    "exit_in_str",
+    "not_text",
+    "bad_class",
+    "bad_text",
+    "needs_arguments",
+    "bad_notes",
+    "nul",
+    "surrogate",
+    "huge",
+    "huge_argument",
+    "binary",
+    "group",
+    "base_group",
+    "nested_group",
+    "circle",
+    "chain",
+    "memory",
+    "stop_iteration",
+    "stop_async_iteration",
+    "generator_exit",
+    "keyboard_interrupt",
+    "system_exit",
+    "system_exit_text",
+    "cancelled",
+    "timeout",
+    "base",
+    "warning",
+    "unicode",
+    "os",
+    "syntax",
+    "key",
+    "none",
+    "empty",
+]
 
 
 @task
@@ -165,7 +195,7 @@ async def overflow_async() -> int:
     return recurse()
 
 
-class BadList(list):  # type: ignore[type-arg]
+class BadList(list):
     def __iter__(self) -> Any:
         raise SystemExit(5)
 
@@ -207,8 +237,22 @@ def give(name: str) -> Any:
     return values[name]
 
 
-GIVEN = ["object", "bad_list", "bad_bool", "circular", "nul", "surrogate", "nan", "digits", "bytes", "int_keys", "exception_class",
-         "exception", "generator", "lambda"]  # fmt: skip
+GIVEN = [
+    "object",
+    "bad_list",
+    "bad_bool",
+    "circular",
+    "nul",
+    "surrogate",
+    "nan",
+    "digits",
+    "bytes",
+    "int_keys",
+    "exception_class",
+    "exception",
+    "generator",
+    "lambda",
+]
 
 
 @task
@@ -288,7 +332,7 @@ async def ignore_timeout() -> str:
     return "never"
 
 
-class PolicyBreaker(Exception):
+class PolicyBreakerError(Exception):
     """An error whose class breaks isinstance."""
 
 
@@ -304,7 +348,7 @@ class BrokenPolicy(RetryPolicy):
 @task(retry=BrokenPolicy(max_attempts=3))
 def break_policy(exit_too: bool = False) -> None:
     """Fail under a policy that fails."""
-    raise KeyError("x") if exit_too else PolicyBreaker("x")
+    raise KeyError("x") if exit_too else PolicyBreakerError("x")
 
 
 not_a_task = 17

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import threading
 from typing import Any
 
@@ -35,7 +35,7 @@ def stock_named() -> str:
 
 
 @app.task(pass_context=True)
-def stock_context(context: JobContext, **kwargs: Any) -> dict[str, Any]:
+def stock_context(context: JobContext, /, **kwargs: Any) -> dict[str, Any]:
     return {
         "job": context.job.id,
         "task": context.task.name,
@@ -99,7 +99,7 @@ def stock_elsewhere() -> None:
 
 class At(procrastinate.BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Any) -> RetryDecision | None:
-        return RetryDecision(retry_at=datetime.datetime(2090, 1, 1, tzinfo=datetime.UTC))
+        return RetryDecision(retry_at=dt.datetime(2090, 1, 1, tzinfo=dt.UTC))
 
 
 @app.task(retry=At())
@@ -214,4 +214,19 @@ def stock_inside() -> str:
     return "inside"
 
 
+@blueprint.task(name="add")
+def stock_inside_add(a: int, b: int) -> int:
+    return a + b
+
+
 app.add_tasks_from(blueprint, namespace="spaced")
+
+
+@app.task
+async def stock_defers(count: int) -> list[int]:
+    return [await stock_add.defer_async(a=n) for n in range(count)]
+
+
+@app.task
+def stock_defers_in_a_thread(count: int) -> list[int]:
+    return [stock_add.defer(a=n) for n in range(count)]
