@@ -90,7 +90,8 @@ async def test_it_holds_the_worker_s_lock_and_holds_it_again_after_a_reconnectio
     def holders() -> list[int]:
         found = rows.db.execute(
             "select pid from pg_locks where locktype = 'advisory' and granted and "
-            "(classid::bigint << 32 | objid::bigint) = queue_tasks_worker_lock_v1(%s) and database = (select oid from pg_database where datname = current_database())",
+            "(classid::bigint << 32 | objid::bigint) = queue_tasks_worker_lock_v1(%s) "
+            "and database = (select oid from pg_database where datname = current_database())",
             [worker],
         )
         return [row["pid"] for row in found]
