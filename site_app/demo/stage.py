@@ -87,10 +87,11 @@ def stage(*, photos: int) -> Iterator[Stage]:
 
 
 def take_turn(connection: psycopg.Connection) -> None:
-    """Be the only demo on this server, until the connection ends; two would drop each other's database."""
-    if connection.execute(read_sql(SQL / "take_turn.sql")).fetchone() != (True,):
+    """Be the only demo with this database, until the connection ends; two would drop it under each other's feet."""
+    if connection.execute(read_sql(SQL / "take_turn.sql"), {"database": DATABASE}).fetchone() != (True,):
         raise DemoError(
-            "Another demo is running on this Postgres. Wait until it has ended, or use another DATABASE_URL."
+            f"Another demo is running in the database {DATABASE}. Wait until it has ended, or name another one: "
+            "SITE_DEMO_DATABASE=queue_tasks_demo_2 SITE_DEMO_FOLDER=/tmp/demo_2"
         )
 
 
