@@ -56,6 +56,8 @@ class Finisher(Service):
         self._last_size = 0
         # Tries of outcomes that the database refused by themselves, by job and lease; each waits for its next alone.
         self._aside: dict[tuple[int, int], int] = {}
+        # How many of them wait at this moment, and are not pending again.
+        self._resting = 0
 
     def put(self, job: FetchedJob, outcome: Outcome) -> None:
         """Take the outcome of one attempt, to be written soon."""
@@ -67,7 +69,7 @@ class Finisher(Service):
     @property
     def backlog(self) -> int:
         """Outcomes that wait to be written."""
-        return len(self._pending) + len(self._aside)
+        return len(self._pending) + self._resting
 
     @property
     def pending_ids(self) -> list[int]:
@@ -152,8 +154,10 @@ class Finisher(Service):
         if is_of_the_value(error) and outcome.kind is not OutcomeKind.FAILED:
             failed = Outcome(OutcomeKind.FAILED, ended=time.monotonic(), started=outcome.started, error=error)
             refused = (job, failed, describe(error, job, self.worker_id))
+        self._resting += 1
         asyncio.get_running_loop().call_later(wait, self._again, refused)
 
     def _again(self, refused: Written) -> None:
+        self._resting -= 1
         self._pending.append(refused)
         self._some.set()

@@ -40,6 +40,9 @@ logger = logging.getLogger("queue_tasks.worker")
 STOP_MARGIN = 1.0
 """Seconds that bodies told to stop at the end of the grace time have to do so."""
 
+LEFTOVERS_MARGIN = 0.2
+"""Seconds that what tasks left running on the loop has to end."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -84,6 +87,8 @@ class Worker:
         self.settings = settings
         self.tally = Tally()
         self.worker_id = 0
+        self.stuck = False
+        """Whether something that a task left running on the loop did not end: only the process's end will."""
         self._on_ready = on_ready
         self._told_ready = False
         self._registering: asyncio.Task[None] | None = None
@@ -253,7 +258,8 @@ class Worker:
                 if tell_lost:
                     events.publish(events.JobLost(self.worker_id, job, outcome))
                 continue
-            tally.ended += 1
+            if outcome.kind is not OutcomeKind.RELEASED:
+                tally.ended += 1
             if status == "succeeded":
                 tally.succeeded += 1
             elif status == "failed":
@@ -404,7 +410,8 @@ def run(worker: Worker, stop_signals: Sequence[signal.Signals] = ()) -> int:
     try:
         return loop.run_until_complete(worker.run())
     finally:
-        if loop.run_until_complete(_end_leftovers()):
+        worker.stuck = not loop.run_until_complete(_end_leftovers())
+        if not worker.stuck:
             # Without waiting for the threads of its default executor, where a task may have left something.
             loop.close()
         for number, handler in before.items():
@@ -424,7 +431,7 @@ async def _end_leftovers() -> bool:
     for task in left:
         task.cancel()
     if left:
-        ended, left = await asyncio.wait(left, timeout=STOP_MARGIN)
+        ended, left = await asyncio.wait(left, timeout=LEFTOVERS_MARGIN)
         for task in ended:
             if not task.cancelled() and task.exception() is not None:
                 logger.warning("what a task left running on the loop failed: %r", task.exception())

@@ -279,7 +279,8 @@ def test_a_worker_registers_while_it_lives_and_is_gone_after() -> None:
         assert cursor.fetchall() == [(worker.worker_id, "test", ["a", "b"], 10)]
         cursor.execute(
             "select count(*) from pg_locks l join pg_stat_activity a using (pid) "
-            "where l.locktype = 'advisory' and a.application_name = 'queue_tasks listen'"
+            "where l.locktype = 'advisory' and a.application_name = 'queue_tasks listen' "
+            "and a.datname = current_database()"
         )
         assert cursor.fetchone() == (1,)
     with connection.cursor() as cursor:

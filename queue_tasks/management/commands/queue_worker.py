@@ -19,7 +19,7 @@ from queue_tasks.connections import StatementRefused
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.worker.worker import Worker, WorkerSettings, default_name, run
 
-LAST_WORDS = 1.0
+LAST_WORDS = 0.5
 """Seconds an ended worker's process may take to leave."""
 
 
@@ -71,6 +71,9 @@ class Command(BaseCommand):
         self.stdout.write(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
         self.stdout.flush()
         if getattr(self, "_called_from_command_line", False):
+            if worker.stuck:
+                sys.stderr.flush()
+                os._exit(code)
             # A thread that does not end (a body that never returns) must not keep the process: its job was given back.
             limit = threading.Timer(LAST_WORDS, os._exit, [code])
             limit.daemon = True
