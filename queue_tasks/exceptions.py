@@ -8,6 +8,7 @@ QueueTasksError
 ├── JobNotFound                                      a job row does not exist
 ├── WorkerNotRegistered                              the worker was taken for dead and removed
 ├── TaskTimeout                   (also TimeoutError) a task ran longer than its timeout
+├── WorkerCrashed                                    a job's worker died again and again; found in its errors
 ├── JobAborted                                       a running job was told to stop
 ├── JobCancelled                                     a job was cancelled before it ran; found in its errors
 ├── WaitTimeout                   (also TimeoutError) a result did not come in time
@@ -82,6 +83,10 @@ class TaskTimeout(QueueTasksError, TimeoutError):
 
     def __init__(self, name: str, seconds: float) -> None:
         super().__init__(f"Task {name} ran longer than its timeout of {seconds:g} s and was stopped.")
+
+
+class WorkerCrashed(QueueTasksError):
+    """A job's worker died again and again while it ran. Never raised: it is the error such a job's result shows."""
 
 
 class JobAborted(QueueTasksError):

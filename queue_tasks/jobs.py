@@ -42,6 +42,8 @@ class FetchedJob:
     args: str
     attempts: int
     """Attempts spent before this one."""
+    crashes: int
+    """Deaths of a worker that had it in hand; see sql/functions/queue_tasks_rescue_jobs_v1.sql."""
     enqueued_at: datetime | None
     started_at: datetime
     """When the first attempt started."""

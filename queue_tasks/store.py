@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, LiteralString, Protocol
 
 import psycopg
@@ -19,16 +20,31 @@ from queue_tasks.statements import (
     ABORTING_JOBS,
     FETCH_JOBS,
     FINISH_JOBS,
+    NOTE_START,
     PERIODIC_DEFER,
     PROGRESS_JOBS,
     PROMOTE_JOBS,
     PRUNE_JOBS,
+    RECLAIM_JOBS,
     REGISTER_WORKER,
+    RESCUE_JOBS,
     UNREGISTER_WORKER,
 )
 
 WORKER_UNKNOWN = "QT002"
 """The SQLSTATE of our functions for a worker that is not registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A job taken back from a dead worker; one row of sql/queries/rescue_jobs.sql."""
+
+    id: int
+    status: str
+    """todo, failed (a poison pill) or aborted."""
+    worker_id: int | None
+    crashes: int
+
 
 Written = tuple[FetchedJob, Outcome, str | None]
 """What the finisher writes: a job, how its attempt ended, and the error as JSON text."""
@@ -138,6 +154,39 @@ class Store:
             },
         )
         return {row[0]: row[1] for row in rows}
+
+    async def note_start(self, job: FetchedJob) -> bool:
+        """Note that the body of a job with crashes is about to run; whether the job is still ours.
+
+        SQL: sql/queries/note_start.sql
+        """
+        parameters = {"worker_id": self.worker_id, "id": job.id, "lease": job.lease}
+        return bool(await self._finishing.rows(NOTE_START, parameters))
+
+    async def rescue_jobs(
+        self, *, dead_after: float, silent_after: float, max_crashes: int, keep: float | None, max_jobs: int
+    ) -> list[Rescued]:
+        """Take back up to `max_jobs` running jobs of dead workers; times in seconds.
+
+        SQL: sql/queries/rescue_jobs.sql
+        """
+        parameters = {
+            "dead_after": dead_after,
+            "silent_after": silent_after,
+            "max_crashes": max_crashes,
+            "keep": keep,
+            "max_jobs": max_jobs,
+        }
+        return [Rescued(*row) for row in await self._tending.rows(RESCUE_JOBS, parameters)]
+
+    async def reclaim_jobs(self, in_hand: Sequence[int], older_than: float) -> list[int]:
+        """Make ready what is running under this worker without its knowing; the ids.
+
+        in_hand: what it does know of. older_than: seconds since the fetch.
+        SQL: sql/queries/reclaim_jobs.sql
+        """
+        parameters = {"worker_id": self.worker_id, "in_hand": list(in_hand), "older_than": older_than}
+        return [row[0] for row in await self._tending.rows(RECLAIM_JOBS, parameters)]
 
     async def progress_jobs(self, notes: Sequence[tuple[FetchedJob, Mapping[str, Any]]]) -> set[int]:
         """Note how far running jobs have come; the ids of the rows that were still ours.

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from queue_tasks.exceptions import WorkerNotRegistered
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.store import Store
 from queue_tasks.worker.service import Service, wait_for
@@ -39,6 +40,8 @@ class Fetcher(Service):
     """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
 
     backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
+    on_unknown is called when the worker is not registered any more.
+    last_chance: crashes from which on a job runs with no other beside it: the next one fails it, and must be its own.
     """
 
     name = "fetcher"
@@ -54,6 +57,8 @@ class Fetcher(Service):
         run_job: Callable[[FetchedJob], Awaitable[None]],
         release: Callable[[FetchedJob], None],
         backlog: Callable[[], int],
+        on_unknown: Callable[[], None],
+        last_chance: int,
         max_jobs: int | None = None,
     ) -> None:
         super().__init__()
@@ -65,6 +70,9 @@ class Fetcher(Service):
         self._run_job = run_job
         self._release = release
         self._backlog = backlog
+        self._on_unknown = on_unknown
+        self._last_chance = last_chance
+        self._alone = False
         self._left = max_jobs
         # With the time each was fetched.
         self._waiting: deque[tuple[float, FetchedJob]] = deque()
@@ -115,7 +123,12 @@ class Fetcher(Service):
             wanted = self._wanted()
             # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
             self._fetching = asyncio.create_task(self._store.fetch_jobs(self._queues, wanted))
-            jobs = await asyncio.shield(self._fetching)
+            try:
+                jobs = await asyncio.shield(self._fetching)
+            except WorkerNotRegistered:
+                self._on_unknown()
+                await wait_for(self._wake, self._poll_interval)
+                continue
             self._fetching = None
             if self._left is not None:
                 self._left -= len(jobs)
@@ -142,6 +155,15 @@ class Fetcher(Service):
         self._give_back_waiting()
         if not self._running:
             self._quiet.set()
+
+    def forget_waiting(self) -> None:
+        """Drop what has not started: it is another worker's now."""
+        self._waiting.clear()
+
+    @property
+    def waiting_ids(self) -> list[int]:
+        """The jobs that were fetched and have not started."""
+        return [job.id for _, job in self._waiting]
 
     async def until_quiet(self) -> None:
         """Return when no job is in hand."""
@@ -193,7 +215,12 @@ class Fetcher(Service):
             self._stale_check = asyncio.get_running_loop().call_later(max(due_in, 0.01), self._give_back_stale)
 
     def _fill_slots(self) -> None:
-        while self._waiting and len(self._running) < self._slots:
+        while self._waiting and len(self._running) < self._slots and not self._alone:
+            alone = self._waiting[0][1].crashes >= self._last_chance
+            if alone and self._running:
+                # It waits for the others to end, and they for it.
+                break
+            self._alone = alone
             _, job = self._waiting.popleft()
             task = asyncio.create_task(self._serve(job), name=f"queue_tasks job {job.id}")
             self._running.add(task)
@@ -210,6 +237,7 @@ class Fetcher(Service):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        self._alone = False
         if not task.cancelled() and task.exception() is not None:
             logger.error("a job's run broke off; it will be rescued", exc_info=task.exception())
         self._fill_slots()

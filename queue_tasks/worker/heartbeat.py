@@ -24,12 +24,12 @@ logger = logging.getLogger("queue_tasks.worker")
 class Heartbeat:
     """Beats every `options.heartbeat` seconds.
 
-    on_unknown is called on the loop when the worker is not registered any more.
+    on_unknown is called on the loop with each beat that finds the worker not registered. `worker_id` may be changed.
     """
 
     def __init__(self, options: Options, worker_id: int, on_unknown: Callable[[], None]) -> None:
         self._options = options
-        self._worker_id = worker_id
+        self.worker_id = worker_id
         self._on_unknown = on_unknown
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -55,11 +55,10 @@ class Heartbeat:
             try:
                 if connection is None or connection.closed:
                     connection = self._connect()
-                known = connection.execute(HEARTBEAT, {"worker_id": self._worker_id}).fetchone()
+                known = connection.execute(HEARTBEAT, {"worker_id": self.worker_id}).fetchone()
                 quiet = False
                 if known is None:
                     loop.call_soon_threadsafe(self._on_unknown)
-                    break
             except psycopg.Error as exc:
                 if not quiet:
                     logger.warning(

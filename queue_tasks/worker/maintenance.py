@@ -2,17 +2,38 @@
 
 promote   scheduled jobs become ready at their time, on a timer set to the next one
 abort     running jobs whose abort was asked for are told
+rescue    running jobs of dead workers, and what this worker has lost track of, are taken back
 prune     finished jobs are deleted when their time to be kept is over
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
+from queue_tasks.conf import Options
 from queue_tasks.store import Store
 from queue_tasks.worker.service import Service, wait_for
+
+logger = logging.getLogger("queue_tasks.worker")
+
+RESCUE_EVERY = 1.0
+"""Seconds between looks for dead workers."""
+
+RESCUE_CHUNK = 1000
+"""Jobs taken back in one statement."""
+
+SILENT_BEATS = 1.5
+"""Heartbeats a worker of ours may miss before its advisory lock is looked at."""
+
+LEAST_SILENCE = 3.0
+"""Seconds of silence before that at the least: other workers may beat more slowly than this one."""
+
+RECLAIM_EVERY = 10.0
+"""Seconds between looks for jobs this worker has lost track of."""
 
 PROMOTE_CHUNK = 1000
 """Jobs made ready in one statement."""
@@ -81,6 +102,63 @@ class Aborter(Service):
             if self._busy():
                 for job_id, lease in await self._store.aborting_jobs():
                     self._on_abort(job_id, lease)
+
+
+class Rescuer(Service):
+    """Takes back the jobs of dead workers, and this worker's own that it does not know of.
+
+    in_hand gives the ids of the jobs that this worker has fetched and whose outcome is not written.
+    """
+
+    name = "rescuer"
+
+    def __init__(self, store: Store, options: Options, in_hand: Callable[[], Sequence[int]]) -> None:
+        super().__init__()
+        self._store = store
+        self._options = options
+        self._in_hand = in_hand
+        self._reclaimed_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Look about once a second; at once when the worker starts."""
+        while True:
+            await self._rescue()
+            if time.monotonic() - self._reclaimed_at >= RECLAIM_EVERY:
+                self._reclaimed_at = time.monotonic()
+                await self._reclaim()
+            await asyncio.sleep(RESCUE_EVERY * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+
+    async def _rescue(self) -> None:
+        options = self._options
+        rescued = None
+        while rescued is None or len(rescued) == RESCUE_CHUNK:
+            rescued = await self._store.rescue_jobs(
+                dead_after=options.dead_after,
+                silent_after=max(LEAST_SILENCE, SILENT_BEATS * options.heartbeat),
+                max_crashes=options.max_crashes,
+                keep=None if options.keep is None else options.keep.total_seconds(),
+                max_jobs=RESCUE_CHUNK,
+            )
+            for worker_id in {job.worker_id for job in rescued}:
+                mine = [job for job in rescued if job.worker_id == worker_id]
+                failed = [job.id for job in mine if job.status == "failed"]
+                logger.warning(
+                    "worker %s is dead; %d of its jobs were taken back%s",
+                    worker_id if worker_id is not None else "(unregistered)",
+                    len(mine),
+                    f", {len(failed)} of them failed for crashing it again and again: {failed[:20]}" if failed else "",
+                )
+
+    async def _reclaim(self) -> None:
+        # Longer than any fetch of ours can still be under way.
+        older_than = self._options.statement_timeout + 10
+        strays = await self._store.reclaim_jobs(self._in_hand(), older_than)
+        if strays:
+            logger.warning(
+                "%d jobs were running under this worker without its knowing and are ready again: %s",
+                len(strays),
+                strays[:20],
+            )
 
 
 class Pruner(Service):

@@ -65,6 +65,16 @@ class Service(ABC):
             await loop
         await self.finish()
 
+    async def restart(self) -> None:
+        """End the loop and start it anew, if it runs."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
+        self._loop = asyncio.create_task(self._supervise(), name=f"queue_tasks {self.name}")
+
     @property
     def failed(self) -> bool:
         """Whether the loop has ended although nobody stopped it and it had not come to its end."""

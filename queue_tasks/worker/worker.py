@@ -30,10 +30,10 @@ from queue_tasks.worker.fetcher import Fetcher
 from queue_tasks.worker.finisher import Finisher
 from queue_tasks.worker.heartbeat import Heartbeat
 from queue_tasks.worker.listener import Listener
-from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner
+from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner, Rescuer
 from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.scheduler import Scheduler
-from queue_tasks.worker.service import Service
+from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -91,6 +91,7 @@ class Worker:
         """Whether something that a task left running on the loop did not end: only the process's end will."""
         self._on_ready = on_ready
         self._told_ready = False
+        self._registering: asyncio.Task[None] | None = None
         self._attempts: dict[int, Attempt] = {}
         self._stopping = asyncio.Event()
         self._error: str | None = None
@@ -109,12 +110,11 @@ class Worker:
         store = Store(options)
         try:
             async with AsyncExitStack() as stack:
-                self.worker_id = await store.register_worker(
-                    settings.name, socket.gethostname(), os.getpid(), settings.queues, settings.concurrency
-                )
+                await self._register(store)
                 stack.push_async_callback(self._unregister, store)
-                await stack.enter_async_context(Heartbeat(options, self.worker_id, self._taken_for_dead))
-                services = self._make_services(store, stack)
+                self.heartbeat = Heartbeat(options, self.worker_id, lambda: self._taken_for_dead(store))
+                await stack.enter_async_context(self.heartbeat)
+                self._services = services = self._make_services(store, stack)
                 for service in services:
                     service.worker_id = self.worker_id
                     if service is self.fetcher:
@@ -166,7 +166,7 @@ class Worker:
         self.progress = ProgressWriter(store)
         stack.callback(loops.close)
         stack.push_async_callback(self._close_threads, threads)
-        facade = bridge.WorkerFacade(settings.name, self.worker_id, settings.queues, self.stop)
+        self._facade = facade = bridge.WorkerFacade(settings.name, self.worker_id, settings.queues, self.stop)
         self.execution = Execution(options, threads, loops, facade)
         self.promoter = Promoter(store, options.poll_interval, self._wake_fetcher)
         self.fetcher = Fetcher(
@@ -175,9 +175,11 @@ class Worker:
             slots=settings.concurrency,
             max_prefetch=options.max_prefetch,
             poll_interval=options.poll_interval,
-            run_job=self._run_job,
+            run_job=lambda job: self._run_job(job, store),
             release=self._release,
             backlog=lambda: self.finisher.backlog,
+            on_unknown=lambda: self._taken_for_dead(store),
+            last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
         )
         self.fetcher.on_exhausted = self._stopping.set
@@ -191,24 +193,26 @@ class Worker:
             self.fetcher,
             self.promoter,
             self.aborter,
+            Rescuer(store, options, self._in_hand),
         ]
         if not settings.drain:
             services += [Scheduler(store), Pruner(store)]
         if settings.listen:
-            services.append(
-                Listener(
-                    options,
-                    self.worker_id,
-                    settings.queues,
-                    on_ready=self.fetcher.wake,
-                    on_scheduled=self.promoter.wake,
-                    on_abort=self.aborter.wake,
-                    on_listening=self._ready,
-                )
+            self.listener = Listener(
+                options,
+                self.worker_id,
+                settings.queues,
+                on_ready=self.fetcher.wake,
+                on_scheduled=self.promoter.wake,
+                on_abort=self.aborter.wake,
+                on_listening=self._ready,
             )
+            services.append(self.listener)
         return services
 
-    async def _run_job(self, job: FetchedJob) -> None:
+    async def _run_job(self, job: FetchedJob, store: Store) -> None:
+        if job.crashes and not await self._note_start(job, store):
+            return
         attempt = Attempt(job, self.worker_id, self.progress.note)
         attempt.runner = asyncio.current_task()
         self._attempts[job.id] = attempt
@@ -222,6 +226,19 @@ class Worker:
             self.progress.forget(job.id)
         if attempt.stop_reason is not StopReason.LOST:
             self.finisher.put(job, outcome)
+
+    async def _note_start(self, job: FetchedJob, store: Store) -> bool:
+        """Before a job that is suspected of killing its worker; whether it may run."""
+        try:
+            return await store.note_start(job)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the job must not run unnoted
+            logger.warning("the start of job %d, suspected of crashing its worker, could not be noted: %s", job.id, exc)
+            self._release(job)
+            return False
+
+    def _in_hand(self) -> list[int]:
+        """The jobs that are this worker's by its own knowledge."""
+        return [*self.fetcher.waiting_ids, *self._attempts, *self.finisher.pending_ids]
 
     def _release(self, job: FetchedJob) -> None:
         """Give a job back that was fetched and never started."""
@@ -270,10 +287,10 @@ class Worker:
             await asyncio.Event().wait()
 
     async def _until_stopped(self, services: Sequence[Service]) -> None:
-        loops = [service._loop for service in services if service._loop is not None]  # noqa: SLF001 - our own roles
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             while not stopping.done():
+                loops = [service._loop for service in services if service._loop is not None]  # noqa: SLF001 - our own roles
                 await asyncio.wait(
                     [stopping, *(loop for loop in loops if not loop.done())], return_when=asyncio.FIRST_COMPLETED
                 )
@@ -317,14 +334,44 @@ class Worker:
         except Exception as exc:  # noqa: BLE001 - the row goes stale, and others remove it
             logger.warning("could not unregister worker %d: %s", self.worker_id, str(exc).strip())
 
-    def _taken_for_dead(self) -> None:
-        self._error = (
-            f"worker {self.worker_id} is not registered any more: it was taken for dead after "
-            f"{self.options.dead_after:g} s without a heartbeat. Its jobs belong to others now; start it again."
+    def _taken_for_dead(self, store: Store) -> None:
+        """Our row is gone, and our jobs are others' now: tell the bodies to stop, register anew, go on."""
+        if self._registering is not None or self._stopping.is_set():
+            return
+        logger.warning(
+            "worker %d was taken for dead (silent for too long); its %d jobs belong to others now; registering anew",
+            self.worker_id,
+            self.fetcher.in_hand,
         )
         for attempt in list(self._attempts.values()):
             attempt.stop(StopReason.LOST)
-        self._stopping.set()
+        self.fetcher.forget_waiting()
+        self._registering = asyncio.create_task(self._register_anew(store))
+
+    async def _register_anew(self, store: Store) -> None:
+        wait = FIRST_WAIT
+        while not self._stopping.is_set():
+            try:
+                await self._register(store)
+                break
+            except Exception as exc:  # noqa: BLE001 - until the database answers
+                logger.warning("could not register (%s); trying again in %.1f s", str(exc).strip(), wait)
+                await asyncio.sleep(wait)
+                wait = min(LONGEST_WAIT, 2 * wait)
+        for service in self._services:
+            service.worker_id = self.worker_id
+        self.heartbeat.worker_id = self._facade.worker_id = self.worker_id
+        self._registering = None
+        if self.settings.listen:
+            # It takes the new number's lock.
+            await self.listener.restart()
+        self.fetcher.wake()
+
+    async def _register(self, store: Store) -> None:
+        settings = self.settings
+        self.worker_id = await store.register_worker(
+            settings.name, socket.gethostname(), os.getpid(), settings.queues, settings.concurrency
+        )
 
     def _wake_fetcher(self) -> None:
         self.fetcher.wake()

@@ -25,6 +25,7 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
         queueing_lock text,
         args text,
         attempts integer,
+        crashes integer,
         enqueued_at timestamp with time zone,
         started_at timestamp with time zone,
         attempted_at timestamp with time zone,
@@ -244,7 +245,7 @@ begin
         where j.id = any (v_ids)
         returning
             j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
-            j.attempts, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+            j.attempts, j.qt_crashes, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
     )
     select * from taken t order by t.priority desc, t.id;
 end

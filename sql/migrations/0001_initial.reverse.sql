@@ -24,6 +24,8 @@ drop function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestam
 drop function queue_tasks_fetch_jobs_v1(bigint, text[], integer);
 drop function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], double precision[], integer[], text[], text[]);
 drop function queue_tasks_promote_jobs_v1(integer);
+drop function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer);
+drop function queue_tasks_worker_lock_v1(bigint);
 drop function queue_tasks_prune_jobs_v1(integer);
 drop function queue_tasks_wake_queues_v1(text[]);
 drop function queue_tasks_tell_finished_v1(bigint[]);
@@ -36,6 +38,7 @@ drop index procrastinate_jobs_qt_ready_locked_idx;
 drop index procrastinate_jobs_qt_locked_idx;
 drop index procrastinate_jobs_qt_scheduled_idx;
 drop index procrastinate_jobs_qt_expires_idx;
+drop index procrastinate_jobs_qt_unowned_idx;
 drop index procrastinate_jobs_queueing_lock_idx_v1;
 drop index procrastinate_jobs_lock_idx_v1;
 drop index procrastinate_jobs_id_lock_idx_v1;
@@ -50,6 +53,8 @@ alter table procrastinate_jobs
     drop column qt_finished_at,
     drop column qt_expires_at,
     drop column qt_lease,
+    drop column qt_crashes,
+    drop column qt_started_lease,
     drop column qt_ephemeral,
     drop column qt_result,
     drop column qt_errors,
@@ -60,6 +65,7 @@ alter table procrastinate_workers
     drop column qt_pid,
     drop column qt_queues,
     drop column qt_concurrency,
+    drop column qt_locked,
     drop column qt_started_at;
 
 update procrastinate_jobs j set worker_id = null

@@ -29,6 +29,8 @@ alter table procrastinate_jobs
     add column if not exists qt_finished_at timestamp with time zone,
     add column if not exists qt_expires_at timestamp with time zone,
     add column if not exists qt_lease bigint not null default 0,
+    add column if not exists qt_crashes integer not null default 0,
+    add column if not exists qt_started_lease bigint,
     add column if not exists qt_ephemeral boolean not null default false,
     add column if not exists qt_result jsonb,
     add column if not exists qt_errors jsonb,
@@ -43,6 +45,8 @@ comment on column procrastinate_jobs.qt_attempted_at is 'When the latest attempt
 comment on column procrastinate_jobs.qt_finished_at is 'When the last attempt ended; null while the job is unfinished.';
 comment on column procrastinate_jobs.qt_expires_at is 'When prune may delete the row; null means never.';
 comment on column procrastinate_jobs.qt_lease is 'The fence: raised by every fetch; a worker may write only under the lease it was given.';
+comment on column procrastinate_jobs.qt_crashes is 'Deaths of a worker that had the job in hand; from the second on, those while its body ran.';
+comment on column procrastinate_jobs.qt_started_lease is 'The lease under which the body of a job with crashes was noted to start.';
 comment on column procrastinate_jobs.qt_ephemeral is 'True: no events are written and the row is deleted when the job succeeds.';
 comment on column procrastinate_jobs.qt_result is 'The return value of a succeeded job.';
 comment on column procrastinate_jobs.qt_errors is 'Array, oldest first, one object for each failed attempt: exception, message, traceback, worker, started_at, finished_at.';
@@ -58,9 +62,11 @@ alter table procrastinate_workers
     add column if not exists qt_pid integer,
     add column if not exists qt_queues text[],
     add column if not exists qt_concurrency integer,
+    add column if not exists qt_locked boolean not null default false,
     add column if not exists qt_started_at timestamp with time zone;
 
 comment on column procrastinate_workers.qt_name is 'The worker''s name; null for a stock procrastinate worker.';
+comment on column procrastinate_workers.qt_locked is 'True: the worker holds its advisory lock; nobody holding it means that it is dead.';
 comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';
 
 -- from sql/indexes/procrastinate_jobs_id_lock_idx_v1.sql
@@ -106,6 +112,13 @@ drop index if exists procrastinate_jobs_qt_scheduled_idx;
 -- procrastinate_jobs_qt_scheduled_idx: jobs that wait for their time, earliest first
 -- Called by  queue_tasks_promote_jobs_v1
 create index if not exists procrastinate_jobs_qt_scheduled_idx on procrastinate_jobs using btree (scheduled_at) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is not null));
+
+-- from sql/indexes/procrastinate_jobs_qt_unowned_idx.sql
+drop index if exists procrastinate_jobs_qt_unowned_idx;
+-- procrastinate_jobs_qt_unowned_idx: running jobs of no worker, whose worker's row was deleted
+-- Nearly always empty: it costs a job nothing.
+-- Called by  queue_tasks_rescue_jobs_v1
+create index if not exists procrastinate_jobs_qt_unowned_idx on procrastinate_jobs using btree (id) where ((status = 'doing'::procrastinate_job_status) and (worker_id is null));
 
 -- from sql/indexes/procrastinate_jobs_queueing_lock_idx_v1.sql
 drop index if exists procrastinate_jobs_queueing_lock_idx_v1;
@@ -218,6 +231,7 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
         queueing_lock text,
         args text,
         attempts integer,
+        crashes integer,
         enqueued_at timestamp with time zone,
         started_at timestamp with time zone,
         attempted_at timestamp with time zone,
@@ -437,7 +451,7 @@ begin
         where j.id = any (v_ids)
         returning
             j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
-            j.attempts, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+            j.attempts, j.qt_crashes, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
     )
     select * from taken t order by t.priority desc, t.id;
 end
@@ -729,6 +743,136 @@ $body$;
 
 comment on function queue_tasks_require_workers_v1(bigint[]) is 'Refuse a job whose worker is not registered.';
 
+-- from sql/functions/queue_tasks_rescue_jobs_v1.sql
+-- queue_tasks_rescue_jobs_v1(dead_after, silent_after, max_crashes, keep, max_jobs) -> 0..max_jobs rows: id, status, worker_id, crashes
+-- Take back the running jobs of dead workers, and forget workers that have none left. No attempt is spent. A crash is
+-- counted apart from attempts: the first for every job the worker had in hand, further ones only for a job whose body
+-- was noted to have started. A job that reaches max_crashes so is a poison pill and fails; the others are ready again.
+-- dead_after:   seconds; a worker silent for longer is dead, lock or not. The only rule for stock workers.
+-- silent_after: seconds; a worker of ours silent for longer is dead if its advisory lock is free as well.
+-- keep:         seconds the row of a job stays whose abort had been asked for; null: for ever
+-- Called by  queries/rescue_jobs.sql
+-- Writes     procrastinate_jobs, procrastinate_workers
+-- Locks      the rows rescued, for update skip locked, until commit; the rows of workers forgotten
+-- Index      idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_unowned_idx
+--
+-- One statement compares and swaps: a row is changed only while it is running under that worker. The worker itself
+-- writes only under its number and its lease, so that one taken for dead too soon loses work, never correctness.
+create or replace function queue_tasks_rescue_jobs_v1(
+    p_dead_after double precision,
+    p_silent_after double precision,
+    p_max_crashes integer,
+    p_keep double precision,
+    p_max_jobs integer
+) returns table (id bigint, status text, worker_id bigint, crashes integer)
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+declare
+    v_dead bigint[];
+begin
+    select coalesce(array_agg(w.id), '{}') into v_dead
+    from procrastinate_workers w
+    where w.last_heartbeat < clock_timestamp() - make_interval(secs => p_dead_after)
+        or (
+            w.qt_locked
+            and w.last_heartbeat < clock_timestamp() - make_interval(secs => p_silent_after)
+            -- Looked up, not tried: its worker could not take a lock that we hold for a moment.
+            and not exists (
+                select from pg_locks l
+                where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+                    and l.database = (select d.oid from pg_database d where d.datname = current_database())
+                    and (l.classid::bigint << 32 | l.objid::bigint) = queue_tasks_worker_lock_v1(w.id)
+            )
+        );
+    if v_dead = '{}' and not exists (select from procrastinate_jobs j where j.status = 'doing' and j.worker_id is null) then
+        return;
+    end if;
+
+    return query
+    with stranded as materialized (
+        select j.id from procrastinate_jobs j where j.status = 'doing' and j.worker_id = any (v_dead)
+        union all
+        select j.id from procrastinate_jobs j where j.status = 'doing' and j.worker_id is null
+    ),
+    taken as materialized (
+        select
+            j.id,
+            j.worker_id,
+            case when j.qt_crashes = 0 or j.qt_started_lease = j.qt_lease then j.qt_crashes + 1 else j.qt_crashes end as crashes,
+            j.qt_crashes > 0 and j.qt_started_lease = j.qt_lease as ran
+        from procrastinate_jobs j
+        where j.id = any (array(select s.id from stranded s order by s.id limit p_max_jobs))
+            and j.status = 'doing' and (j.worker_id is null or j.worker_id = any (v_dead))
+        order by j.id
+        for update skip locked
+    ),
+    verdict as (
+        select
+            t.id,
+            t.worker_id,
+            t.crashes,
+            case when t.ran and t.crashes >= p_max_crashes then 'failed' else 'todo' end as outcome
+        from taken t
+    ),
+    rescued as (
+        update procrastinate_jobs j
+        set status = case
+                when v.outcome = 'failed' then 'failed'
+                when j.abort_requested then 'aborted'
+                else 'todo'
+            end::procrastinate_job_status,
+            abort_requested = false,
+            worker_id = null,
+            scheduled_at = null,
+            -- A twin may have taken the queueing lock meanwhile: this job then waits without it.
+            queueing_lock = case
+                when v.outcome = 'todo' and j.queueing_lock is not null and exists (
+                    select from procrastinate_jobs t where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                ) then null
+                else j.queueing_lock
+            end,
+            qt_crashes = v.crashes,
+            qt_started_at = case when j.attempts = 0 and v.outcome = 'todo' then null else j.qt_started_at end,
+            qt_finished_at = case when v.outcome = 'failed' or j.abort_requested then clock_timestamp() end,
+            qt_expires_at = case
+                when v.outcome = 'todo' and j.abort_requested then clock_timestamp() + make_interval(secs => p_keep)
+            end,
+            qt_errors = case
+                when v.outcome = 'failed' then coalesce(j.qt_errors, '[]'::jsonb) || jsonb_build_object(
+                    'exception', 'queue_tasks.exceptions.WorkerCrashed',
+                    'message', format('Its worker died %s times while it ran: it is not tried again.', v.crashes),
+                    'traceback', format(
+                        E'queue_tasks.exceptions.WorkerCrashed: Its worker died %s times while it ran: it is not tried again.\n',
+                        v.crashes
+                    ),
+                    'attempt', j.attempts + 1,
+                    'worker_id', v.worker_id,
+                    'started_at', j.qt_attempted_at,
+                    'finished_at', clock_timestamp()
+                )
+                else j.qt_errors
+            end
+        from verdict v
+        where j.id = v.id
+        returning j.id, j.status::text, v.worker_id, v.crashes
+    )
+    select r.id, r.status, r.worker_id, r.crashes from rescued r;
+
+    delete from procrastinate_workers w
+    where w.id = any (v_dead)
+        and not exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing')
+        -- It may have beaten meanwhile; then its jobs are gone, and it goes on with others.
+        and w.last_heartbeat < clock_timestamp() - make_interval(secs => least(p_dead_after, p_silent_after));
+end
+$body$;
+
+comment on function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer) is 'Take back the running jobs of dead workers.';
+
 -- from sql/functions/queue_tasks_tell_finished_v1.sql
 -- queue_tasks_tell_finished_v1(ids bigint[]) -> void
 -- Tell those who wait for results that these jobs have finished: their ids separated by commas, or * when they are many.
@@ -763,6 +907,18 @@ end
 $body$;
 
 comment on function queue_tasks_wake_queues_v1(text[]) is 'Tell workers that these queues have jobs to fetch.';
+
+-- from sql/functions/queue_tasks_worker_lock_v1.sql
+-- queue_tasks_worker_lock_v1(worker_id bigint) -> bigint
+-- The key of the session advisory lock that a worker of ours holds while it lives. 29044 is "qt" in ASCII.
+-- Called by  queries/hold_lock.sql, queue_tasks_rescue_jobs_v1
+create or replace function queue_tasks_worker_lock_v1(p_worker_id bigint) returns bigint
+    language sql immutable parallel safe
+as $body$
+    select (29044::bigint << 47) | p_worker_id
+$body$;
+
+comment on function queue_tasks_worker_lock_v1(bigint) is 'The key of a worker''s advisory lock.';
 
 -- from sql/triggers/procrastinate_events_qt_inserted.sql
 -- procrastinate_events_qt_inserted: after insert on procrastinate_events, for each statement

@@ -3,7 +3,7 @@
 -- Times beyond those that Python can hold (infinity, BC) are cut: they would fail the whole fetch, which has happened.
 -- Called by  store.Store.fetch_jobs
 select
-    id, lease, queue_name, task_name, priority, lock, queueing_lock, args, attempts,
+    id, lease, queue_name, task_name, priority, lock, queueing_lock, args, attempts, crashes,
     least(greatest(enqueued_at, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') as enqueued_at,
     least(greatest(started_at, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') as started_at,
     attempted_at, ephemeral, errors, meta

@@ -29,6 +29,7 @@ set status = 'todo',
     qt_finished_at = null,
     qt_expires_at = null,
     qt_result = null,
+    qt_crashes = 0,
     qt_meta = nullif(j.qt_meta - 'progress', '{}'::jsonb),
     -- A twin may hold the queueing lock: this job then waits without it.
     queueing_lock = case

@@ -91,6 +91,7 @@ def fetched(task_name: str = NOOP, args: Any = None, **values: Any) -> FetchedJo
         "queueing_lock": None,
         "args": text,
         "attempts": 0,
+        "crashes": 0,
         "enqueued_at": now,
         "started_at": now,
         "attempted_at": now,

@@ -28,6 +28,7 @@ class Mouth:
         self.started: list[int] = []
         self.ended: list[int] = []
         self.released: list[int] = []
+        self.unknown: list[int] = []
         self.at_once = 0
         self.most_at_once = 0
         self.may_end = asyncio.Event()
@@ -39,6 +40,8 @@ class Mouth:
             run_job=self.run_job,
             release=lambda job: self.released.append(job.id),
             backlog=lambda: self.backlog,
+            on_unknown=lambda: self.unknown.append(1),
+            last_chance=2,
             **{"slots": 4, "max_prefetch": 500, "poll_interval": 60, **settings},
         )
 

@@ -85,15 +85,18 @@ async def test_it_hears_again_after_its_backend_was_terminated(rows: Rows, optio
 
 
 async def test_it_holds_the_worker_s_lock_and_holds_it_again_after_a_reconnection(rows: Rows, options: Options) -> None:
+    (worker,) = rows.db.execute("insert into procrastinate_workers default values returning id").fetchone().values()
+
     def holders() -> list[int]:
         found = rows.db.execute(
             "select pid from pg_locks where locktype = 'advisory' and granted and "
-            "(classid::bigint << 32 | objid::bigint) = (29044::bigint << 47 | 4711) "
-            "and database = (select oid from pg_database where datname = current_database())"
+            "(classid::bigint << 32 | objid::bigint) = queue_tasks_worker_lock_v1(%s) "
+            "and database = (select oid from pg_database where datname = current_database())",
+            [worker],
         )
         return [row["pid"] for row in found]
 
-    async with Ears(options, worker_id=4711) as ears:
+    async with Ears(options, worker_id=worker) as ears:
         assert holders() == rows.sessions(SESSION)
         rows.terminate(SESSION)
         await await_until(lambda: len(ears.listening) == 2)

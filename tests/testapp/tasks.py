@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import threading
 from typing import Any
 
@@ -245,3 +247,19 @@ def create_group_slowly(name: str, seconds: float) -> None:
     """Insert a row, taking some time."""
     threading.Event().wait(seconds)
     Group.objects.create(name=name)
+
+
+@task
+def wait_for_group(name: str) -> str:
+    """Wait until a group of this name exists; at most 30 s."""
+    for _ in range(3000):
+        if Group.objects.filter(name=name).exists():
+            return "seen"
+        threading.Event().wait(0.01)
+    return "waited in vain"
+
+
+@task
+async def kill_the_worker() -> None:
+    """End the process as the kernel would, short of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,128 @@
+-- queue_tasks_rescue_jobs_v1(dead_after, silent_after, max_crashes, keep, max_jobs) -> 0..max_jobs rows: id, status, worker_id, crashes
+-- Take back the running jobs of dead workers, and forget workers that have none left. No attempt is spent. A crash is
+-- counted apart from attempts: the first for every job the worker had in hand, further ones only for a job whose body
+-- was noted to have started. A job that reaches max_crashes so is a poison pill and fails; the others are ready again.
+-- dead_after:   seconds; a worker silent for longer is dead, lock or not. The only rule for stock workers.
+-- silent_after: seconds; a worker of ours silent for longer is dead if its advisory lock is free as well.
+-- keep:         seconds the row of a job stays whose abort had been asked for; null: for ever
+-- Called by  queries/rescue_jobs.sql
+-- Writes     procrastinate_jobs, procrastinate_workers
+-- Locks      the rows rescued, for update skip locked, until commit; the rows of workers forgotten
+-- Index      idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_unowned_idx
+--
+-- One statement compares and swaps: a row is changed only while it is running under that worker. The worker itself
+-- writes only under its number and its lease, so that one taken for dead too soon loses work, never correctness.
+create or replace function queue_tasks_rescue_jobs_v1(
+    p_dead_after double precision,
+    p_silent_after double precision,
+    p_max_crashes integer,
+    p_keep double precision,
+    p_max_jobs integer
+) returns table (id bigint, status text, worker_id bigint, crashes integer)
+    language plpgsql
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+declare
+    v_dead bigint[];
+begin
+    select coalesce(array_agg(w.id), '{}') into v_dead
+    from procrastinate_workers w
+    where w.last_heartbeat < clock_timestamp() - make_interval(secs => p_dead_after)
+        or (
+            w.qt_locked
+            and w.last_heartbeat < clock_timestamp() - make_interval(secs => p_silent_after)
+            -- Looked up, not tried: its worker could not take a lock that we hold for a moment.
+            and not exists (
+                select from pg_locks l
+                where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+                    and l.database = (select d.oid from pg_database d where d.datname = current_database())
+                    and (l.classid::bigint << 32 | l.objid::bigint) = queue_tasks_worker_lock_v1(w.id)
+            )
+        );
+    if v_dead = '{}' and not exists (select from procrastinate_jobs j where j.status = 'doing' and j.worker_id is null) then
+        return;
+    end if;
+
+    return query
+    with stranded as materialized (
+        select j.id from procrastinate_jobs j where j.status = 'doing' and j.worker_id = any (v_dead)
+        union all
+        select j.id from procrastinate_jobs j where j.status = 'doing' and j.worker_id is null
+    ),
+    taken as materialized (
+        select
+            j.id,
+            j.worker_id,
+            case when j.qt_crashes = 0 or j.qt_started_lease = j.qt_lease then j.qt_crashes + 1 else j.qt_crashes end as crashes,
+            j.qt_crashes > 0 and j.qt_started_lease = j.qt_lease as ran
+        from procrastinate_jobs j
+        where j.id = any (array(select s.id from stranded s order by s.id limit p_max_jobs))
+            and j.status = 'doing' and (j.worker_id is null or j.worker_id = any (v_dead))
+        order by j.id
+        for update skip locked
+    ),
+    verdict as (
+        select
+            t.id,
+            t.worker_id,
+            t.crashes,
+            case when t.ran and t.crashes >= p_max_crashes then 'failed' else 'todo' end as outcome
+        from taken t
+    ),
+    rescued as (
+        update procrastinate_jobs j
+        set status = case
+                when v.outcome = 'failed' then 'failed'
+                when j.abort_requested then 'aborted'
+                else 'todo'
+            end::procrastinate_job_status,
+            abort_requested = false,
+            worker_id = null,
+            scheduled_at = null,
+            -- A twin may have taken the queueing lock meanwhile: this job then waits without it.
+            queueing_lock = case
+                when v.outcome = 'todo' and j.queueing_lock is not null and exists (
+                    select from procrastinate_jobs t where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                ) then null
+                else j.queueing_lock
+            end,
+            qt_crashes = v.crashes,
+            qt_started_at = case when j.attempts = 0 and v.outcome = 'todo' then null else j.qt_started_at end,
+            qt_finished_at = case when v.outcome = 'failed' or j.abort_requested then clock_timestamp() end,
+            qt_expires_at = case
+                when v.outcome = 'todo' and j.abort_requested then clock_timestamp() + make_interval(secs => p_keep)
+            end,
+            qt_errors = case
+                when v.outcome = 'failed' then coalesce(j.qt_errors, '[]'::jsonb) || jsonb_build_object(
+                    'exception', 'queue_tasks.exceptions.WorkerCrashed',
+                    'message', format('Its worker died %s times while it ran: it is not tried again.', v.crashes),
+                    'traceback', format(
+                        E'queue_tasks.exceptions.WorkerCrashed: Its worker died %s times while it ran: it is not tried again.\n',
+                        v.crashes
+                    ),
+                    'attempt', j.attempts + 1,
+                    'worker_id', v.worker_id,
+                    'started_at', j.qt_attempted_at,
+                    'finished_at', clock_timestamp()
+                )
+                else j.qt_errors
+            end
+        from verdict v
+        where j.id = v.id
+        returning j.id, j.status::text, v.worker_id, v.crashes
+    )
+    select r.id, r.status, r.worker_id, r.crashes from rescued r;
+
+    delete from procrastinate_workers w
+    where w.id = any (v_dead)
+        and not exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing')
+        -- It may have beaten meanwhile; then its jobs are gone, and it goes on with others.
+        and w.last_heartbeat < clock_timestamp() - make_interval(secs => least(p_dead_after, p_silent_after));
+end
+$body$;
+
+comment on function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer) is 'Take back the running jobs of dead workers.';
