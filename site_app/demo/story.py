@@ -12,6 +12,7 @@ from site_app.demo.pictures import SCENES, draw
 from site_app.demo.screen import Screen
 from site_app.demo.stage import DemoError, Stage, since
 from site_app.demo.visitor import Answer, LivePage, Visitor
+from site_app.photos.steps import RENDITIONS
 from site_app.processes import Programs, listen_on, start_web, start_worker
 
 PER_REQUEST = 4  # photos
@@ -88,7 +89,9 @@ def play(
     watch(screen, programs, page, answers, total=len(jobs))
     screen.fact("Made", f"{len(jobs)} of {len(jobs)} jobs done, each seen live on the page", seconds=since(began))
     size = proofs.renditions_are_right(place, count)
-    screen.fact("On disk", f"{4 * count} renditions opened, each as wide as it should be, {size / 2**20:.1f} MB")
+    screen.fact(
+        "On disk", f"{len(RENDITIONS) * count} renditions opened, each as wide as it should be, {size / 2**20:.1f} MB"
+    )
 
     too_many = [photos[0]] * (max(1, len(photos) - count) + 1)
     said, rolled_back = proofs.nothing_remains(connection, visitor, place, too_many)
