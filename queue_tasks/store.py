@@ -119,7 +119,7 @@ class Store:
         parameters = {"worker_id": self.worker_id, "queues": queues, "max_jobs": max_jobs}
         try:
             rows = await self._leasing.rows(FETCH_JOBS, parameters)
-        except psycopg.errors.UniqueViolation:
+        except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected):
             # Another fetch took a job of the same lock at the same moment: the next look sees it.
             return await self.fetch_jobs(queues, max_jobs)
         except psycopg.Error as exc:

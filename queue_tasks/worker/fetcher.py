@@ -134,9 +134,10 @@ class Fetcher(Service):
                 self._left -= len(jobs)
             self._take(jobs)
             self._fill_slots()
-            if len(jobs) >= wanted:
+            if jobs:
+                # Fewer than asked for does not mean that there are no more: others may hold a part of the line.
                 continue
-            if not jobs and not self.in_hand and self.on_idle is not None:
+            if not self.in_hand and self.on_idle is not None:
                 self.idle_fetches += 1
                 await self.on_idle()
                 continue
