@@ -136,6 +136,7 @@ class Fetcher(Service):
             self._fill_slots()
             if jobs:
                 # Fewer than asked for does not mean that there are no more: others may hold a part of the line.
+                self.idle_fetches = 0
                 continue
             if not self.in_hand and self.on_idle is not None:
                 self.idle_fetches += 1

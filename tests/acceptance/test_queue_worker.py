@@ -277,12 +277,18 @@ def test_all_backends_ended_at_once_while_jobs_run_lose_nothing(dsn: str, table:
         assert worker.stop()[0] == 0
 
 
-def test_a_worker_whose_row_is_gone_says_so_and_ends_with_1(dsn: str, table: Table) -> None:
+def test_a_worker_whose_row_is_gone_registers_anew_and_goes_on(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--poll-interval", "0.1") as worker:
+        (before,) = table.workers()
         table.all("delete from procrastinate_workers returning id")
-        assert worker.wait(30) == 1
-    assert "is not registered any more" in worker.output
-    assert "Traceback" not in worker.output
+        wait_until(lambda: table.workers())
+        (after,) = table.workers()
+        assert after["id"] > before["id"]
+        assert after["qt_pid"] == worker.process.pid
+        assert tasks.add.enqueue(1).wait(20).return_value == 2
+        assert worker.stop()[0] == 0
+        assert "Traceback" not in worker.output
+    assert table.workers() == []
 
 
 def test_hostile_jobs_in_a_row_leave_the_worker_in_order(dsn: str, table: Table) -> None:
