@@ -23,13 +23,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @contextmanager
-def worker_process(dsn: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """`manage.py queue_worker`, from its ready line on; killed at the end."""
+def worker_process(dsn: str, *flags: str, ready: bool = True) -> Iterator[subprocess.Popen[str]]:
+    """`manage.py queue_worker`, from its ready line on unless it may not come to that; killed at the end."""
     environment = {**os.environ, "DATABASE_URL": dsn, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     command = [sys.executable, "-m", "django", "queue_worker", *flags]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("ready: ")
+        assert not ready or process.stdout.readline().startswith("ready: ")
         try:
             yield process
         finally:
@@ -89,8 +89,8 @@ def test_a_poison_pill_fails_at_its_third_crash_and_its_neighbours_succeed(dsn: 
     neighbours = enqueue_many(tasks.noop.bind() for _ in range(200))
     pill = tasks.kill_the_worker.using(priority=50).enqueue()
     for _ in range(3):
-        with worker_process(dsn) as process:
-            process.wait(20)
+        with worker_process(dsn, ready=False) as process:
+            assert process.wait(20) == -signal.SIGKILL
     with running_worker():
         wait_until(lambda: column(pill.id, "status::text") == "failed", timeout=10)
         for neighbour in neighbours:
