@@ -23,4 +23,4 @@ COPY --chown=app:app tools/worker_health.py ./tools/worker_health.py
 
 USER app
 EXPOSE 8000
-CMD ["uvicorn", "site_app.asgi:application", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["python", "-m", "site_app.web", "--host", "0.0.0.0", "--port", "8000"]

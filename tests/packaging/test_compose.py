@@ -64,9 +64,9 @@ def test_every_command_names_what_is_in_the_image(compose):
                 compile(code, "healthcheck", "exec")
             case ["python", script]:
                 assert script in image
-            case ["uvicorn", application, *_]:
-                module, name = application.split(":")
-                assert f"\n{name} = " in (PROJECT / f"{module.replace('.', '/')}.py").read_text()
+            case ["python", "-m", module, *flags]:
+                program = (PROJECT / f"{module.replace('.', '/')}.py").read_text()
+                assert all(f'"{flag}"' in program for flag in flags if flag.startswith("--"))
             case ["pg_isready", *_]:
                 pass
             case _:
