@@ -13,9 +13,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import NoReturn
 
 from queue_tasks import bridge, events
 from queue_tasks.conf import Options
@@ -389,40 +390,70 @@ def default_name() -> str:
 
 
 def run(worker: Worker, stop_signals: Sequence[signal.Signals] = ()) -> int:
-    """Run a worker on a new event loop, stopped by any of the signals; the second one ends it at once, with code 1.
-
-    The signals are heard although a body blocks the loop, which then cannot stop by itself.
-    """
-    heard: list[int] = []
-
-    def on_signal(number: int, _frame: object) -> None:
-        heard.append(number)
-        if len(heard) > 1:
-            os.write(2, b"second signal: ending at once; running jobs will be rescued\n")
-            os._exit(1)
-        worker.stop()
-        limit = threading.Timer(worker.options.grace + STOP_MARGIN, _end_if_blocked, [worker])
-        limit.daemon = True
-        limit.start()
-
-    before = {number: signal.signal(number, on_signal) for number in stop_signals}
+    """Run a worker on a new event loop, stopped by any of the signals; the second one ends it at once, with code 1."""
     loop = asyncio.new_event_loop()
+    with _heeding(stop_signals, worker):
+        try:
+            return loop.run_until_complete(worker.run())
+        finally:
+            worker.stuck = not loop.run_until_complete(_end_leftovers())
+            if not worker.stuck:
+                # Without waiting for the threads of its default executor, where a task may have left something.
+                loop.close()
+
+
+@contextlib.contextmanager
+def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker) -> Iterator[None]:
+    """Heed signals from a thread of its own: Python's handlers wait for the main thread, which a task may block."""
+    if not stop_signals:
+        yield
+        return
+    ear, mouth = socket.socketpair()
+    mouth.settimeout(0)
+    thread = threading.Thread(target=_heed, args=(ear, stop_signals, worker), name="queue_tasks signals", daemon=True)
+    thread.start()
+    # The interpreter writes the number of each signal there at once, in whichever thread it arrives.
+    wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in stop_signals}
     try:
-        return loop.run_until_complete(worker.run())
+        yield
     finally:
-        worker.stuck = not loop.run_until_complete(_end_leftovers())
-        if not worker.stuck:
-            # Without waiting for the threads of its default executor, where a task may have left something.
-            loop.close()
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        mouth.close()
+        thread.join(1)
 
 
-def _end_if_blocked(worker: Worker) -> None:
-    """End the process of a worker that has not even noticed that it was told to stop, long after it should have."""
-    if not worker.stopping:
-        os.write(2, b"the event loop is blocked by a task; ending without it; running jobs will be rescued\n")
-        os._exit(1)
+def _heed(ear: socket.socket, stop_signals: Sequence[int], worker: Worker) -> None:
+    with ear:
+        if not _hear(ear, stop_signals):
+            return
+        worker.stop()
+        ear.settimeout(min(worker.options.grace + STOP_MARGIN, 86_400))
+        try:
+            again = _hear(ear, stop_signals)
+        except TimeoutError:
+            if not worker.stopping:
+                _end_process("the event loop is blocked by a task; ending without it; running jobs will be rescued")
+            ear.settimeout(None)
+            again = _hear(ear, stop_signals)
+        if again:
+            _end_process("second signal: ending at once; running jobs will be rescued")
+
+
+def _hear(ear: socket.socket, stop_signals: Sequence[int]) -> bool:
+    """Wait for one of the signals; False when there will be none any more."""
+    while number := ear.recv(1):
+        if number[0] in stop_signals:
+            return True
+    return False
+
+
+def _end_process(why: str) -> NoReturn:
+    # Not by a logger: the blocked thread may hold its lock.
+    os.write(2, f"{why}\n".encode())
+    os._exit(1)
 
 
 async def _end_leftovers() -> bool:
