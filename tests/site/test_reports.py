@@ -50,7 +50,7 @@ def test_a_report_shows_its_progress_and_is_downloaded(visits, site):
             site.db.execute("lock table reports_visit in access exclusive mode")
             site.start_worker()
             wait_until(lambda: "Looking for visits" in str(page.next(timeout=0.2)), timeout=20)
-        news_until(page, {"state": "done"})
+        news_until(page, {"state": "done"}, timeout=60)
     text = site.visitor.http.get("/reports/1/download/")
     assert text.headers["content-type"] == "text/csv; charset=utf-8"
     assert text.headers["content-disposition"] == 'attachment; filename="visits-365-days-1.csv"'
