@@ -281,7 +281,7 @@ def test_a_worker_whose_row_is_gone_registers_anew_and_goes_on(dsn: str, table: 
     with worker_process(dsn, "--poll-interval", "0.1") as worker:
         (before,) = table.workers()
         table.all("delete from procrastinate_workers returning id")
-        wait_until(lambda: table.workers())
+        wait_until(table.workers)
         (after,) = table.workers()
         assert after["id"] > before["id"]
         assert after["qt_pid"] == worker.process.pid
