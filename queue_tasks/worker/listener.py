@@ -14,7 +14,7 @@ from psycopg import sql
 
 from queue_tasks.conf import Options
 from queue_tasks.connections import connection_parameters, session_settings
-from queue_tasks.statements import HOLD_LOCK, PREPARE_SESSION
+from queue_tasks.statements import HOLD_LOCK, PING, PREPARE_SESSION
 from queue_tasks.worker.service import Service
 
 ANY_QUEUE = "procrastinate_any_queue_v1"
@@ -82,7 +82,7 @@ class Listener(Service):
             while True:
                 async for notice in connection.notifies(timeout=CHECK_EVERY):
                     self.hear(notice.channel, notice.payload)
-                await connection.execute("select 1")
+                await connection.execute(PING)
         finally:
             await connection.close()
 
