@@ -82,7 +82,7 @@ def short_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def _living_connection() -> None:
-    """Begin with a connection that lives: a test that ends all sessions, its own too, fails alone if it fails."""
+    """Begin with a connection that lives: a test that ends sessions, its own too, fails alone if it fails."""
     for connection in connections.all(initialized_only=True):
         raw = connection.connection
         if raw is not None and not connection.in_atomic_block and raw.closed:

@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 from tests.postgres import PROJECT
 from tests.waiting import wait_until
 
+CHILD = "tests.child"  # what the Django sessions of worker processes call themselves
 START = 60  # seconds a process may take to become ready on a busy machine
 
 
@@ -30,7 +31,13 @@ class WorkerProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-X", "dev" if "-X dev" in flags else "utf8", "manage.py", "queue_worker", *flags],
             cwd=PROJECT,
-            env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings, "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                "DATABASE_URL": url,
+                "DJANGO_SETTINGS_MODULE": settings,
+                "PYTHONUNBUFFERED": "1",
+                "PGAPPNAME": CHILD,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -121,10 +128,11 @@ class Table:
         )
         return [row["pid"] for row in found]
 
-    def terminate_all_others(self) -> int:
-        """End every other session of this database, and wait until they are gone."""
+    def terminate_workers(self) -> int:
+        """End every session of the worker processes on this database, and wait until they are gone."""
         found = self.all(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() "
-            "and backend_type = 'client backend' and pid <> pg_backend_pid()"
+            "and (application_name = %s or application_name like 'queue\\_tasks %%')",
+            CHILD,
         )
         return len(found)
