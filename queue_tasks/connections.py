@@ -106,18 +106,26 @@ class WorkerConnection:
         self._turn = asyncio.Lock()
 
     async def rows(
-        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+        self,
+        statement: LiteralString,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        under: LiteralString | None = None,
     ) -> Sequence[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and give its rows.
 
+        under: a statement with the same parameters that takes a lock first, in the same transaction.
         Raises psycopg's errors; TimeoutError when no answer came five seconds after the statement's own timeout.
         """
         async with self._turn:
             try:
                 async with asyncio.timeout(self.statement_timeout + 5):
                     connection = await self.open()
-                    cursor = await connection.execute(statement, parameters)
-                    return await cursor.fetchall() if cursor.description else ()
+                    async with connection.transaction() if under else contextlib.nullcontext():
+                        if under:
+                            await connection.execute(under, parameters)
+                        cursor = await connection.execute(statement, parameters)
+                        return await cursor.fetchall() if cursor.description else ()
             except BaseException as exc:
                 # A statement that the server refused leaves a good connection; anything else a doubtful one.
                 if not isinstance(exc, psycopg.Error) or isinstance(exc, DATABASE_ERRORS):

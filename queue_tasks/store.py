@@ -20,6 +20,7 @@ from queue_tasks.statements import (
     ABORTING_JOBS,
     FETCH_JOBS,
     FINISH_JOBS,
+    LOCK_SCHEDULE,
     NOTE_START,
     PERIODIC_DEFER,
     PROGRESS_JOBS,
@@ -54,9 +55,16 @@ class Connection(Protocol):
     """What a Store needs of a connection."""
 
     async def rows(
-        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+        self,
+        statement: LiteralString,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        under: LiteralString | None = None,
     ) -> Sequence[tuple[Any, ...]]:
-        """Run one statement in a transaction of its own and give its rows. Raises psycopg's errors."""
+        """Run one statement in a transaction of its own and give its rows. Raises psycopg's errors.
+
+        under: a statement with the same parameters that takes a lock first, in the same transaction.
+        """
 
     async def close(self) -> None:
         """Let go of it."""
@@ -231,7 +239,7 @@ class Store:
     async def defer_tick(self, tick: PeriodicTick) -> int | None:
         """Enqueue one tick of a procrastinate periodic task; the job's id, None when another worker was first.
 
-        SQL: sql/queries/periodic_defer.sql
+        SQL: sql/queries/lock_schedule.sql, then sql/queries/periodic_defer.sql, which must see what others committed
         """
         parameters = {
             "queue_name": tick.queue_name,
@@ -244,8 +252,8 @@ class Store:
             "args": json.dumps(tick.kwargs),
         }
         try:
-            job_id: int | None = (await self._tending.rows(PERIODIC_DEFER, parameters))[0][0]
+            rows = await self._tending.rows(PERIODIC_DEFER, parameters, under=LOCK_SCHEDULE)
         except psycopg.errors.UniqueViolation:
             # A job with the same queueing lock is waiting: upstream's rule is to skip the tick.
             return None
-        return job_id
+        return rows[0][0] if rows else None

@@ -31,9 +31,15 @@ class LentConnection:
         self.alias = alias
 
     async def rows(
-        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+        self,
+        statement: LiteralString,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        under: LiteralString | None = None,
     ) -> Sequence[tuple[Any, ...]]:
         """Run one statement and give its rows. Raises psycopg's errors, not Django's."""
+        if under:
+            await sync_to_async(self._rows, thread_sensitive=True)(under, parameters)
         return await sync_to_async(self._rows, thread_sensitive=True)(statement, parameters)
 
     async def close(self) -> None:

@@ -40,7 +40,7 @@ class Fetcher(Service):
     """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
 
     backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
-    on_unknown is called when the worker is not registered any more.
+    on_unknown is called with the worker's number when it is not registered any more.
     last_chance: crashes from which on a job runs with no other beside it: the next one fails it, and must be its own.
     """
 
@@ -57,7 +57,7 @@ class Fetcher(Service):
         run_job: Callable[[FetchedJob], Awaitable[None]],
         release: Callable[[FetchedJob], None],
         backlog: Callable[[], int],
-        on_unknown: Callable[[], None],
+        on_unknown: Callable[[int], None],
         last_chance: int,
         max_jobs: int | None = None,
     ) -> None:
@@ -122,11 +122,12 @@ class Fetcher(Service):
             self._wake.clear()
             wanted = self._wanted()
             # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
+            worker_id = self.worker_id
             self._fetching = asyncio.create_task(self._store.fetch_jobs(self._queues, wanted))
             try:
                 jobs = await asyncio.shield(self._fetching)
             except WorkerNotRegistered:
-                self._on_unknown()
+                self._on_unknown(worker_id)
                 await wait_for(self._wake, self._poll_interval)
                 continue
             self._fetching = None

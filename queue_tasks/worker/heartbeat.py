@@ -24,10 +24,11 @@ logger = logging.getLogger("queue_tasks.worker")
 class Heartbeat:
     """Beats every `options.heartbeat` seconds.
 
-    on_unknown is called on the loop with each beat that finds the worker not registered. `worker_id` may be changed.
+    on_unknown is called on the loop, with the worker's number, at each beat that finds it not registered.
+    `worker_id` may be changed.
     """
 
-    def __init__(self, options: Options, worker_id: int, on_unknown: Callable[[], None]) -> None:
+    def __init__(self, options: Options, worker_id: int, on_unknown: Callable[[int], None]) -> None:
         self._options = options
         self.worker_id = worker_id
         self._on_unknown = on_unknown
@@ -55,10 +56,11 @@ class Heartbeat:
             try:
                 if connection is None or connection.closed:
                     connection = self._connect()
-                known = connection.execute(HEARTBEAT, {"worker_id": self.worker_id}).fetchone()
+                worker_id = self.worker_id
+                known = connection.execute(HEARTBEAT, {"worker_id": worker_id}).fetchone()
                 quiet = False
                 if known is None:
-                    loop.call_soon_threadsafe(self._on_unknown)
+                    loop.call_soon_threadsafe(self._on_unknown, worker_id)
             except psycopg.Error as exc:
                 if not quiet:
                     logger.warning(

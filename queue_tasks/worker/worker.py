@@ -113,7 +113,9 @@ class Worker:
             async with AsyncExitStack() as stack:
                 await self._register(store)
                 stack.push_async_callback(self._unregister, store)
-                self.heartbeat = Heartbeat(options, self.worker_id, lambda: self._taken_for_dead(store))
+                self.heartbeat = Heartbeat(
+                    options, self.worker_id, lambda worker_id: self._taken_for_dead(store, worker_id)
+                )
                 await stack.enter_async_context(self.heartbeat)
                 self._services = services = self._make_services(store, stack)
                 for service in services:
@@ -179,7 +181,7 @@ class Worker:
             run_job=lambda job: self._run_job(job, store),
             release=self._release,
             backlog=lambda: self.finisher.backlog,
-            on_unknown=lambda: self._taken_for_dead(store),
+            on_unknown=lambda worker_id: self._taken_for_dead(store, worker_id),
             last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
         )
@@ -335,9 +337,12 @@ class Worker:
         except Exception as exc:  # noqa: BLE001 - the row goes stale, and others remove it
             logger.warning("could not unregister worker %d: %s", self.worker_id, str(exc).strip())
 
-    def _taken_for_dead(self, store: Store) -> None:
-        """Our row is gone, and our jobs are others' now: tell the bodies to stop, register anew, go on."""
-        if self._registering is not None or self._stopping.is_set():
+    def _taken_for_dead(self, store: Store, worker_id: int) -> None:
+        """Our row is gone, and our jobs are others' now: tell the bodies to stop, register anew, go on.
+
+        worker_id: the number that was not known. Two may notice, and the second when we have a new one already.
+        """
+        if worker_id != self.worker_id or self._registering is not None or self._stopping.is_set():
             return
         logger.warning(
             "worker %d was taken for dead (silent for too long); its %d jobs belong to others now; registering anew",

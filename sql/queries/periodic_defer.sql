@@ -1,5 +1,6 @@
--- periodic_defer(...) -> one row: id bigint, null when this tick was deferred before
+-- periodic_defer(...) -> 0 or 1 row: id bigint; null, or no row, when this tick was deferred before
 -- Enqueue one tick of a procrastinate periodic task, once whatever the number of workers.
+-- Upstream forgets the ticks before the newest: a worker that lags behind the others must not enqueue them again.
 -- Called by  store.Store.defer_tick
 select procrastinate_defer_periodic_job_v2(
     %(queue_name)s::varchar,
@@ -11,3 +12,9 @@ select procrastinate_defer_periodic_job_v2(
     %(timestamp)s::bigint,
     %(args)s::jsonb
 ) as id
+where not exists (
+    select from procrastinate_periodic_defers d
+    where d.task_name = %(task_name)s::varchar
+        and d.periodic_id = %(periodic_id)s::varchar
+        and d.defer_timestamp > %(timestamp)s::bigint
+)

@@ -40,7 +40,7 @@ class Mouth:
             run_job=self.run_job,
             release=lambda job: self.released.append(job.id),
             backlog=lambda: self.backlog,
-            on_unknown=lambda: self.unknown.append(1),
+            on_unknown=self.unknown.append,
             last_chance=2,
             **{"slots": 4, "max_prefetch": 500, "poll_interval": 60, **settings},
         )

@@ -9,11 +9,12 @@ import psycopg
 import pytest
 from procrastinate.contrib.django import app
 
+from queue_tasks.bridge import PeriodicTick
 from queue_tasks.store import Store
 from queue_tasks.worker import maintenance
 from queue_tasks.worker.maintenance import Aborter, Promoter, Pruner
 from queue_tasks.worker.scheduler import Scheduler
-from tests.roles.parts import Calls, Rows
+from tests.roles.parts import NOOP, Calls, Rows
 from tests.waiting import await_until
 
 SESSION = "queue_tasks tend"
@@ -217,3 +218,19 @@ async def test_without_periodic_tasks_it_ends_without_having_failed(store: Store
     async with scheduler:
         await asyncio.wait_for(asyncio.shield(scheduler._loop), 5)  # type: ignore[arg-type]
         assert not scheduler.failed
+
+
+async def test_a_worker_that_lags_behind_does_not_enqueue_again_what_others_did(store: Store, rows: Rows) -> None:
+    """Upstream forgets each tick when a newer one is enqueued."""
+
+    def tick(at: int) -> PeriodicTick:
+        return PeriodicTick(NOOP, "p", at, "default", None, None, 0, {"timestamp": at})
+
+    other = Store(store_options(store))
+    first = [await store.defer_tick(tick(at)) for at in (10, 11, 12)]
+    late = [await other.defer_tick(tick(at)) for at in (10, 11, 12, 13)]
+    await other.close()
+    assert None not in first
+    assert late[:3] == [None] * 3
+    assert late[3] is not None
+    assert ticks(rows) == [10, 11, 12, 13]
