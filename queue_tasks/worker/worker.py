@@ -160,6 +160,17 @@ class Worker:
         """Whether it was told to stop, and has noticed."""
         return self._stopping.is_set()
 
+    def answers(self, within: float) -> bool:
+        """Whether the event loop takes a turn within so many seconds, or has ended; asked from another thread."""
+        if self._loop is None:
+            return True
+        turned = threading.Event()
+        try:
+            self._loop.call_soon_threadsafe(turned.set)
+        except RuntimeError:
+            return True
+        return turned.wait(within)
+
     def _make_services(self, store: Store, stack: AsyncExitStack) -> list[Service]:
         """Every role, tail of the flow first."""
         options, settings = self.options, self.settings
@@ -415,7 +426,9 @@ def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker) -> Iterator
         return
     ear, mouth = socket.socketpair()
     mouth.settimeout(0)
-    thread = threading.Thread(target=_heed, args=(ear, stop_signals, worker), name="queue_tasks signals", daemon=True)
+    over = threading.Event()
+    arguments = (ear, stop_signals, worker, over)
+    thread = threading.Thread(target=_heed, args=arguments, name="queue_tasks signals", daemon=True)
     thread.start()
     # The interpreter writes the number of each signal there at once, in whichever thread it arrives.
     wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
@@ -423,6 +436,7 @@ def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker) -> Iterator
     try:
         yield
     finally:
+        over.set()
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
@@ -430,21 +444,24 @@ def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker) -> Iterator
         thread.join(1)
 
 
-def _heed(ear: socket.socket, stop_signals: Sequence[int], worker: Worker) -> None:
+def _heed(ear: socket.socket, stop_signals: Sequence[int], worker: Worker, over: threading.Event) -> None:
     with ear:
         if not _hear(ear, stop_signals):
             return
         worker.stop()
-        ear.settimeout(min(worker.options.grace + STOP_MARGIN, 86_400))
-        try:
-            again = _hear(ear, stop_signals)
-        except TimeoutError:
-            if not worker.stopping:
-                _end_process("the event loop is blocked by a task; ending without it; running jobs will be rescued")
-            ear.settimeout(None)
-            again = _hear(ear, stop_signals)
-        if again:
-            _end_process("second signal: ending at once; running jobs will be rescued")
+        ear.settimeout(min(worker.options.grace + STOP_MARGIN / 2, 86_400))
+        while True:
+            try:
+                again = _hear(ear, stop_signals)
+            except TimeoutError:
+                # It should have stopped by now: is there still a loop that turns?
+                if not worker.answers(1.5 * STOP_MARGIN) and not over.is_set():
+                    _end_process("the event loop is blocked by a task; ending without it; running jobs will be rescued")
+                ear.settimeout(STOP_MARGIN)
+                continue
+            if again:
+                _end_process("second signal: ending at once; running jobs will be rescued")
+            return
 
 
 def _hear(ear: socket.socket, stop_signals: Sequence[int]) -> bool:

@@ -130,6 +130,15 @@ def test_a_body_that_blocks_the_loop_does_not_keep_it(dsn: str, table: Table) ->
         assert "the event loop is blocked" in worker.output
 
 
+def test_a_body_that_blocks_the_loop_after_the_signal_does_not_keep_it_either(dsn: str, table: Table) -> None:
+    with worker_process(dsn, "--grace", "0.5") as worker:
+        by_sql("tests.testapp.hostile.block_later", "0.4", "600")
+        running(table)
+        code, took = worker.stop()
+        assert code == 1
+        assert took < 0.5 + 2 + 1.5
+
+
 def test_the_second_signal_ends_it_although_the_loop_is_blocked(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--grace", "60") as worker:
         by_sql("tests.testapp.hostile.block", "600")

@@ -365,3 +365,11 @@ async def leave_a_thread_running(seconds: float) -> str:
     leave_something_running_left.append(running)
     await asyncio.sleep(0)
     return "left"
+
+
+@task
+async def block_later(after: float, seconds: float) -> str:
+    """Block the event loop, after a while."""
+    await asyncio.sleep(after)
+    time.sleep(seconds)  # noqa: ASYNC251 - the point
+    return "unblocked"
