@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from queue_tasks import TaskResult, control, enqueue_many
 from queue_tasks.compat import TaskResultDoesNotExist, TaskResultStatus
+from queue_tasks.worker.worker import run
 from tests.testapp import tasks
 from tests.waiting import wait_until
-from tests.workers import drain, running_worker
+from tests.workers import drain, make_worker, running_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -242,8 +243,9 @@ def test_prefetched_jobs_are_given_back_when_the_worker_stops() -> None:
 
 def test_max_jobs_ends_the_worker_after_as_many() -> None:
     enqueue_many(tasks.noop.bind() for _ in range(10))
-    with running_worker(max_jobs=4) as worker:
-        wait_until(lambda: worker.tally.ended == 4)
+    worker = make_worker(max_jobs=4)
+    assert run(worker) == 0
+    assert worker.tally.ended == 4
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from procrastinate_jobs where status = 'todo'")
         assert cursor.fetchone() == (6,)
