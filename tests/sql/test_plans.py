@@ -160,7 +160,7 @@ def test_promote_reads_what_is_due(meter):
 def test_promote_with_nothing_due_does_not_walk_along_the_scheduled(meter):
     rows, read = meter.measure(PROMOTE, 10)
     assert rows == [(0,)]
-    assert sum(read.values()) <= 20, read
+    assert sum(read.values()) <= 60, read  # the planner, too, looks at the ends of an index
 
 
 def test_prune_reads_what_has_expired(meter):
