@@ -8,15 +8,16 @@ import os
 import signal
 import sys
 import threading
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from queue_tasks.backend import PostgresBackend
-from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.connections import StatementRefused
 from queue_tasks.exceptions import OptionsInvalid
+from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.worker.worker import Worker, WorkerSettings, default_name, run
 
 LAST_WORDS = 0.5
@@ -51,11 +52,7 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """A parser whose errors are one line."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-
-        def error(message: str) -> NoReturn:
-            parser.exit(2, f"queue_worker: {message}. See: manage.py queue_worker --help\n")
-
-        parser.error = error  # type: ignore[method-assign]
+        parser.error = partial(refuse, parser)  # type: ignore[method-assign]
         return parser
 
     def handle(self, **flags: Any) -> None:
@@ -82,18 +79,7 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _worker(self, flags: dict[str, Any]) -> Worker:
-        alias = flags["backend"]
-        if alias not in task_backends.settings:
-            raise CommandError(
-                f'TASKS has no entry "{alias}"; it has: {", ".join(task_backends.settings)}.', returncode=2
-            )
-        backend = task_backends[alias]
-        if not isinstance(backend, PostgresBackend):
-            raise CommandError(
-                f'TASKS["{alias}"] uses {type(backend).__name__}; '
-                "queue_worker runs queue_tasks.backend.PostgresBackend.",
-                returncode=2,
-            )
+        backend = find_backend(flags["backend"])
         given = dict(backend.options)
         for flag in ("concurrency", "grace", "poll_interval"):
             if flags[flag] is not None:
@@ -101,7 +87,7 @@ class Command(BaseCommand):
         try:
             options = type(backend.settings).read(given)
         except (OptionsInvalid, ImproperlyConfigured) as exc:
-            raise CommandError(f"queue_worker: {exc}", returncode=2) from exc
+            raise CommandError(f"queue_worker: {exc}", returncode=USAGE) from exc
         settings = WorkerSettings(
             queues=flags["queues"],
             concurrency=options.concurrency,
@@ -132,13 +118,6 @@ def names(text: str) -> list[str]:
     except UnicodeEncodeError as exc:
         raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8 text; expected names separated by commas") from exc
     return found
-
-
-def whole(text: str) -> int:
-    """A whole number, 1 or more."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
 
 
 def duration(text: str) -> float:
