@@ -180,9 +180,29 @@ def stopped_by_signals() -> Iterator[None]:
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
+    except Exception as error:
+        stop = stop_behind(error)
+        if stop is None:
+            raise
+        # What a signal cuts short, such as a query, may complain while it is cleaned up; the stop is what happened.
+        raise stop from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_behind(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
+    """The stop by a signal during whose handling an error was raised; None when there was none."""
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        found = pending.pop()
+        if isinstance(found, KeyboardInterrupt | SystemExit):
+            return found
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            pending += [found.__cause__, found.__context__]
+    return None
 
 
 def listen_on(host: str, port: int) -> socket.socket:
