@@ -496,13 +496,21 @@ def why_unusable(folder: Path, account: Account | None) -> str | None:
 
 
 def make_folder(folder: Path, account: Account | None) -> None:
-    """Make a private folder for the account, and the missing folders above it; what exists stays as it is."""
+    """Make a private folder for the account, and the missing folders above it; what exists stays as it is.
+
+    Each is made under another name, given to the account and then renamed: another process that comes at the same
+    moment finds it usable or not at all.
+    """
     for missing in reversed([parent for parent in (folder, *folder.parents) if not parent.exists()]):
+        fresh = Path(tempfile.mkdtemp(prefix=f".{missing.name[:64]}-", dir=missing.parent))  # mode 0700
+        give_to(account, fresh)
         try:
-            missing.mkdir(mode=0o700)
-        except FileExistsError:
-            continue  # another process made it at the same moment
-        give_to(account, missing)
+            # Takes the place of an empty folder that another process made meanwhile; both are alike.
+            fresh.rename(missing)
+        except OSError:
+            fresh.rmdir()
+            if not missing.is_dir():
+                raise
 
 
 def give_to(account: Account | None, path: Path) -> None:

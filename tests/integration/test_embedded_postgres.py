@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dj_database_url
@@ -146,6 +147,16 @@ def test_processes_that_start_at_once_share_one_server(place):
         process, url = answers.pop()
         assert ask(url, "select 1") == [(1,)]
     wait_until(lambda: not is_alive(process))
+
+
+def test_a_folder_that_several_make_at_once_is_usable_to_each_of_them(place):
+    account = embedded_postgres.account_for(place / "pg")
+    with ThreadPoolExecutor(4) as together:
+        for number in range(50):
+            folder = place / str(number) / "pg"
+            asked = [together.submit(embedded_postgres.reachable_folder, folder, account) for _ in range(4)]
+            assert {answer.result() for answer in asked} == {folder}
+            assert sorted(place.iterdir()) == sorted(place / str(earlier) for earlier in range(number + 1))
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate", "kill"])
