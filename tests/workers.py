@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from queue_tasks.conf import Options
-from queue_tasks.worker.worker import Worker, WorkerSettings, run
+from queue_tasks.worker.process import run
+from queue_tasks.worker.worker import Worker, WorkerSettings
 
 
 def make_worker(

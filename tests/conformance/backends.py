@@ -16,7 +16,8 @@ from queue_tasks import compat
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.results import TaskResult
 from queue_tasks.testing import run_job
-from queue_tasks.worker.worker import Worker, WorkerSettings, run
+from queue_tasks.worker.process import run
+from queue_tasks.worker.worker import Worker, WorkerSettings
 
 TABLES = "procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers"
 """Unmanaged, so that Django's flush leaves them as they are."""

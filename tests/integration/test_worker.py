@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from queue_tasks import TaskResult, control, enqueue_many
 from queue_tasks.compat import TaskResultDoesNotExist, TaskResultStatus
-from queue_tasks.worker.worker import run
+from queue_tasks.worker.process import run
 from tests.testapp import tasks
 from tests.waiting import wait_until
 from tests.workers import drain, make_worker, running_worker

@@ -18,7 +18,8 @@ from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.connections import StatementRefused
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
-from queue_tasks.worker.worker import Worker, WorkerSettings, default_name, run
+from queue_tasks.worker.process import default_name, run
+from queue_tasks.worker.worker import Worker, WorkerSettings
 
 LAST_WORDS = 0.5
 """Seconds an ended worker's process may take to leave."""
