@@ -11,7 +11,8 @@ declare
     v_workers bigint[];
 begin
     select
-        array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null),
+        -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
+        array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null or n.scheduled_at <= clock_timestamp()),
         bool_or(n.scheduled_at < queue_tasks_parked_until_v1())
     into v_queues, v_scheduled
     from new_jobs n

@@ -10,9 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import procrastinate
@@ -46,9 +45,30 @@ async def work(app: procrastinate.App, **options: Any) -> None:
     await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False, **options)
 
 
+class Rest:
+    """Tells when the stock worker waits for a notification: it loses one that comes while it fetches."""
+
+    def __init__(self, app: procrastinate.App) -> None:
+        self._fetch = app.job_manager.fetch_job
+        self._resting = asyncio.Event()
+        app.job_manager.fetch_job = self._watched  # type: ignore[method-assign,assignment]
+
+    async def _watched(self, **arguments: Any) -> Any:
+        self._resting.clear()
+        job = await self._fetch(**arguments)
+        if job is None:
+            # What it does next, up to its wait, it does without giving way to anybody.
+            self._resting.set()
+        return job
+
+    async def begun(self) -> None:
+        await asyncio.wait_for(self._resting.wait(), 10)
+
+
 @asynccontextmanager
-async def working(app: procrastinate.App, look: Session, **options: Any) -> AsyncIterator[None]:
-    """A stock worker that runs beside the test and never polls."""
+async def working(app: procrastinate.App, look: Session, **options: Any) -> AsyncIterator[Rest]:
+    """A stock worker that runs beside the test and never polls; yielded when it listens and waits."""
+    rest = Rest(app)
     task = asyncio.create_task(app.run_worker_async(install_signal_handlers=False, **(NO_POLLING | options)))
     try:
         # It listens once it has looked for jobs: the connection that listens is its own.
@@ -57,7 +77,8 @@ async def working(app: procrastinate.App, look: Session, **options: Any) -> Asyn
                 "select count(*) from pg_stat_activity where datname = current_database() and query like 'LISTEN%'"
             )
         )
-        yield
+        await rest.begun()
+        yield rest
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -107,20 +128,8 @@ async def test_sync_tasks_and_sync_defer(app, migrated_database):
     assert ran == [1]
 
 
-async def is_woken(
-    app: procrastinate.App, look: Session, prepare: Callable[[str], Awaitable[int]], **options: Any
-) -> bool:
-    """Tell whether a job succeeds without a poll, in one of five tries: the stock worker itself loses a notification
-    that comes while it fetches."""
-    async with working(app, look, concurrency=5, **options):
-        for number in range(5):
-            job = await prepare(f"try {number}")
-            try:
-                await await_until(partial(look.row, job, "status = 'succeeded'"), timeout=2)
-            except pytest.fail.Exception:
-                continue
-            return True
-    return False
+async def until_succeeded(look: Session, job: int) -> None:
+    await await_until(lambda: look.row(job, "status::text") == "succeeded", message=f"job {job} has not succeeded")
 
 
 async def test_a_notification_wakes_the_worker(app, look):
@@ -128,39 +137,36 @@ async def test_a_notification_wakes_the_worker(app, look):
     async def task():
         pass
 
-    async def prepare(name: str) -> int:
-        return await task.defer_async()
-
-    assert await is_woken(app, look, prepare, queues=["q"])
+    async with working(app, look, queues=["q"]):
+        await until_succeeded(look, await task.defer_async())
 
 
 async def test_a_retry_wakes_the_worker_which_upstream_never_did(app, look):
     @app.task(name="t", retry=procrastinate.RetryStrategy(max_attempts=3), pass_context=True)
     async def task(context):
         if context.job.attempts == 0:
+            await rest.begun()
             raise ValueError
 
-    async def prepare(name: str) -> int:
-        return await task.defer_async()
-
-    assert await is_woken(app, look, prepare)
+    async with working(app, look, concurrency=5) as rest:
+        await until_succeeded(look, await task.defer_async())
     assert "deferred_for_retry" in look.column("select type::text from procrastinate_events")
 
 
 async def test_a_released_lock_wakes_the_worker_which_upstream_never_did(app, look):
+    ran: list[int] = []
+
     @app.task(name="t")
-    async def task():
-        await free.wait()
+    async def task(number):
+        if not ran:
+            await rest.begun()
+        ran.append(number)
 
-    async def prepare(name: str) -> int:
-        free.clear()
-        first, second = [await task.configure(lock=name).defer_async() for _ in range(2)]
-        await await_until(lambda: look.row(first, "status::text") == "doing")
-        free.set()
-        return second
-
-    free = asyncio.Event()
-    assert await is_woken(app, look, prepare)
+    async with working(app, look, concurrency=5) as rest:
+        jobs = await task.configure(lock="one").batch_defer_async({"number": 1}, {"number": 2})
+        for job in jobs:
+            await until_succeeded(look, job)
+    assert ran == [1, 2]
 
 
 async def test_jobs_of_one_lock_run_one_by_one_in_order(app):
