@@ -19,7 +19,9 @@ from django.db import Error, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from queue_tasks.worker.executors import Ended, LoopExecutor, ThreadExecutor
+from queue_tasks.worker.attempt import Ended
+from queue_tasks.worker.loops import LoopExecutor
+from queue_tasks.worker.threads import ThreadExecutor
 
 logger = logging.getLogger("queue_tasks.testing")
 

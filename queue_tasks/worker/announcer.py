@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from queue_tasks import compat, telemetry
 from queue_tasks.outcomes import FINAL
 from queue_tasks.store import Written
-from queue_tasks.worker.executors import LoopExecutor
+from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.service import Service
 
 logger = logging.getLogger("queue_tasks.worker")

@@ -10,6 +10,10 @@ from typing import Any
 
 from queue_tasks.jobs import FetchedJob
 
+Ended = tuple[Any, BaseException | None]
+"""How a body ended: its return value, or the exception it raised. A value, because some exceptions (StopIteration)
+cannot pass through a future."""
+
 
 class StopReason(Enum):
     """Why a running attempt was told to stop."""

@@ -24,15 +24,16 @@ from queue_tasks.store import Store, Written
 from queue_tasks.worker.announcer import Announcer
 from queue_tasks.worker.attempt import Attempt, StopReason
 from queue_tasks.worker.execution import Execution
-from queue_tasks.worker.executors import LoopExecutor, ThreadExecutor
 from queue_tasks.worker.fetcher import Fetcher
 from queue_tasks.worker.finisher import Finisher
 from queue_tasks.worker.heartbeat import Heartbeat
 from queue_tasks.worker.listener import Listener
+from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner, Rescuer
 from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.scheduler import Scheduler
 from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service
+from queue_tasks.worker.threads import ThreadExecutor
 
 logger = logging.getLogger("queue_tasks.worker")
 

@@ -19,7 +19,7 @@ from queue_tasks.backend import PostgresBackend
 from queue_tasks.outcomes import OutcomeKind
 from queue_tasks.worker import announcer as module
 from queue_tasks.worker.announcer import Announcer
-from queue_tasks.worker.executors import LoopExecutor
+from queue_tasks.worker.loops import LoopExecutor
 from tests.roles.parts import fetched, outcome
 from tests.testapp import tasks
 from tests.waiting import await_until, wait_until

@@ -15,8 +15,9 @@ from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.worker.attempt import Attempt, StopReason
 from queue_tasks.worker.execution import Execution
-from queue_tasks.worker.executors import LoopExecutor, ThreadExecutor
 from queue_tasks.worker.failures import MAX_MESSAGE, MAX_TRACEBACK, describe
+from queue_tasks.worker.loops import LoopExecutor
+from queue_tasks.worker.threads import ThreadExecutor
 from tests.roles.parts import attempt_of, fetched
 from tests.testapp import hostile
 from tests.waiting import await_until

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from queue_tasks.worker.executors import LoopExecutor, ThreadExecutor
+from queue_tasks.worker.loops import LoopExecutor
+from queue_tasks.worker.threads import ThreadExecutor
 from tests.waiting import await_until
 
 OWNER = "job 1 (tests)"

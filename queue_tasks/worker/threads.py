@@ -1,9 +1,7 @@
-"""Where bodies run: coroutine functions on the loop, plain functions in a pool of our own threads.
+"""ThreadExecutor: runs plain functions in a pool of our own threads.
 
 Django's connections belong to threads. Ours live long and keep theirs from job to job, tended before and after each, so
-that neither CONN_MAX_AGE=0 nor a restarted database costs a job anything. Coroutines that use the ORM reach it
-through asgiref's thread-sensitive thread; each running job gets one of its own from a pool, so that they do not all
-wait in line for a single thread and its single connection.
+that neither CONN_MAX_AGE=0 nor a restarted database costs a job anything.
 """
 
 from __future__ import annotations
@@ -12,18 +10,12 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext
-
 from queue_tasks.connections import close_all, tend_after_task, tend_before_task
-
-Ended = tuple[Any, BaseException | None]
-"""How a body ended: its return value, or the exception it raised. A value, because some exceptions (StopIteration)
-cannot pass through a future."""
+from queue_tasks.worker.attempt import Ended
 
 _Order = tuple[contextvars.Context, Callable[[], Any], str, "asyncio.Future[Ended]"]
 
@@ -78,7 +70,7 @@ class ThreadExecutor:
     def _serve(self) -> None:
         while (order := self._orders.get()) is not None:
             context, body, owner, future = order
-            ended = context.run(_run_tended, body, owner)
+            ended = context.run(run_tended, body, owner)
             self._ended.append((future, ended))
             if not self._told:
                 self._told = True
@@ -102,7 +94,8 @@ class ThreadExecutor:
                 future.set_result(ended)
 
 
-def _run_tended(body: Callable[[], Any], owner: str) -> Ended:
+def run_tended(body: Callable[[], Any], owner: str) -> Ended:
+    """Run a body in this thread, whose connections are tended before and after it. owner: who it is, for messages."""
     try:
         tend_before_task()
         return body(), None
@@ -110,58 +103,3 @@ def _run_tended(body: Callable[[], Any], owner: str) -> Ended:
         return None, exc
     finally:
         tend_after_task(owner)
-
-
-class LoopExecutor:
-    """Runs coroutines on the loop, each with a thread of its own for what it calls by sync_to_async."""
-
-    def __init__(self) -> None:
-        # Last in, first out: few jobs at a time means few threads, and few connections.
-        self._free: list[tuple[ThreadSensitiveContext, _SensitiveThread]] = []
-        self._all: list[_SensitiveThread] = []
-
-    async def run(self, body: Callable[[], Awaitable[Any]], owner: str) -> Ended:
-        """Await `body()`. Runs in the caller's task, whose context is changed."""
-        place, thread = self._free.pop() if self._free else self._new()
-        thread.used = False
-        SyncToAsync.thread_sensitive_context.set(place)
-        try:
-            return await body(), None
-        except asyncio.CancelledError:
-            raise
-        except BaseException as exc:  # noqa: BLE001 - whatever a task raises is how it ended
-            return None, exc
-        finally:
-            if thread.used:
-                loop = asyncio.get_running_loop()
-                tending = loop.run_in_executor(thread, tend_after_task, owner)
-                tending.add_done_callback(lambda _: self._free.append((place, thread)))
-                await asyncio.shield(tending)
-            else:
-                self._free.append((place, thread))
-
-    def close(self) -> None:
-        """End the threads, closing their connections."""
-        for thread in self._all:
-            thread.submit(close_all)
-            thread.shutdown(wait=False)
-
-    def _new(self) -> tuple[ThreadSensitiveContext, _SensitiveThread]:
-        place, thread = ThreadSensitiveContext(), _SensitiveThread()
-        SyncToAsync.context_to_thread_executor[place] = thread
-        self._all.append(thread)
-        return place, thread
-
-
-class _SensitiveThread(ThreadPoolExecutor):
-    """One thread, started at first use, that knows whether the current job has used it."""
-
-    def __init__(self) -> None:
-        super().__init__(max_workers=1, thread_name_prefix="queue_tasks orm")
-        self.used = False
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if not self.used:
-            self.used = True
-            super().submit(tend_before_task)
-        return super().submit(fn, *args, **kwargs)
