@@ -26,6 +26,8 @@ class Announcer(Service):
     def __init__(self, loops: LoopExecutor) -> None:
         super().__init__()
         self._loops = loops
+        self.patience = GIVE_UP_AFTER
+        """Seconds receivers have when it stops."""
         self._written: asyncio.Queue[tuple[Written, str]] = asyncio.Queue()
 
     def tell(self, batch: Sequence[Written], statuses: dict[int, str]) -> None:
@@ -54,12 +56,12 @@ class Announcer(Service):
         """Send what is left, then end."""
         if self._loop is not None:
             try:
-                async with asyncio.timeout(GIVE_UP_AFTER):
+                async with asyncio.timeout(self.patience):
                     await self._written.join()
             except TimeoutError:
                 logger.error(  # noqa: TRY400 - it says all there is to say
-                    "receivers of task_finished did not return within %g s of stopping; %d were not called",
-                    GIVE_UP_AFTER,
+                    "receivers of task_finished did not return within %.1f s of stopping; %d were not called",
+                    self.patience,
                     self._written.qsize(),
                 )
         await super().stop()

@@ -37,7 +37,7 @@ LONGEST_WAIT = 5.0
 """Seconds between tries at the most."""
 
 GIVE_UP_AFTER = 30.0
-"""Seconds for which a stopping worker tries to write its last outcomes."""
+"""Seconds for which a worker that stops unasked tries to write its last outcomes; else the time of grace decides."""
 
 
 class Finisher(Service):
@@ -49,6 +49,8 @@ class Finisher(Service):
         super().__init__()
         self._store = store
         self._on_written = on_written
+        self.patience = GIVE_UP_AFTER
+        """Seconds to write what is left when it stops."""
         self._pending: list[Written] = []
         self._some = asyncio.Event()
         self._idle = asyncio.Event()
@@ -91,13 +93,13 @@ class Finisher(Service):
     async def stop(self) -> None:
         """Write what is left, then end."""
         try:
-            async with asyncio.timeout(GIVE_UP_AFTER):
+            async with asyncio.timeout(self.patience):
                 await self.flush()
         except TimeoutError:
             logger.error(  # noqa: TRY400 - the reason was logged when it happened
-                "could not write %d outcomes within %g s of stopping; their jobs will be rescued and run again",
+                "could not write %d outcomes within %.1f s of stopping; their jobs will be rescued and run again",
                 self.backlog,
-                GIVE_UP_AFTER,
+                self.patience,
             )
         await super().stop()
 

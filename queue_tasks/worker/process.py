@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from queue_tasks.worker.worker import STOP_MARGIN, Worker
+from queue_tasks.worker.ending import STOP_MARGIN
+from queue_tasks.worker.worker import Worker
 
 logger = logging.getLogger("queue_tasks.worker")
 

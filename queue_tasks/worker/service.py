@@ -1,7 +1,8 @@
 """The one contract of everything in the worker that runs until it is stopped.
 
 A service is an async context manager. Entering starts its loop; leaving stops it, and returns only when it has stopped.
-A loop that raises is said aloud and started again after a wait that grows; it never ends the worker.
+A loop that raises is said aloud and started again after a wait that grows; it never ends the worker. One that is
+cancelled by nobody who may (a task of a job can cancel whatever it finds on the loop) is started again as well.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from queue_tasks.events import ServiceFailed, publish
 
@@ -28,6 +29,9 @@ LONGEST_WAIT = 10.0
 HEALTHY_AFTER = 30.0
 """Seconds a loop must have run for its next failure to count as the first."""
 
+PROVEN_AFTER = 1.0
+"""Seconds a loop that was started again must have run to be taken for running."""
+
 
 class Service(ABC):
     """A supervised loop. Subclasses write `run`, and `finish` when something is to be done after the loop has ended."""
@@ -36,7 +40,11 @@ class Service(ABC):
 
     def __init__(self) -> None:
         self._loop: asyncio.Task[None] | None = None
+        # Who entered it: when that task ends without leaving, the loop may be cancelled by anybody.
+        self._owner: asyncio.Task[Any] | None = None
         self._failures = 0
+        # Monotonic times: of the first of the failures in a row, and until when the loop must run to be in order again.
+        self._failing_since = self._proven_at = 0.0
         self.worker_id = 0
 
     @abstractmethod
@@ -47,6 +55,7 @@ class Service(ABC):
         """What is left to do after the loop has ended; the services entered before are still running."""
 
     async def __aenter__(self) -> Self:
+        self._owner = asyncio.current_task()
         self._loop = asyncio.create_task(self._supervise(), name=f"queue_tasks {self.name}")
         return self
 
@@ -78,26 +87,49 @@ class Service(ABC):
     @property
     def failed(self) -> bool:
         """Whether the loop has ended although nobody stopped it and it had not come to its end."""
-        # Who stops it takes the loop away first: a cancelled one that is still here was cancelled by nobody who may.
         loop = self._loop
         return loop is not None and loop.done() and (loop.cancelled() or loop.exception() is not None)
+
+    @property
+    def failing_for(self) -> float:
+        """Seconds since the loop began to fail again and again; 0 when it runs."""
+        now = time.monotonic()
+        return now - self._failing_since if now < self._proven_at else 0.0
 
     async def _supervise(self) -> None:
         while True:
             started = time.monotonic()
             try:
                 await self.run()
+            except asyncio.CancelledError as exc:
+                self._end_if_stopped()
+                error: BaseException = exc
             except Exception as exc:  # noqa: BLE001 - whatever ends a loop, it is started again
-                if time.monotonic() - started > HEALTHY_AFTER:
-                    self._failures = 0
-                wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-                self._failures = min(self._failures + 1, 10)
-                self._say(exc, wait)
-                await asyncio.sleep(wait)
+                error = exc
             else:
                 return
+            now = time.monotonic()
+            if not self._failures or now - started > HEALTHY_AFTER:
+                self._failures = 0
+                self._failing_since = now
+            wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+            self._failures = min(self._failures + 1, 10)
+            self._proven_at = now + wait + PROVEN_AFTER
+            self._say(error, wait)
+            try:
+                await asyncio.sleep(wait)
+            except asyncio.CancelledError:
+                self._end_if_stopped()
 
-    def _say(self, error: Exception, wait: float) -> None:
+    def _end_if_stopped(self) -> None:
+        """Let a cancellation through that is somebody's who may stop the loop; forget any other."""
+        me, owner = asyncio.current_task(), self._owner
+        # Who stops a loop takes it away first.
+        if me is None or self._loop is not me or owner is None or owner.done() or owner.cancelling():
+            raise  # noqa: PLE0704 - the cancellation that is being handled
+        me.uncancel()
+
+    def _say(self, error: BaseException, wait: float) -> None:
         first = self._failures == 1
         logger.log(
             logging.WARNING if first else logging.INFO,

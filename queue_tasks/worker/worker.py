@@ -23,6 +23,7 @@ from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
 from queue_tasks.worker.announcer import Announcer
 from queue_tasks.worker.attempt import Attempt, StopReason
+from queue_tasks.worker.ending import STOP_MARGIN, Ending, together
 from queue_tasks.worker.execution import Execution
 from queue_tasks.worker.fetcher import Fetcher
 from queue_tasks.worker.finisher import Finisher
@@ -37,8 +38,11 @@ from queue_tasks.worker.threads import ThreadExecutor
 
 logger = logging.getLogger("queue_tasks.worker")
 
-STOP_MARGIN = 1.0
-"""Seconds that bodies told to stop at the end of the grace time have to do so."""
+LOOPS_PATIENCE = 1.0
+"""Seconds that the loops which nothing depends on have to end."""
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at whether the heartbeat's thread lives."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,10 @@ class Worker:
         self._attempts: dict[int, Attempt] = {}
         self._stopping = asyncio.Event()
         self._error: str | None = None
+        self.recycled: str | None = None
+        """Why the worker asked for its process to be replaced, once it has."""
+        self._stuck = False
+        self._ending = Ending()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> int:
@@ -107,19 +115,23 @@ class Worker:
         store = Store(options)
         try:
             async with AsyncExitStack() as stack:
-                await self._register(store)
-                stack.push_async_callback(self._unregister, store)
+                if not await self._register_unless_stopped(store):
+                    return 0
+                stack.push_async_callback(self._ending.within, "taking its leave", lambda: self._unregister(store))
                 self.heartbeat = Heartbeat(
                     options, self.worker_id, lambda worker_id: self._taken_for_dead(store, worker_id)
                 )
-                await stack.enter_async_context(self.heartbeat)
+                await self.heartbeat.__aenter__()
+                stack.push_async_callback(self._ending.within, "the heartbeat", self.heartbeat.stop)
                 self._services = services = self._make_services(store, stack)
                 for service in services:
                     service.worker_id = self.worker_id
                     if service is self.fetcher:
                         # Left after the fetcher, that is: when nothing new is fetched any more.
                         stack.push_async_callback(self._end_running)
-                    await stack.enter_async_context(service)
+                    await service.__aenter__()
+                    stack.push_async_callback(self._ending.within, f"the {service.name}", service.stop)
+                stack.push_async_callback(self._end_loops)
                 events.publish(
                     events.WorkerStarted(
                         self.worker_id,
@@ -132,18 +144,35 @@ class Worker:
                     self._ready()
                 await self._until_stopped(services)
         finally:
-            await store.close()
+            await self._ending.within("closing connections", store.close)
         events.publish(events.WorkerStopped(self.worker_id, settings.name, self.tally.ended))
         if self._error is not None:
             logger.critical(self._error)
             return 1
-        return 1 if settings.drain and self.tally.failed else 0
+        return 1 if self._stuck or (settings.drain and self.tally.failed) else 0
 
-    def stop(self) -> None:
+    def stop(self, grace: float | None = None) -> None:
         """Stop fetching, let running jobs end within the grace time, then give the rest back.
 
+        grace: seconds instead of the option's; also when it is stopping already, if that is sooner.
         From any thread, at any time, also before it runs and after it has stopped.
         """
+        self._ending.begin(self.options.grace if grace is None else grace, asked=True)
+        self._tell_to_stop()
+
+    def recycle(self, why: str, *, stuck: bool = True) -> None:
+        """Stop gracefully because the process should be replaced; from any thread. The first reason counts.
+
+        stuck: because of something that should not be, and not because it was told to: the exit code is 1.
+        """
+        if self.recycled is None:
+            self.recycled = why
+            self._stuck = stuck
+            logger.log(logging.WARNING if stuck else logging.INFO, "this process is to be replaced: %s", why)
+        self._ending.begin(self.options.grace)
+        self._tell_to_stop()
+
+    def _tell_to_stop(self) -> None:
         if self._loop is None:
             self._stopping.set()
             return
@@ -192,7 +221,7 @@ class Worker:
             last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
         )
-        self.fetcher.on_exhausted = self._stopping.set
+        self.fetcher.on_exhausted = lambda: self.recycle(f"it has fetched {settings.max_jobs} jobs", stuck=False)
         if settings.drain:
             self.fetcher.on_idle = lambda: self._drained(store)
         self.aborter = Aborter(store, options.poll_interval, self._abort, lambda: bool(self._attempts))
@@ -302,37 +331,44 @@ class Worker:
             while not stopping.done():
                 loops = [service._loop for service in services if service._loop is not None]  # noqa: SLF001 - our own roles
                 await asyncio.wait(
-                    [stopping, *(loop for loop in loops if not loop.done())], return_when=asyncio.FIRST_COMPLETED
+                    [stopping, *(loop for loop in loops if not loop.done())],
+                    timeout=LOOK_EVERY,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
-                for service in services:
-                    if service.failed and not stopping.done():
-                        self._error = f"the worker's {service.name} died and could not be started again"
-                        return
+                dead = [service.name for service in services if service.failed]
+                if not self.heartbeat.alive:
+                    dead.append("heartbeat")
+                if dead and not stopping.done():
+                    self._error = f"the worker's {dead[0]} died and could not be started again"
+                    self._ending.begin(0)
+                    return
         finally:
             stopping.cancel()
+            self._ending.begin(self.options.grace)
+
+    async def _end_loops(self) -> None:
+        """End the loops that only give hints or tidy up, all at once; then the fetcher, so that nothing new begins."""
+        others = [s for s in self._services if s not in (self.announcer, self.finisher, self.progress, self.fetcher)]
+        ending = self._ending
+        await ending.within("a loop", lambda: together(service.stop() for service in others), LOOPS_PATIENCE)
+        await ending.within("the last fetch", self.fetcher.stop, max(ending.grace_left, STOP_MARGIN / 2))
 
     async def _end_running(self) -> None:
         """Let running jobs end within the grace time; then tell them to stop and give back those that do."""
-        grace = 0.0 if self._error else self.options.grace
-        if grace and self.fetcher.running:
-            logger.info("stopping: %d running jobs have %g s to end", self.fetcher.running, grace)
-        try:
-            async with asyncio.timeout(grace):
-                await self.fetcher.until_quiet()
-                return
-        except TimeoutError:
-            pass
-        logger.warning("%d jobs still run after %g s of grace; they are given back", self.fetcher.running, grace)
-        for attempt in list(self._attempts.values()):
-            attempt.stop(StopReason.SHUTDOWN)
-        try:
-            async with asyncio.timeout(STOP_MARGIN):
-                await self.fetcher.until_quiet()
-        except TimeoutError:
-            # Bodies in threads that did not obey: their jobs are given back all the same, under the fence.
+        ending, fetcher = self._ending, self.fetcher
+        if fetcher.running and ending.grace_left:
+            logger.info("stopping: %d running jobs have %.3g s to end", fetcher.running, ending.grace_left)
+        if not await ending.wait(fetcher.until_quiet) and fetcher.in_hand:
+            logger.warning("%d jobs still run after the time of grace; they are given back", fetcher.running)
             for attempt in list(self._attempts.values()):
-                attempt.stop_reason = StopReason.LOST
-                self._release(attempt.job)
+                attempt.stop(StopReason.SHUTDOWN)
+            if not await ending.wait(fetcher.until_quiet, STOP_MARGIN):
+                # Bodies that did not obey: their jobs are given back all the same, under the fence.
+                for attempt in list(self._attempts.values()):
+                    attempt.stop_reason = StopReason.LOST
+                    self._release(attempt.job)
+        self.finisher.patience = ending.time_left
+        self.announcer.patience = min(self.announcer.patience, ending.time_left)
 
     async def _close_threads(self, threads: ThreadExecutor) -> None:
         threads.close()
@@ -379,6 +415,19 @@ class Worker:
             # It takes the new number's lock.
             await self.listener.restart()
         self.fetcher.wake()
+
+    async def _register_unless_stopped(self, store: Store) -> bool:
+        """Register; False when it was asked to stop before the database answered."""
+        registering, stopping = asyncio.create_task(self._register(store)), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({registering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not registering.done():
+                return False
+            await registering
+            return True
+        finally:
+            registering.cancel()
+            stopping.cancel()
 
     async def _register(self, store: Store) -> None:
         settings = self.settings

@@ -17,7 +17,6 @@ from django.db import connection
 from queue_tasks import TaskResult, compat, control
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.outcomes import OutcomeKind
-from queue_tasks.worker import announcer as module
 from queue_tasks.worker.announcer import Announcer
 from queue_tasks.worker.loops import LoopExecutor
 from tests.roles.parts import fetched, outcome
@@ -264,9 +263,9 @@ async def test_a_slow_receiver_does_not_hold_up_the_loop(announcer: Announcer) -
 
 
 async def test_a_receiver_that_does_not_return_does_not_keep_it_from_stopping(
-    announcer: Announcer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    announcer: Announcer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "GIVE_UP_AFTER", 0.1)
+    announcer.patience = 0.1
     may_return = threading.Event()
     with received(compat.task_finished, lambda **_: may_return.wait(20)):
         await announcer.__aenter__()

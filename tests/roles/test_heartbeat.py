@@ -1,6 +1,7 @@
 """Heartbeat: a sign of life as long as the worker lives, and no longer."""
 
 import asyncio
+import ctypes
 import threading
 import time
 from datetime import datetime
@@ -49,6 +50,26 @@ async def test_it_beats_while_the_event_loop_is_blocked(store: Store, rows: Rows
         for _ in range(3):
             before = last(rows)
             wait_until(partial(later_than, rows, before))  # without a turn of the loop
+
+
+@pytest.mark.parametrize("error", [SystemExit, MemoryError, RuntimeError])
+async def test_what_is_thrown_into_its_thread_does_not_end_it(
+    store: Store, rows: Rows, options: Options, failures: list, error: type[BaseException]
+) -> None:
+    async with Heartbeat(options, store.worker_id, Calls()) as heartbeat:
+        made = heartbeat.answered_at
+        await await_until(lambda: heartbeat.answered_at > made)
+        thread = heartbeat._thread.ident
+        assert thread is not None
+        assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error)) == 1
+        await await_until(lambda: failures)
+        assert (failures[0].service, type(failures[0].error)) == ("heartbeat", error)
+        before, answered = last(rows), heartbeat.answered_at
+        await await_until(lambda: last(rows) > before and heartbeat.answered_at > answered)
+        assert heartbeat.alive
+        assert heartbeat._thread.ident == thread
+        assert len(rows.sessions(SESSION)) == 1
+    assert not heartbeat.alive
 
 
 async def test_it_beats_again_after_its_backend_was_terminated(

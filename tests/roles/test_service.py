@@ -102,15 +102,45 @@ async def test_a_loop_that_returns_has_come_to_its_end_and_has_not_failed() -> N
         assert not service.failed
 
 
-async def test_a_loop_cancelled_by_nobody_who_may_has_failed() -> None:
-    class Broken(Service):
-        async def run(self) -> None:
-            raise asyncio.CancelledError
+async def test_a_loop_cancelled_by_nobody_who_may_is_started_again(failures: list) -> None:
+    service = Failing()
+    async with service:
+        await await_until(lambda: service.starts == 1)
+        for kill in range(1, 21):
+            service._loop.cancel()
+            await await_until(lambda: len(failures) == kill)  # noqa: B023 - called at once
+            # In its wait before the next start as well, which that cuts short.
+            service._loop.cancel()
+            await await_until(lambda: service.starts == kill + 1)  # noqa: B023 - the same
+        assert not service.failed
+        assert service._loop.cancelling() == 0
+        assert service.failing_for > 0
+    assert {type(event.error) for event in failures} == {asyncio.CancelledError}
+    assert service.finished == 1
 
-    async with Broken() as service:
-        await await_until(lambda: service._loop is not None and service._loop.done())
-        assert service.failed
-    assert not service.failed
+
+async def test_a_loop_ends_with_whoever_started_it_and_never_stopped_it() -> None:
+    service = Failing()
+
+    async def start() -> None:
+        await service.__aenter__()
+
+    await asyncio.create_task(start())
+    await await_until(lambda: service.starts)
+    service._loop.cancel()
+    await await_until(service._loop.done)
+    assert service.failed
+    await service.stop()
+
+
+async def test_it_tells_how_long_it_has_been_failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(module, "PROVEN_AFTER", 0.05)
+    async with Failing(*(ValueError() for _ in range(5))) as service:
+        assert service.failing_for == 0
+        await await_until(lambda: service.failing_for > 0)
+        await await_until(lambda: service.starts == 6)
+        await await_until(lambda: service.failing_for == 0)
 
 
 async def test_wait_for_says_whether_the_event_came() -> None:
