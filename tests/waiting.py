@@ -36,6 +36,11 @@ async def await_until(check: Callable[[], T | Awaitable[T]], timeout: float = 10
         await asyncio.sleep(PAUSE)
 
 
+def hold(seconds: float) -> None:
+    """Let a fault last: a pause whose length is the fault itself, never a wait for something to happen."""
+    time.sleep(seconds)
+
+
 def wait_for_lock(dsn: str, application_name: str, timeout: float = 10) -> None:
     """Wait until a session with this application_name waits for a lock that another session holds."""
     with psycopg.connect(dsn, autocommit=True, application_name="tests.waiting") as connection:

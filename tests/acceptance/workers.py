@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -23,13 +23,23 @@ START = 60  # seconds a process may take to become ready on a busy machine
 
 
 class WorkerProcess:
-    """`manage.py queue_worker` with some flags, and what it prints."""
+    """`manage.py queue_worker` with some flags, and what it prints.
 
-    def __init__(self, url: str, *flags: str, settings: str = "tests.settings") -> None:
+    command: another command of manage.py. environment: variables beside the test's own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *flags: str,
+        settings: str = "tests.settings",
+        command: Sequence[str] = ("queue_worker",),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "dev" if "-X dev" in flags else "utf8", "manage.py", "queue_worker", *flags],
+            [sys.executable, "-X", "dev" if "-X dev" in flags else "utf8", "manage.py", *command, *flags],
             cwd=PROJECT,
             env={
                 **os.environ,
@@ -37,6 +47,7 @@ class WorkerProcess:
                 "DJANGO_SETTINGS_MODULE": settings,
                 "PYTHONUNBUFFERED": "1",
                 "PGAPPNAME": CHILD,
+                **(environment or {}),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -92,7 +103,7 @@ class WorkerProcess:
 
 
 @contextlib.contextmanager
-def worker_process(url: str, *flags: str, ready: bool = True, **settings: str) -> Iterator[WorkerProcess]:
+def worker_process(url: str, *flags: str, ready: bool = True, **settings: Any) -> Iterator[WorkerProcess]:
     """A worker, ready unless told otherwise; killed at the end if it still runs."""
     worker = WorkerProcess(url, *flags, **settings)
     try:

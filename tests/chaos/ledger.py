@@ -1,0 +1,121 @@
+"""The ledger: what really ran, written by the tasks themselves on connections that no fault is aimed at.
+
+    chaos_ledger   one row for each start and each end of a body, on a connection of its own, committed at once
+    chaos_effect   one row for each effect, on the *task's* Django connection: it commits or not with the task's work
+
+The tasks of tests.chaos.tasks write both; a task of your own does the same by
+
+    with recorded(key, context):
+        ...
+        effect(key, context)
+
+The ledger's connection goes to CHAOS_LEDGER_URL, past any proxy, and waits for a server that is being restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import psycopg
+from django.db import connections
+
+TABLES = """
+create table chaos_ledger (
+    id bigint generated always as identity primary key,
+    key text not null,
+    job_id bigint not null,
+    lease bigint not null,
+    attempt integer not null,
+    pid integer not null,
+    phase text not null,
+    at timestamptz not null default clock_timestamp()
+);
+create index on chaos_ledger (key);
+create table chaos_effect (
+    id bigint generated always as identity primary key,
+    key text not null,
+    job_id bigint not null,
+    pid integer not null,
+    at timestamptz not null default clock_timestamp()
+);
+create index on chaos_effect (key);
+"""
+
+PATIENCE = 60.0
+"""Seconds the ledger waits for a server that is away."""
+
+_local = threading.local()
+_writers = ThreadPoolExecutor(4, thread_name_prefix="chaos ledger")
+
+
+def note(phase: str, key: str, job_id: int, lease: int, attempt: int) -> None:
+    """Write one row and see it committed; on a connection of this thread's own."""
+    deadline = time.monotonic() + PATIENCE
+    row = [key, job_id, lease, attempt, os.getpid(), phase]
+    while True:
+        try:
+            if getattr(_local, "connection", None) is None or _local.connection.closed:
+                _local.connection = psycopg.connect(
+                    os.environ["CHAOS_LEDGER_URL"], autocommit=True, application_name="chaos ledger"
+                )
+                _local.connection.execute("set statement_timeout = 0; set lock_timeout = 0")
+            _local.connection.execute(
+                "insert into chaos_ledger (key, job_id, lease, attempt, pid, phase) values (%s, %s, %s, %s, %s, %s)",
+                row,
+            )
+        except psycopg.OperationalError:
+            _local.connection = None
+            if time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.05)
+        else:
+            return
+
+
+async def anote(phase: str, *row: Any) -> None:
+    """`note`, from the loop, which goes on meanwhile."""
+    await asyncio.get_running_loop().run_in_executor(_writers, partial(note, phase, *row))
+
+
+def facts(context: Any) -> tuple[int, int, int]:
+    """(job id, lease, attempt) of a running task's context, ours or procrastinate's."""
+    job = getattr(getattr(context, "run", None), "job", None) or getattr(context, "job", None)
+    if hasattr(context, "attempt"):
+        # A child process may know less of the row than the worker.
+        return int(context.job_id), int(getattr(job, "lease", 0)), int(context.attempt)
+    assert job is not None
+    return int(job.id), int(job.attempts), int(job.attempts) + 1
+
+
+@contextlib.contextmanager
+def recorded(key: str, context: Any) -> Iterator[None]:
+    """Write the start; write the end when the block ends well."""
+    row = facts(context)
+    note("start", key, *row)
+    yield
+    note("end", key, *row)
+
+
+@contextlib.asynccontextmanager
+async def arecorded(key: str, context: Any) -> AsyncIterator[None]:
+    """`recorded`, for coroutines."""
+    row = facts(context)
+    await anote("start", key, *row)
+    yield
+    await anote("end", key, *row)
+
+
+def effect(key: str, context: Any, alias: str = "default") -> None:
+    """Leave the task's effect, on its Django connection."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "insert into chaos_effect (key, job_id, pid) values (%s, %s, %s)", [key, facts(context)[0], os.getpid()]
+        )

@@ -1,0 +1,15 @@
+"""The scenarios' settings of a worker: the tests' own, with a test's lease of 5 s and a beat of 1 s.
+
+CHAOS_OPTIONS: JSON with more OPTIONS.
+"""
+
+import json
+import os
+from typing import Any
+
+from tests.settings import *  # noqa: F403
+
+_options: dict[str, Any] = {"heartbeat": 1.0, "dead_after": 5.0, **json.loads(os.environ.get("CHAOS_OPTIONS") or "{}")}
+TASKS: dict[str, dict[str, Any]] = {  # type: ignore[no-redef]
+    "default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": [], "OPTIONS": _options}
+}

@@ -1,0 +1,9 @@
+"""The scenarios' settings of procrastinate's own: its tables alone, with the same lease of 5 s and beat of 1 s."""
+
+from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS as _APPS
+
+INSTALLED_APPS = [app for app in _APPS if app not in ("queue_tasks", "django_tasks", "tests.testapp")]
+PROCRASTINATE_IMPORT_PATHS = ["tests.chaos.stock_tasks"]
+PROCRASTINATE_WORKER_DEFAULTS = {"update_heartbeat_interval": 1.0, "stalled_worker_timeout": 5.0}
+TASKS = {}

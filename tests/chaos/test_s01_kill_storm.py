@@ -1,0 +1,35 @@
+"""S01 kill-storm: workers are killed at random moments of a run, and replaced."""
+
+from __future__ import annotations
+
+from tests.chaos import accounting
+from tests.chaos.harness import Chaos
+
+CONCURRENCY = 4
+ACK_BUFFER = 8
+"""Jobs that may have ended and not be written when a worker is killed."""
+
+
+def test_killed_workers_lose_no_job_and_double_only_what_was_in_their_hands(chaos: Chaos) -> None:
+    count, kills = chaos.size(quick=(160, 3), full=(10_000, 20))
+    times = chaos.size(quick=(0.02, 0.08), full=(0.05, 0.2))
+    modes = [mode for mode in chaos.modes if mode != "process"]
+    for mode in modes:
+        chaos.enqueue(count // len(modes), mode, seconds=times)
+    with chaos.fleet(concurrency=CONCURRENCY) as fleet:
+        for ended in chaos.moments(kills, of=count):
+            chaos.until_ended(ended, timeout=600)
+            fleet.until_whole()
+            fleet.kill(chaos.random.choice(fleet.ready))
+        chaos.until_done(timeout=600)
+    books = chaos.books(fleet)
+    counts = accounting.count(books)
+    chaos.report(
+        fleet,
+        most_duplicates=kills * (CONCURRENCY + ACK_BUFFER),
+        criteria={
+            "every duplicate was in flight at a kill": not accounting.unexplained(books, counts),
+            "Tres p99 <= lease + 2 s": accounting.percentile(counts.tres or [0.0], 99) <= accounting.LEASE + 2,
+            "as many kills as planned": len(fleet.deaths) == kills,
+        },
+    )
