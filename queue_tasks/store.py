@@ -187,13 +187,18 @@ class Store:
         }
         return [Rescued(*row) for row in await self._tending.rows(RESCUE_JOBS, parameters)]
 
-    async def reclaim_jobs(self, in_hand: Sequence[int], older_than: float) -> list[int]:
-        """Make ready what is running under this worker without its knowing; the ids.
+    async def reclaim_jobs(self, in_hand: Sequence[int], *, older_than: float, keep: float | None) -> list[int]:
+        """Take back what is running under this worker without its knowing; the ids.
 
-        in_hand: what it does know of. older_than: seconds since the fetch.
+        in_hand: what it does know of. older_than: seconds since the fetch. keep: seconds an aborted job's row stays.
         SQL: sql/queries/reclaim_jobs.sql
         """
-        parameters = {"worker_id": self.worker_id, "in_hand": list(in_hand), "older_than": older_than}
+        parameters = {
+            "worker_id": self.worker_id,
+            "in_hand": list(in_hand),
+            "older_than": older_than,
+            "keep": keep,
+        }
         return [row[0] for row in await self._tending.rows(RECLAIM_JOBS, parameters)]
 
     async def progress_jobs(self, notes: Sequence[tuple[FetchedJob, Mapping[str, Any]]]) -> set[int]:

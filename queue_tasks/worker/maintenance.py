@@ -136,7 +136,7 @@ class Rescuer(Service):
                 dead_after=options.dead_after,
                 silent_after=max(LEAST_SILENCE, SILENT_BEATS * options.heartbeat),
                 max_crashes=options.max_crashes,
-                keep=None if options.keep is None else options.keep.total_seconds(),
+                keep=_keep(options),
                 max_jobs=RESCUE_CHUNK,
             )
             for worker_id in {job.worker_id for job in rescued}:
@@ -152,13 +152,17 @@ class Rescuer(Service):
     async def _reclaim(self) -> None:
         # Longer than any fetch of ours can still be under way.
         older_than = self._options.statement_timeout + 10
-        strays = await self._store.reclaim_jobs(self._in_hand(), older_than)
+        strays = await self._store.reclaim_jobs(self._in_hand(), older_than=older_than, keep=_keep(self._options))
         if strays:
             logger.warning(
                 "%d jobs were running under this worker without its knowing and are ready again: %s",
                 len(strays),
                 strays[:20],
             )
+
+
+def _keep(options: Options) -> float | None:
+    return None if options.keep is None else options.keep.total_seconds()
 
 
 class Pruner(Service):

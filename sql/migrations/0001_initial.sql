@@ -803,6 +803,8 @@ begin
         select
             j.id,
             j.worker_id,
+            j.queueing_lock,
+            j.abort_requested,
             case when j.qt_crashes = 0 or j.qt_started_lease = j.qt_lease then j.qt_crashes + 1 else j.qt_crashes end as crashes,
             j.qt_crashes > 0 and j.qt_started_lease = j.qt_lease as ran
         from procrastinate_jobs j
@@ -811,37 +813,43 @@ begin
         order by j.id
         for update skip locked
     ),
-    verdict as (
+    verdict as materialized (
         select
             t.id,
             t.worker_id,
+            t.queueing_lock,
             t.crashes,
-            case when t.ran and t.crashes >= p_max_crashes then 'failed' else 'todo' end as outcome
+            case
+                when t.ran and t.crashes >= p_max_crashes then 'failed'
+                when t.abort_requested then 'aborted'
+                else 'todo'
+            end as outcome
         from taken t
+    ),
+    line as materialized (
+        select v.id, row_number() over (partition by v.queueing_lock order by v.id) as place
+        from verdict v
+        where v.outcome = 'todo'
     ),
     rescued as (
         update procrastinate_jobs j
-        set status = case
-                when v.outcome = 'failed' then 'failed'
-                when j.abort_requested then 'aborted'
-                else 'todo'
-            end::procrastinate_job_status,
+        set status = v.outcome::procrastinate_job_status,
             abort_requested = false,
             worker_id = null,
             scheduled_at = null,
-            -- A twin may have taken the queueing lock meanwhile: this job then waits without it.
+            -- A twin may have taken the queueing lock meanwhile, or come back in this same batch: this job then waits
+            -- without it.
             queueing_lock = case
-                when v.outcome = 'todo' and j.queueing_lock is not null and exists (
-                    select from procrastinate_jobs t where t.queueing_lock = j.queueing_lock and t.status = 'todo'
+                when v.outcome = 'todo' and j.queueing_lock is not null and (
+                    exists (select from line l where l.id = v.id and l.place > 1)
+                    or exists (select from procrastinate_jobs t where t.queueing_lock = j.queueing_lock and t.status = 'todo')
                 ) then null
                 else j.queueing_lock
             end,
             qt_crashes = v.crashes,
             qt_started_at = case when j.attempts = 0 and v.outcome = 'todo' then null else j.qt_started_at end,
-            qt_finished_at = case when v.outcome = 'failed' or j.abort_requested then clock_timestamp() end,
-            qt_expires_at = case
-                when v.outcome = 'todo' and j.abort_requested then clock_timestamp() + make_interval(secs => p_keep)
-            end,
+            qt_finished_at = case when v.outcome <> 'todo' then clock_timestamp() end,
+            qt_expires_at = case when v.outcome = 'aborted' then clock_timestamp() + make_interval(secs => p_keep) end,
             qt_errors = case
                 when v.outcome = 'failed' then coalesce(j.qt_errors, '[]'::jsonb) || jsonb_build_object(
                     'exception', 'queue_tasks.exceptions.WorkerCrashed',
