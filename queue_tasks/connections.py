@@ -80,12 +80,25 @@ def is_of_the_value(error: Exception) -> bool:
     return not is_of_the_moment(error)
 
 
-def session_settings(*, statement_timeout: float, durable: bool = True) -> dict[str, str]:
-    """Arguments of the statement prepare_session. statement_timeout: seconds."""
-    milliseconds = str(round(statement_timeout * 1000))
+def is_doubtful(error: Exception) -> bool:
+    """Whether the statement may have been carried out all the same: no answer came, or that of a server going away."""
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate.startswith(("08", "57P"))
+    return isinstance(error, (*DATABASE_ERRORS, OSError))
+
+
+def waited_for_a_lock(error: Exception) -> bool:
+    """Whether a statement was given up because another session held a lock for longer than the lock timeout."""
+    return isinstance(error, psycopg.errors.LockNotAvailable)
+
+
+def session_settings(
+    *, statement_timeout: float, lock_timeout: float | None = None, durable: bool = True
+) -> dict[str, str]:
+    """Arguments of the statement prepare_session. Timeouts in seconds; of locks, None: the statement's."""
     return {
-        "statement_timeout": milliseconds,
-        "lock_timeout": milliseconds,
+        "statement_timeout": str(round(statement_timeout * 1000)),
+        "lock_timeout": str(round((lock_timeout or statement_timeout) * 1000)),
         "synchronous_commit": "on" if durable else "off",
     }
 
@@ -97,10 +110,19 @@ class WorkerConnection:
     A call that fails has closed the connection; whether to call again is the caller's decision.
     """
 
-    def __init__(self, alias: str, name: str, *, statement_timeout: float, durable: bool = True) -> None:
+    def __init__(
+        self,
+        alias: str,
+        name: str,
+        *,
+        statement_timeout: float,
+        lock_timeout: float | None = None,
+        durable: bool = True,
+    ) -> None:
         self.alias = alias
         self.name = name
         self.statement_timeout = statement_timeout
+        self.lock_timeout = lock_timeout
         self.durable = durable
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
@@ -139,7 +161,10 @@ class WorkerConnection:
             connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True, prepare_threshold=2)
             try:
                 await connection.execute(
-                    PREPARE_SESSION, session_settings(statement_timeout=self.statement_timeout, durable=self.durable)
+                    PREPARE_SESSION,
+                    session_settings(
+                        statement_timeout=self.statement_timeout, lock_timeout=self.lock_timeout, durable=self.durable
+                    ),
                 )
             except BaseException:
                 await connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -37,9 +38,13 @@ class Outcome:
     error: BaseException | None = None
     wait: float = 0.0
     """Seconds until the job is ready again."""
+    until: datetime | None = None
+    """The time at which it is, in place of a wait: by the database's clock."""
     keep: float | None = None
     """Seconds the finished row stays; None: for ever; 0: deleted when it succeeded."""
     priority: int | None = None
     queue_name: str | None = None
     lock: str | None = None
     """What a retry changes; None: as before."""
+    perhaps: Outcome | None = None
+    """What stands in the row if a commit whose answer was lost has happened; this outcome is for the other case."""

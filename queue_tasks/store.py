@@ -19,7 +19,9 @@ from queue_tasks.outcomes import Outcome
 from queue_tasks.statements import (
     ABORTING_JOBS,
     FETCH_JOBS,
+    FIND_WRITTEN,
     FINISH_JOBS,
+    HELD_JOBS,
     LOCK_SCHEDULE,
     NOTE_START,
     PERIODIC_DEFER,
@@ -31,6 +33,9 @@ from queue_tasks.statements import (
     RESCUE_JOBS,
     UNREGISTER_WORKER,
 )
+
+FINISH_LOCK_TIMEOUT = 0.2
+"""Seconds a finish waits for a row that another session holds, and all outcomes of its batch with it."""
 
 WORKER_UNKNOWN = "QT002"
 """The SQLSTATE of our functions for a worker that is not registered."""
@@ -73,7 +78,15 @@ class Connection(Protocol):
 class Connect(Protocol):
     """Makes a connection to the database of an alias; name: what for, to be shown. WorkerConnection is one."""
 
-    def __call__(self, alias: str, name: str, *, statement_timeout: float, durable: bool = True) -> Connection:
+    def __call__(
+        self,
+        alias: str,
+        name: str,
+        *,
+        statement_timeout: float,
+        lock_timeout: float | None = None,
+        durable: bool = True,
+    ) -> Connection:
         """See WorkerConnection."""
 
 
@@ -89,7 +102,7 @@ class Store:
         timeout = options.statement_timeout
         database = options.database
         self._leasing = connect(database, "fetch", statement_timeout=timeout, durable=False)
-        self._finishing = connect(database, "finish", statement_timeout=timeout)
+        self._finishing = connect(database, "finish", statement_timeout=timeout, lock_timeout=FINISH_LOCK_TIMEOUT)
         self._tending = connect(database, "tend", statement_timeout=timeout)
         self.worker_id = 0
 
@@ -155,6 +168,7 @@ class Store:
                 "started_ago": [None if o.started is None else now - o.started for o in outcomes],
                 "ended_ago": [now - outcome.ended for outcome in outcomes],
                 "waits": [outcome.wait for outcome in outcomes],
+                "untils": [outcome.until for outcome in outcomes],
                 "keeps": [outcome.keep for outcome in outcomes],
                 "priorities": [outcome.priority for outcome in outcomes],
                 "queue_names": [outcome.queue_name for outcome in outcomes],
@@ -162,6 +176,26 @@ class Store:
             },
         )
         return {row[0]: row[1] for row in rows}
+
+    async def find_written(self, batch: Sequence[Written]) -> dict[int, str]:
+        """Of finishes whose answer was lost, those that were written all the same: job id -> the row's status.
+
+        SQL: sql/queries/find_written.sql
+        """
+        parameters = {
+            "worker_id": self.worker_id,
+            "ids": [job.id for job, _, _ in batch],
+            "leases": [job.lease for job, _, _ in batch],
+            "outcomes": [outcome.kind.value for _, outcome, _ in batch],
+        }
+        return {row[0]: row[1] for row in await self._finishing.rows(FIND_WRITTEN, parameters)}
+
+    async def held_jobs(self, ids: Sequence[int]) -> set[int]:
+        """Those of the jobs whose rows another session holds at this moment.
+
+        SQL: sql/queries/held_jobs.sql
+        """
+        return {row[0] for row in await self._finishing.rows(HELD_JOBS, {"ids": list(ids)})}
 
     async def note_start(self, job: FetchedJob) -> bool:
         """Note that the body of a job with crashes is about to run; whether the job is still ours.

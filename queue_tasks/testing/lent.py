@@ -59,7 +59,14 @@ class LentConnection:
         return [tuple(map(_aware, row)) for row in rows]
 
 
-def lend(alias: str, name: str, *, statement_timeout: float, durable: bool = True) -> LentConnection:  # noqa: ARG001 - as store.Connect
+def lend(
+    alias: str,
+    name: str,  # noqa: ARG001 - as store.Connect, as the rest
+    *,
+    statement_timeout: float,  # noqa: ARG001
+    lock_timeout: float | None = None,  # noqa: ARG001
+    durable: bool = True,  # noqa: ARG001
+) -> LentConnection:
     """The connection a Store is given instead of one of its own."""
     return LentConnection(alias)
 

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from queue_tasks import bridge, tasks
@@ -130,7 +129,7 @@ class Execution:
             told = error if not stopped else _caused(JobAborted("told to stop, and did"), error)
             return Outcome(OutcomeKind.ABORTED, now, attempt.started, error=told, keep=keep)
         if isinstance(error, Snooze):
-            return Outcome(OutcomeKind.SNOOZED, now, attempt.started, wait=_snooze_wait(error))
+            return Outcome(OutcomeKind.SNOOZED, now, attempt.started, wait=error.after, until=error.until)
         if isinstance(error, TaskNotFound) and runnable is None:
             return self._unknown(error, attempt)
         if runnable is None or isinstance(error, Discard):
@@ -140,8 +139,8 @@ class Execution:
     def _unknown(self, error: TaskNotFound, attempt: Attempt) -> Outcome:
         """A task that cannot be imported may be that of a newer release: wait for a worker that knows it, then fail."""
         job, grace = attempt.job, self._options.unknown_task_grace
-        enqueued_at = job.enqueued_at or job.started_at
-        if (datetime.now(UTC) - enqueued_at).total_seconds() < grace:
+        # Both times are the database's, whatever this worker's clock says.
+        if (job.attempted_at - job.started_at).total_seconds() < grace:
             return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=min(UNKNOWN_TASK_WAIT, grace))
         return _failed(error, attempt)
 
@@ -167,9 +166,3 @@ def _failed(error: BaseException, attempt: Attempt) -> Outcome:
 def _caused(error: BaseException, cause: BaseException) -> BaseException:
     error.__cause__ = cause
     return error
-
-
-def _snooze_wait(snooze: Snooze) -> float:
-    if snooze.until is not None:
-        return max(0.0, (snooze.until - datetime.now(UTC)).total_seconds())
-    return snooze.after

@@ -1,7 +1,8 @@
 """Finisher: gathers how attempts ended and writes them, many in one statement, under their fence.
 
 At once when idle; under load, what ends while one write is under way, and for a few milliseconds more, goes into the
-next. An outcome is tried until it is written or fenced off; one that the database refuses never harms the others.
+next. An outcome is tried until it is written or fenced off; one that the database refuses, or whose row somebody holds,
+never harms the others. When the answer to a write was lost, the rows tell what became of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from queue_tasks.connections import is_of_the_moment, is_of_the_value
+from queue_tasks.connections import is_doubtful, is_of_the_moment, is_of_the_value, waited_for_a_lock
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
@@ -58,12 +59,16 @@ class Finisher(Service):
         self._last_size = 0
         # Tries of outcomes that the database refused by themselves, by job and lease; each waits for its next alone.
         self._aside: dict[tuple[int, int], int] = {}
-        # How many of them wait at this moment, and are not pending again.
+        # Outcomes, by job and lease, of which an earlier try may have been written without our hearing of it.
+        self._doubtful: set[tuple[int, int]] = set()
+        # How many of those aside wait at this moment, and are not pending again.
         self._resting = 0
 
     def put(self, job: FetchedJob, outcome: Outcome) -> None:
         """Take the outcome of one attempt, to be written soon."""
         error = None if outcome.error is None else describe(outcome.error, job, self.worker_id)
+        if outcome.perhaps is not None:
+            self._doubtful.add((job.id, job.lease))
         self._pending.append((job, outcome, error))
         self._some.set()
         self._idle.clear()
@@ -116,29 +121,74 @@ class Finisher(Service):
     async def _write(self, batch: list[Written]) -> None:
         """Return when each outcome is written, fenced off, or put aside."""
         wait = FIRST_WAIT
-        while True:
+        while batch:
             try:
-                written = await self._store.finish_jobs(batch)
+                batch, written = await self._finish(batch)
             except Exception as exc:  # noqa: BLE001 - whatever cannot be sent concerns one outcome, not the finisher
-                if is_of_the_moment(exc):
+                free = await self._put_held_aside(batch, exc) if waited_for_a_lock(exc) else batch
+                if free is not None and len(free) < len(batch):
+                    batch = free
+                elif free is None or is_of_the_moment(exc):
                     logger.warning(
                         "finish of %d jobs failed (%s); trying again in %.2f s", len(batch), str(exc).strip(), wait
                     )
                     await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
                     wait = min(LONGEST_WAIT, wait * 2)
-                    continue
-                if len(batch) > 1:
+                elif len(batch) > 1:
                     middle = len(batch) // 2
                     await self._write(batch[:middle])
                     await self._write(batch[middle:])
+                    return
                 else:
                     self._put_aside(batch[0], exc)
+                    return
+            else:
+                if self._aside:
+                    for job, _, _ in batch:
+                        self._aside.pop((job.id, job.lease), None)
+                self._on_written(batch, written)
                 return
-            if self._aside:
-                for job, _, _ in batch:
-                    self._aside.pop((job.id, job.lease), None)
-            self._on_written(batch, written)
-            return
+
+    async def _finish(self, batch: list[Written]) -> tuple[list[Written], dict[int, str]]:
+        """Write a batch once; what is written now, by this or an earlier try, and the rows' statuses."""
+        try:
+            written = await self._store.finish_jobs(batch)
+        except Exception as exc:
+            if is_doubtful(exc):
+                self._doubtful.update((job.id, job.lease) for job, _, _ in batch)
+            raise
+        return await self._recognise(batch, written) if self._doubtful else (batch, written)
+
+    async def _recognise(self, batch: list[Written], written: dict[int, str]) -> tuple[list[Written], dict[int, str]]:
+        """The batch as it stands in the rows, with what an earlier try has written whose answer was lost."""
+        missing = [one for one in batch if one[0].id not in written and (one[0].id, one[0].lease) in self._doubtful]
+        if missing:
+            # Should this fail, so that all are tried again: the others are written now, and will be missing then.
+            self._doubtful.update((job.id, job.lease) for job, _, _ in batch)
+            found = await self._store.find_written(missing)
+            # A row that is gone was deleted by its success.
+            found |= {job.id: "succeeded" for job, outcome, _ in missing if job.id not in found and _vanishes(outcome)}
+            batch = [
+                (job, outcome.perhaps, None)
+                if outcome.perhaps is not None and job.id in found
+                else (job, outcome, error)
+                for job, outcome, error in batch
+            ]
+            written = written | found
+        self._doubtful.difference_update((job.id, job.lease) for job, _, _ in batch)
+        return batch, written
+
+    async def _put_held_aside(self, batch: list[Written], error: Exception) -> list[Written] | None:
+        """Put aside the outcomes whose rows another session holds; the others. None: it cannot be told which."""
+        try:
+            held = await self._store.held_jobs([job.id for job, _, _ in batch])
+        except Exception as exc:  # noqa: BLE001 - the table itself is locked, or the database goes away
+            logger.warning("which rows are locked could not be found out: %s", str(exc).strip())
+            return None
+        for one in batch:
+            if one[0].id in held:
+                self._put_aside(one, error)
+        return [one for one in batch if one[0].id not in held]
 
     def _put_aside(self, refused: Written, error: Exception) -> None:
         """Try an outcome that the database refuses by itself again later, or what can be written in its place."""
@@ -154,7 +204,9 @@ class Finisher(Service):
             wait,
         )
         if is_of_the_value(error) and outcome.kind is not OutcomeKind.FAILED:
-            failed = Outcome(OutcomeKind.FAILED, ended=time.monotonic(), started=outcome.started, error=error)
+            failed = Outcome(
+                OutcomeKind.FAILED, time.monotonic(), outcome.started, error=error, perhaps=outcome.perhaps
+            )
             refused = (job, failed, describe(error, job, self.worker_id))
         self._resting += 1
         asyncio.get_running_loop().call_later(wait, self._again, refused)
@@ -163,3 +215,9 @@ class Finisher(Service):
         self._resting -= 1
         self._pending.append(refused)
         self._some.set()
+
+
+def _vanishes(outcome: Outcome) -> bool:
+    """Whether a job of this outcome, or of what may have been written in its place, is deleted when it is written."""
+    told = outcome.perhaps or outcome
+    return told.kind is OutcomeKind.SUCCEEDED and told.keep == 0

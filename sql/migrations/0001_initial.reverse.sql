@@ -22,7 +22,7 @@ drop function queue_tasks_periodic_defers_inserted_v1();
 drop function queue_tasks_periodic_defers_updated_v1();
 drop function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean);
 drop function queue_tasks_fetch_jobs_v1(bigint, text[], integer);
-drop function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], double precision[], integer[], text[], text[]);
+drop function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], timestamp with time zone[], double precision[], integer[], text[], text[]);
 drop function queue_tasks_promote_jobs_v1(integer);
 drop function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer);
 drop function queue_tasks_worker_lock_v1(bigint);

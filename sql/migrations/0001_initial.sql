@@ -469,6 +469,7 @@ comment on function queue_tasks_fetch_jobs_v1(bigint, text[], integer) is 'Take 
 -- started_ago: seconds before this statement at which the attempt started; null: it never started
 -- ended_ago:   seconds before this statement at which the attempt ended
 -- waits:       seconds from now until the job is ready again (retried, snoozed); 0 or null: at once
+-- untils:      the time at which it is, in place of a wait; by this database's clock, whatever the worker's says
 -- keeps:       seconds the finished row stays; null: for ever; 0: delete a succeeded job at once
 -- priorities, queue_names, locks: what a retry changes; null: as before
 -- A waiting abort request turns retried, snoozed and released into aborted.
@@ -490,6 +491,7 @@ create or replace function queue_tasks_finish_jobs_v1(
     p_started_ago double precision[],
     p_ended_ago double precision[],
     p_waits double precision[],
+    p_untils timestamp with time zone[],
     p_keeps double precision[],
     p_priorities integer[],
     p_queue_names text[],
@@ -514,11 +516,14 @@ begin
             o.outcome = 'succeeded' and o.keep is not distinct from 0 as vanishes,
             statement_timestamp() - make_interval(secs => o.started_ago) as started_at,
             statement_timestamp() - make_interval(secs => o.ended_ago) as ended_at,
-            case when o.wait > 0 then statement_timestamp() + make_interval(secs => o.wait) end as wait_until
+            case
+                when o.until > statement_timestamp() then o.until
+                when o.until is null and o.wait > 0 then statement_timestamp() + make_interval(secs => o.wait)
+            end as wait_until
         from unnest(
-            p_ids, p_leases, p_outcomes, p_results, p_errors, p_started_ago, p_ended_ago, p_waits, p_keeps,
+            p_ids, p_leases, p_outcomes, p_results, p_errors, p_started_ago, p_ended_ago, p_waits, p_untils, p_keeps,
             p_priorities, p_queue_names, p_locks
-        ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, keep, priority, queue_name, lock)
+        ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, until, keep, priority, queue_name, lock)
         -- Rows are locked in the order of their ids, as everywhere: two statements that meet wait, and do not deadlock.
         order by o.id
     ),
@@ -597,7 +602,7 @@ begin
 end
 $body$;
 
-comment on function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], double precision[], integer[], text[], text[]) is 'Write the outcomes of many attempts under their fence; returns the rows written.';
+comment on function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], timestamp with time zone[], double precision[], integer[], text[], text[]) is 'Write the outcomes of many attempts under their fence; returns the rows written.';
 
 -- from sql/functions/queue_tasks_promote_jobs_v1.sql
 -- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision

@@ -12,6 +12,7 @@ from queue_tasks_finish_jobs_v1(
     %(started_ago)s::double precision[],
     %(ended_ago)s::double precision[],
     %(waits)s::double precision[],
+    %(untils)s::timestamp with time zone[],
     %(keeps)s::double precision[],
     %(priorities)s::integer[],
     %(queue_names)s::text[],

@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from django.db import connections
 from psycopg.rows import dict_row
 
 from queue_tasks import events
 from queue_tasks.conf import Options
 from queue_tasks.store import Store
+from tests.chaos.proxy import Proxy
 from tests.roles.parts import Rows
 
 
@@ -23,6 +26,19 @@ def db(transactional_db: None, dsn: str) -> Iterator[psycopg.Connection[dict[str
 @pytest.fixture
 def rows(db: psycopg.Connection[dict[str, Any]]) -> Rows:
     return Rows(db)
+
+
+@pytest.fixture
+def proxy(transactional_db: None, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A network between this process's new connections and the database. Ask for it before the store."""
+    with Proxy(dsn) as proxy:
+        place = urlsplit(proxy.url)
+        connections["default"].close()
+        for name, value in (("HOST", place.hostname), ("PORT", str(place.port))):
+            monkeypatch.setitem(connections["default"].settings_dict, name, value)
+            monkeypatch.setitem(connections.settings["default"], name, value)
+        yield proxy
+        connections["default"].close()
 
 
 @pytest.fixture

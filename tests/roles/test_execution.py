@@ -190,7 +190,10 @@ async def test_a_job_of_an_unknown_task_waits_for_a_worker_that_knows_it_then_fa
     young = await bench.run(name)
     assert (young.kind, young.started) == (OutcomeKind.SNOOZED, None)
     assert 0 < young.wait <= 60
-    old = await bench.run(name, enqueued_at=datetime.now(UTC) - timedelta(seconds=61))
+    # Long in its queue, and only now looked at.
+    late = await bench.run(name, enqueued_at=datetime.now(UTC) - timedelta(days=1))
+    assert late.kind is OutcomeKind.SNOOZED
+    old = await bench.run(name, started_at=datetime.now(UTC) - timedelta(seconds=61))
     assert old.kind is OutcomeKind.FAILED
     assert written(old)["exception"] == "queue_tasks.exceptions.TaskNotFound"
     await bench.close()
@@ -202,10 +205,20 @@ async def test_a_task_that_appears_later_is_found(bench: Bench, monkeypatch: pyt
     assert (await bench.run("tests.testapp.hostile.appears")).kind is OutcomeKind.SUCCEEDED
 
 
-async def test_an_unknown_task_of_a_row_without_any_time_of_enqueueing_is_judged_by_its_start() -> None:
-    bench = Bench(unknown_task_grace=0)
-    assert (await bench.run("no.such", enqueued_at=None)).kind is OutcomeKind.FAILED
+async def test_the_wait_for_an_unknown_task_goes_by_the_database_s_clock() -> None:
+    bench = Bench(unknown_task_grace=60)
+    ahead = datetime.now(UTC) + timedelta(days=300)
+    first = {"started_at": ahead, "attempted_at": ahead + timedelta(seconds=59)}
+    assert (await bench.run("no.such", **first)).kind is OutcomeKind.SNOOZED
+    then = {"started_at": ahead, "attempted_at": ahead + timedelta(seconds=60)}
+    assert (await bench.run("no.such", **then)).kind is OutcomeKind.FAILED
     await bench.close()
+
+
+async def test_a_time_to_snooze_until_is_left_to_the_database_s_clock(bench: Bench) -> None:
+    until = datetime.now(UTC) + timedelta(hours=3)
+    outcome = await bench.run(TASKS + "snooze_until", [until.isoformat()])
+    assert (outcome.kind, outcome.until) == (OutcomeKind.SNOOZED, until)
 
 
 # ------------------------------------------------------------------------------------------------------------ stopping

@@ -13,6 +13,7 @@ from queue_tasks.outcomes import OutcomeKind
 from queue_tasks.store import Store, Written
 from queue_tasks.worker import finisher as module
 from queue_tasks.worker.finisher import Finisher
+from tests.chaos.proxy import Proxy
 from tests.roles.parts import Rows, outcome
 from tests.waiting import await_until
 
@@ -290,3 +291,123 @@ async def test_stopping_gives_up_in_the_end_and_says_so(
     assert "could not write 3 outcomes within 0.1 s" in caplog.text
     await await_until(lambda: not rows.sessions(SESSION))
     assert rows.statuses() == {"doing": 3}
+
+
+# ------------------------------------------------------------------------------------------------ answers that are lost
+
+
+@pytest.fixture
+async def cut_pen(proxy: Proxy, store: Store) -> AsyncIterator[Pen]:
+    """A pen whose connections can be cut."""
+    pen = Pen(store)
+    async with pen.finisher:
+        yield pen
+
+
+@pytest.mark.parametrize("side", ["answer", "statement"])
+async def test_a_lost_answer_is_no_lost_job(proxy: Proxy, cut_pen: Pen, rows: Rows, side: str) -> None:
+    kinds = [*OutcomeKind, OutcomeKind.SUCCEEDED]
+    rows.add(len(kinds))
+    jobs = await cut_pen.fetch(len(kinds))
+    lose = proxy.drop_reply_after if side == "answer" else proxy.drop_request
+    loss = lose(b"queue_tasks_finish_jobs_v1", only=SESSION)
+    for number, (job, kind) in enumerate(zip(jobs, kinds, strict=True)):
+        # The last one keeps nothing: its row is gone when it is looked for.
+        keep = 0.0 if number == len(kinds) - 1 else None
+        cut_pen.finisher.put(job, outcome(kind, keep=keep, wait=600.0 if kind is OutcomeKind.RETRIED else 0.0))
+    await cut_pen.finisher.flush()
+    assert loss.happened.is_set()
+    ended = ["succeeded", "failed", "aborted", "todo", "todo", "todo", "succeeded"]
+    assert cut_pen.statuses == dict(zip((job.id for job in jobs), ended, strict=True))
+    assert [rows.get(job.id).get("attempts") for job in jobs] == [1, 1, 1, 1, 0, 0, None]
+
+
+async def test_a_job_given_to_another_after_a_lost_answer_is_lost(proxy: Proxy, cut_pen: Pen, rows: Rows) -> None:
+    ids = rows.add(3)
+    jobs = await cut_pen.fetch(3)
+    proxy.drop_request(b"queue_tasks_finish_jobs_v1", only=SESSION)
+    rows.db.execute("update procrastinate_jobs set qt_lease = qt_lease + 1 where id = %s", [ids[1]])
+    rows.db.execute(
+        "update procrastinate_jobs set status = 'todo', worker_id = null where id = %s", [ids[2]]
+    )  # as rescue does
+    for job in jobs:
+        cut_pen.finisher.put(job, outcome())
+    await cut_pen.finisher.flush()
+    assert cut_pen.statuses == {ids[0]: "succeeded", ids[1]: None, ids[2]: None}
+    assert [rows.get(job_id)["status"] for job_id in ids] == ["succeeded", "doing", "todo"]
+
+
+async def test_a_deleted_row_is_lost_unless_its_success_may_have_deleted_it(
+    proxy: Proxy, cut_pen: Pen, rows: Rows
+) -> None:
+    ids = rows.add(2)
+    jobs = await cut_pen.fetch(2)
+    proxy.drop_request(b"queue_tasks_finish_jobs_v1", only=SESSION)
+    rows.db.execute("delete from procrastinate_jobs")
+    cut_pen.finisher.put(jobs[0], outcome())
+    cut_pen.finisher.put(jobs[1], outcome(keep=0.0))
+    await cut_pen.finisher.flush()
+    assert cut_pen.statuses == {ids[0]: None, ids[1]: "succeeded"}
+
+
+@pytest.mark.parametrize("keep", [None, 0.0], ids=["kept", "vanishing"])
+@pytest.mark.parametrize("committed", [True, False])
+async def test_of_a_doubtful_commit_the_row_tells_what_became(
+    pen: Pen, rows: Rows, committed: bool, keep: float | None
+) -> None:
+    (job_id,) = rows.add()
+    (job,) = await pen.fetch(1)
+    success = outcome(result="7", keep=keep)
+    told: list[Any] = []
+    pen.finisher._on_written = lambda batch, statuses: told.extend((batch[0][1:], statuses))
+    if committed:
+        await pen.store.finish_jobs([(job, success, None)])
+    fallback = outcome(OutcomeKind.RETRIED, error=OSError("the network"), wait=60.0, perhaps=success)
+    pen.finisher.put(job, fallback)
+    await pen.finisher.flush()
+    if committed:
+        assert told == [(success, None), {job_id: "succeeded"}]
+        assert rows.get(job_id) == {} if keep == 0 else rows.get(job_id)["qt_result"] == 7
+    else:
+        assert told[0][0] is fallback
+        assert told[1] == {job_id: "todo"}
+        assert rows.get(job_id)["attempts"] == 1
+
+
+# --------------------------------------------------------------------------------------------- rows that somebody holds
+
+
+async def test_a_row_that_somebody_holds_holds_up_no_other(pen: Pen, rows: Rows, dsn: str) -> None:
+    ids = rows.add(300)
+    jobs = await pen.fetch(300)
+    with psycopg.connect(dsn, application_name="tests.roles") as other:
+        other.execute("select from procrastinate_jobs where id = any (%s) for update", [[ids[7], ids[250]]])
+        before = time.monotonic()
+        for job in jobs:
+            pen.finisher.put(job, outcome())
+        await await_until(lambda: len(pen.statuses) == 298)
+        assert time.monotonic() - before < 5, "as long as one or two lock timeouts, on a busy machine"
+        assert sorted(pen.finisher.pending_ids) == [ids[7], ids[250]]
+        (late,) = rows.add()
+        pen.finisher.put((await pen.fetch(1))[0], outcome())
+        await await_until(lambda: pen.statuses.get(late) == "succeeded")
+        other.rollback()
+    await pen.finisher.flush()
+    assert rows.statuses() == {"succeeded": 301}
+    assert set(pen.statuses.values()) == {"succeeded"}
+
+
+async def test_a_locked_table_is_waited_for_without_trying_each_row(
+    pen: Pen, rows: Rows, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows.add(64)
+    jobs = await pen.fetch(64)
+    with psycopg.connect(dsn, application_name="tests.roles") as other:
+        other.execute("lock table procrastinate_jobs in access exclusive mode")
+        for job in jobs:
+            pen.finisher.put(job, outcome())
+        await await_until(lambda: caplog.text.count("finish of 64 jobs failed") == 2)
+        other.rollback()
+    await pen.finisher.flush()
+    assert [len(batch) for batch in pen.batches] == [64]
+    assert rows.statuses() == {"succeeded": 64}

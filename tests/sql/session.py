@@ -20,6 +20,7 @@ OUTCOME_ARRAYS = (
     "started_ago",
     "ended_ago",
     "waits",
+    "untils",
     "keeps",
     "priorities",
     "queue_names",

@@ -137,6 +137,22 @@ def test_a_snoozed_job_comes_back_at_its_time(session, worker):
     assert session.row(job, "scheduled_at > now() + interval '59 minutes'")
 
 
+def test_a_time_to_come_back_at_goes_before_a_wait(session, worker):
+    job = session.job()
+    fetched = session.fetch(worker)
+    until = session.value("select statement_timestamp() + interval '2 hours'")
+    session.finish(worker, fetched, "snoozed", waits=60, untils=until)
+    assert session.row(job, "scheduled_at") == until
+
+
+def test_a_time_that_is_over_is_no_wait(session, worker):
+    job = session.job()
+    fetched = session.fetch(worker)
+    session.finish(worker, fetched, "snoozed", waits=60, untils=session.value("select statement_timestamp()"))
+    assert session.row(job, "scheduled_at") is None
+    assert [again.id for again in session.fetch(worker)] == [job]
+
+
 def test_an_ephemeral_job_is_gone_when_it_succeeds(session, worker):
     job = session.job(qt_ephemeral=True)
     fetched = session.fetch(worker)

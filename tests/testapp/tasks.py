@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import threading
+from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -79,6 +80,12 @@ def snooze_once(context: Any, group: str) -> int:
         Group.objects.create(name=group)
         raise Snooze(after=0)
     return int(context.attempt)
+
+
+@task
+def snooze_until(time: str) -> None:
+    """Raise Snooze until a time in ISO format."""
+    raise Snooze(until=datetime.fromisoformat(time))
 
 
 @task(retry=5)
