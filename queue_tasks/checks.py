@@ -25,22 +25,25 @@ def check_backend(alias: str, given: Mapping[str, Any]) -> list[checks.CheckMess
             checks.Error(f'TASKS["{alias}"]: {problem}', hint="See docs: reference, options.", id="queue_tasks.E001")
             for problem in exc.problems
         ]
-    if options.database not in connections:
-        found.append(
-            checks.Error(
-                f'TASKS["{alias}"]["OPTIONS"]["database"] is {options.database!r}, which DATABASES does not have.',
-                hint=f"Use one of: {', '.join(connections)}.",
-                id="queue_tasks.E002",
+    for name, database in (("database", options.database), ("listen_database", options.listen_database)):
+        if database is None:
+            continue
+        if database not in connections:
+            found.append(
+                checks.Error(
+                    f'TASKS["{alias}"]["OPTIONS"]["{name}"] is {database!r}, which DATABASES does not have.',
+                    hint=f"Use one of: {', '.join(connections)}.",
+                    id="queue_tasks.E002",
+                )
             )
-        )
-    elif connections[options.database].vendor != "postgresql":
-        found.append(
-            checks.Error(
-                f"Database {options.database!r} is {connections[options.database].vendor}; jobs need PostgreSQL.",
-                hint="Set its ENGINE to django.db.backends.postgresql.",
-                id="queue_tasks.E003",
+        elif connections[database].vendor != "postgresql":
+            found.append(
+                checks.Error(
+                    f"Database {database!r} is {connections[database].vendor}; jobs need PostgreSQL.",
+                    hint="Set its ENGINE to django.db.backends.postgresql.",
+                    id="queue_tasks.E003",
+                )
             )
-        )
     needed = ["procrastinate.contrib.django", "queue_tasks"]
     if compat.FRAMEWORK == "django_tasks":
         needed.append("django_tasks")

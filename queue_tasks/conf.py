@@ -21,6 +21,9 @@ class Options:
     database: str = "default"
     """The alias in DATABASES that the jobs live in."""
 
+    listen_database: str | None = None
+    """The alias in DATABASES that leads to the same database without a pooler, for LISTEN; None: `database` does."""
+
     concurrency: int = 20
     """Jobs a worker process runs at a time; 1 to 1000."""
 
@@ -51,7 +54,7 @@ class Options:
     max_prefetch: int = 500
     """Jobs a worker may fetch beyond its free slots when its jobs are short; 0 or more."""
 
-    statement_timeout: float = 30.0
+    statement_timeout: float = 10.0
     """Seconds a worker's own statement may take before it is given up and tried again; 1 to 86,400."""
 
     @classmethod
@@ -134,6 +137,10 @@ def _name(value: Any) -> str | None:
     return None if isinstance(value, str) and value else "an alias of DATABASES, as text"
 
 
+def _name_or_none(value: Any) -> str | None:
+    return None if value is None or not _name(value) else "an alias of DATABASES, as text, or None"
+
+
 def _keep(value: Any) -> str | None:
     if value is None or (isinstance(value, timedelta) and 0 <= value.total_seconds() <= LONGEST):
         return None
@@ -142,6 +149,7 @@ def _keep(value: Any) -> str | None:
 
 _CHECKS: dict[str, Check] = {
     "database": _name,
+    "listen_database": _name_or_none,
     "concurrency": _whole(1, 1000),
     "heartbeat": _at_least(0.1),
     "dead_after": _at_least(0.2),

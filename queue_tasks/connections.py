@@ -1,4 +1,4 @@
-"""Our own psycopg connections: how they are opened, kept alive, and replaced when lost.
+"""Our own psycopg connections: how they are opened, kept alive, given up in time, and replaced when lost.
 
 The web side does not use these: it enqueues on Django's connection, in the caller's transaction.
 """
@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import select
+import os
+import random
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, LiteralString
+from types import TracebackType
+from typing import Any, LiteralString, Self
 
 import psycopg
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import pq
+from psycopg import IsolationLevel
 
-from queue_tasks.statements import PREPARE_SESSION
-
-logger = logging.getLogger("queue_tasks")
+from queue_tasks.statements import NOTIFY_USAGE, PREPARE_SESSION, PREPARE_TRANSACTION
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 """What a lost, refused or overloaded connection raises; worth trying again."""
@@ -28,20 +28,47 @@ DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 StatementRefused = psycopg.Error
 """What the server answers to a statement it will not run, and the root of all errors of a connection."""
 
-OF_THE_MOMENT = ("08", "0A", "25", "42", "53", "57P", "58")
-"""SQLSTATEs, or their beginnings, of a server that is going away, read-only, full, or in the middle of a migration."""
+OF_THE_MOMENT = ("08", "0A", "25", "26", "42", "53", "57P", "58")
+"""SQLSTATEs, or their beginnings, of a server that is going away, read-only, full, or in the middle of a migration, and
+of a pooler that gave us another server than the one we had prepared statements on."""
 
 OF_THE_VALUE = ("22", "54")
 """SQLSTATEs, or their beginnings, of a value that cannot be stored: of no use to send again."""
 
-CONNECT_TIMEOUT = 10
-"""Seconds."""
+OF_THE_SESSION = ("0A", "25", "26", "42P05", "57P")
+"""SQLSTATEs, or their beginnings, that another session may not meet: it finds the new primary, or makes new plans."""
 
-IDLE_CHECK = 30.0
-"""Seconds after which an idle Django connection is asked whether it still lives."""
+CONNECT_TIMEOUT = 5
+"""Seconds, for each host of the connection's parameters."""
+
+CONNECT_DEADLINE = 15.0
+"""Seconds, for all hosts and their names."""
+
+RECONNECT_WAIT = 1.0
+"""Seconds between tries to connect to a database that refused the last one, of all connections of a process."""
+
+MARGIN = 3.0
+"""Seconds beyond a statement's own timeout after which no answer means that none will come."""
+
+LOOP_LATE = 0.5
+"""Seconds a deadline's timer may be late before that tells of a blocked event loop, not of a silent server."""
+
+QUEUE_IS_FULL = 0.5
+"""The used part of the NOTIFY queue from which a refused statement is taken to be its doing."""
 
 _NOT_PSYCOPG = ("cursor_factory", "context", "autocommit", "prepare_threshold", "server_side_binding")
 """What Django's parameters have beside psycopg's."""
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The database did not answer in time, as when the network swallows what is sent; the connection was given up."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"no {what} within {seconds:g} s")
+
+
+class NotifyQueueFull(psycopg.OperationalError):
+    """The server's queue of notifications is full: whoever notifies is refused until its slowest listener reads."""
 
 
 def connection_parameters(alias: str, name: str) -> dict[str, Any]:
@@ -56,10 +83,10 @@ def connection_parameters(alias: str, name: str) -> dict[str, Any]:
         parameters["options"] = f"{parameters.get('options', '')} -c role={escaped}".strip()
     return {
         "connect_timeout": CONNECT_TIMEOUT,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
         "keepalives_count": 3,
-        "tcp_user_timeout": 30_000,
+        "tcp_user_timeout": 10_000,
         **parameters,
         "application_name": f"queue_tasks {name}"[:63],
     }
@@ -95,12 +122,169 @@ def waited_for_a_lock(error: Exception) -> bool:
 def session_settings(
     *, statement_timeout: float, lock_timeout: float | None = None, durable: bool = True
 ) -> dict[str, str]:
-    """Arguments of the statement prepare_session. Timeouts in seconds; of locks, None: the statement's."""
+    """Arguments of prepare_session and prepare_transaction. Timeouts in seconds; of locks, None: the statement's."""
     return {
         "statement_timeout": str(round(statement_timeout * 1000)),
         "lock_timeout": str(round((lock_timeout or statement_timeout) * 1000)),
         "synchronous_commit": "on" if durable else "off",
     }
+
+
+class Deadline:
+    """`with Deadline(connection, seconds)`: what is awaited within is answered in time, or the connection is cut.
+
+    Raises NoAnswer when it was cut. To cancel is not enough: psycopg then asks the server to cancel as well, and
+    waits for its word, which a network that swallows everything never brings.
+    """
+
+    __slots__ = ("_cancels", "_connection", "_due", "_seconds", "_task", "_timer", "expired")
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self.expired = False
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._cancels = self._task.cancelling() if self._task else 0
+        self._due = loop.time() + self._seconds
+        self._timer = loop.call_at(self._due, self._expire)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if error is None or isinstance(error, asyncio.CancelledError):
+            return
+        if self._task is not None and self._task.cancelling() > self._cancels:
+            # It was cancelled, and the connection broke before psycopg could say so.
+            raise asyncio.CancelledError from error
+        if self.expired:
+            raise NoAnswer("answer from the database", self._seconds) from error
+
+    def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._due > LOOP_LATE:
+            # The loop was blocked, or the process was stopped: the answer may be there, and not read yet.
+            self._due = loop.time() + min(self._seconds, MARGIN)
+            self._timer = loop.call_at(self._due, self._expire)
+            return
+        self.expired = True
+        cut(self._connection)
+
+
+@contextlib.contextmanager
+def within(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """A Deadline for a synchronous connection: a thread of its own keeps it, so not for statements that are many."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        cut(connection)
+
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except psycopg.Error as exc:
+        if expired.is_set():
+            raise NoAnswer("answer from the database", seconds) from exc
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """End both directions of a connection's socket: whoever waits for it is told that it has ended."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+_refused: dict[tuple[Any, ...], tuple[float, str]] = {}
+"""Of databases that refused a connection: when to try again, and what was said."""
+
+
+class Turn:
+    """`with Turn(parameters)`: one try to connect. While a database refuses, one a second for the whole process.
+
+    Raises psycopg.OperationalError when it is too early.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self._place = tuple(parameters.get(name) for name in ("host", "port", "dbname", "user"))
+
+    def __enter__(self) -> None:
+        now = time.monotonic()
+        again_at, said = _refused.get(self._place, (0.0, ""))
+        if now < again_at:
+            raise psycopg.OperationalError(f"{said} (less than {RECONNECT_WAIT:g} s ago; not tried again yet)")
+        if said:
+            self._refuse(said)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            _refused.pop(self._place, None)
+        elif isinstance(error, Exception):
+            self._refuse(str(error).strip() or "no answer")
+
+    def _refuse(self, said: str) -> None:
+        wait = RECONNECT_WAIT * random.uniform(1, 1.25)  # noqa: S311 - jitter
+        _refused[self._place] = (time.monotonic() + wait, said)
+
+
+async def connect(
+    alias: str, name: str, *, statement_timeout: float, lock_timeout: float | None = None, durable: bool = True
+) -> tuple[psycopg.AsyncConnection[Any], bool]:
+    """A new autocommit connection for one purpose, and whether it is Postgres' own, with no pooler in between.
+
+    Through a pooler the session may be another's at the next statement: then nothing is set on it and nothing prepared.
+    Raises psycopg's errors, NoAnswer among them.
+    """
+    parameters = connection_parameters(alias, name)
+    with Turn(parameters):
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE):
+                connection = await psycopg.AsyncConnection.connect(
+                    **parameters, autocommit=True, prepare_threshold=None
+                )
+        except TimeoutError as exc:
+            raise NoAnswer("connection to the database", CONNECT_DEADLINE) from exc
+        try:
+            settings = session_settings(statement_timeout=statement_timeout, lock_timeout=lock_timeout, durable=durable)
+            with Deadline(connection, statement_timeout + MARGIN):
+                cursor = await connection.execute(
+                    PREPARE_SESSION, {**settings, "backend_pid": connection.info.backend_pid}
+                )
+                direct: bool = (await cursor.fetchall())[0][0]
+            if direct:
+                connection.prepare_threshold = 2
+            else:
+                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+                await connection.set_read_only(False)
+        except BaseException:
+            await connection.close()
+            raise
+    return connection, direct
+
+
+def connect_synchronously(alias: str, name: str, *, statement_timeout: float) -> tuple[psycopg.Connection[Any], bool]:
+    """See `connect`."""
+    connection = psycopg.connect(**connection_parameters(alias, name), autocommit=True, prepare_threshold=None)
+    try:
+        settings = session_settings(statement_timeout=statement_timeout, durable=False)
+        with within(connection, statement_timeout + MARGIN):
+            cursor = connection.execute(PREPARE_SESSION, {**settings, "backend_pid": connection.info.backend_pid})
+            direct: bool = cursor.fetchall()[0][0]
+    except BaseException:
+        connection.close()
+        raise
+    return connection, direct
 
 
 class WorkerConnection:
@@ -124,6 +308,9 @@ class WorkerConnection:
         self.statement_timeout = statement_timeout
         self.lock_timeout = lock_timeout
         self.durable = durable
+        self.direct = True
+        """Whether the last connection was Postgres' own: a pooler is not spoken to as a session."""
+        self._deadline = statement_timeout + min(MARGIN, statement_timeout)
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
 
@@ -137,39 +324,36 @@ class WorkerConnection:
         """Run one statement in a transaction of its own and give its rows.
 
         under: a statement with the same parameters that takes a lock first, in the same transaction.
-        Raises psycopg's errors; TimeoutError when no answer came five seconds after the statement's own timeout.
+        Raises psycopg's errors; NoAnswer when none came three seconds after the statement's own timeout.
         """
         async with self._turn:
             try:
-                async with asyncio.timeout(self.statement_timeout + 5):
-                    connection = await self.open()
-                    async with connection.transaction() if under else contextlib.nullcontext():
-                        if under:
-                            await connection.execute(under, parameters)
+                connection = await self.open()
+                with Deadline(connection, self._deadline):
+                    if self.direct and not under:
                         cursor = await connection.execute(statement, parameters)
                         return await cursor.fetchall() if cursor.description else ()
+                    return await self._in_transaction(connection, statement, parameters, under)
+            except psycopg.errors.ProgramLimitExceeded as exc:
+                if await self._notify_queue_is_full():
+                    raise NotifyQueueFull(f"the server's queue of notifications is full: {exc}") from exc
+                raise
             except BaseException as exc:
                 # A statement that the server refused leaves a good connection; anything else a doubtful one.
-                if not isinstance(exc, psycopg.Error) or isinstance(exc, DATABASE_ERRORS):
+                if not isinstance(exc, psycopg.Error) or isinstance(exc, DATABASE_ERRORS) or _is_of_the_session(exc):
                     await self.close()
                 raise
 
     async def open(self) -> psycopg.AsyncConnection[Any]:
         """The live connection, opened and prepared if need be."""
         if self._connection is None or self._connection.closed:
-            parameters = connection_parameters(self.alias, self.name)
-            connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True, prepare_threshold=2)
-            try:
-                await connection.execute(
-                    PREPARE_SESSION,
-                    session_settings(
-                        statement_timeout=self.statement_timeout, lock_timeout=self.lock_timeout, durable=self.durable
-                    ),
-                )
-            except BaseException:
-                await connection.close()
-                raise
-            self._connection = connection
+            self._connection, self.direct = await connect(
+                self.alias,
+                self.name,
+                statement_timeout=self.statement_timeout,
+                lock_timeout=self.lock_timeout,
+                durable=self.durable,
+            )
         return self._connection
 
     async def close(self) -> None:
@@ -178,103 +362,35 @@ class WorkerConnection:
         if connection is not None:
             await connection.close()
 
-
-def tend_before_task() -> None:
-    """Make this thread's Django connections fit for a task: drop those that died since the last one.
-
-    A connection is not opened anew for each job, whatever CONN_MAX_AGE says: in a worker, the thread is what lives.
-    """
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is None:
-            continue
-        with _alone(connection):
-            if connection.vendor != "postgresql":
-                connection.close_if_unusable_or_obsolete()
-            elif _speaks_unasked(connection) or _idle_for(connection) > IDLE_CHECK:
-                _close_unless_usable(connection)
-            elif connection.settings_dict["CONN_MAX_AGE"]:
-                connection.close_if_unusable_or_obsolete()
-
-
-def tend_after_task(owner: str) -> None:
-    """Undo what a task left open on this thread's Django connections, and say so. owner: for the message."""
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is None:
-            continue
-        with _alone(connection):
-            if _is_open(connection):
-                logger.warning(
-                    "%s left a transaction open on database %r; it was rolled back. "
-                    "Use transaction.atomic() as a with block.",
-                    owner,
-                    connection.alias,
+    async def _in_transaction(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        statement: LiteralString,
+        parameters: Mapping[str, Any] | None,
+        under: LiteralString | None,
+    ) -> Sequence[tuple[Any, ...]]:
+        async with connection.transaction():
+            if not self.direct:
+                settings = session_settings(
+                    statement_timeout=self.statement_timeout, lock_timeout=self.lock_timeout, durable=self.durable
                 )
-                _discard(connection)
-            elif connection.in_atomic_block or getattr(connection, "pool", None):
-                # Of a pool: others wait for it, and a pool knows how to keep a connection.
-                _discard(connection)
-            elif connection.errors_occurred:
-                _close_unless_usable(connection)
-            connection.queries_log.clear()
-            _last_used[id(connection)] = time.monotonic()
+                await connection.execute(PREPARE_TRANSACTION, settings)
+            if under:
+                await connection.execute(under, parameters)
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else ()
+
+    async def _notify_queue_is_full(self) -> bool:
+        """Ask, which also clears what every listener has read: once it is full, nothing else does that."""
+        try:
+            connection = await self.open()
+            with Deadline(connection, self._deadline):
+                cursor = await connection.execute(NOTIFY_USAGE)
+                return bool((await cursor.fetchall())[0][0] >= QUEUE_IS_FULL)
+        except (*DATABASE_ERRORS, OSError):
+            await self.close()
+            return False
 
 
-def close_all() -> None:
-    """Close this thread's Django connections."""
-    for connection in connections.all(initialized_only=True):
-        _last_used.pop(id(connection), None)
-        with _alone(connection):
-            _discard(connection)
-
-
-@contextlib.contextmanager
-def _alone(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Tend one connection: what fails in it concerns neither the others nor the job, but the connection is given up."""
-    try:
-        yield
-    except Exception as exc:  # noqa: BLE001 - of any database's driver
-        logger.warning("the connection to database %r is given up: %s", connection.alias, exc)
-        connection.connection = None
-
-
-def _is_open(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the live connection is within a transaction."""
-    raw = connection.connection
-    if connection.vendor != "postgresql":
-        return connection.in_atomic_block or not connection.get_autocommit()
-    return not raw.closed and raw.info.transaction_status != pq.TransactionStatus.IDLE
-
-
-_last_used: dict[int, float] = {}
-"""When a task last used a connection, by the wrapper's id; each entry is of one thread."""
-
-
-def _idle_for(connection: BaseDatabaseWrapper) -> float:
-    return time.monotonic() - _last_used.get(id(connection), 0.0)
-
-
-def _speaks_unasked(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the server has sent something to an idle connection: nearly always its farewell. No round trip."""
-    try:
-        poll = select.poll()
-        poll.register(connection.connection.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
-    except (OSError, psycopg.Error, ValueError):
-        return True
-
-
-def _close_unless_usable(connection: BaseDatabaseWrapper) -> None:
-    if connection.is_usable():
-        connection.errors_occurred = False
-    else:
-        _discard(connection)
-
-
-def _discard(connection: BaseDatabaseWrapper) -> None:
-    # Within an atomic block Django keeps a closed connection until the block ends; this block never will.
-    connection.in_atomic_block = False
-    connection.savepoint_ids = []
-    connection.needs_rollback = False
-    connection.closed_in_transaction = False
-    connection.run_on_commit = []
-    connection.close()
+def _is_of_the_session(error: psycopg.Error) -> bool:
+    return (error.sqlstate or "").startswith(OF_THE_SESSION)

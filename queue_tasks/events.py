@@ -76,6 +76,14 @@ class ServiceFailed(Event):
     wait: float
 
 
+@dataclass(frozen=True, slots=True)
+class NotifyQueueFilling(Event):
+    """The server's queue of notifications has become a quarter full or more; told again when it was less meanwhile."""
+
+    used: float
+    """The used part, 0 to 1."""
+
+
 E = TypeVar("E", bound=Event)
 
 _subscribers: dict[type[Event], list[Callable[[Any], None]]] = {}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-import psycopg
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
@@ -20,7 +18,7 @@ from django.utils import timezone
 from queue_tasks import compat, control
 from queue_tasks.arguments import decode
 from queue_tasks.conf import Options
-from queue_tasks.connections import connection_parameters
+from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchronously, within
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
 from queue_tasks.statements import GET_JOB
 from queue_tasks.tasks import adopt, find_task
@@ -32,6 +30,9 @@ CHANNEL = "queue_tasks_finished"
 
 WAIT_POLL = 5.0
 """Seconds between looks at a job that is waited for, when no notification comes."""
+
+FIRST_LOOKS = 0.1
+"""Seconds between the first two looks where a pooler keeps notifications from us."""
 
 STATUS = {
     "todo": compat.TaskResultStatus.READY,
@@ -90,32 +91,44 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
         Raises TimeoutError (WaitTimeout), and TaskResultDoesNotExist when other sessions cannot see the job: it was
         enqueued in a transaction that is not committed yet, or deleted as `keep=False` asks.
         """
-        limit = _seconds(timeout)
-        with psycopg.connect(**connection_parameters(self._options.database, "wait"), autocommit=True) as connection:
-            connection.execute(f"listen {CHANNEL}")
+        limit, options = _seconds(timeout), self._options
+        database, patience = options.listen_database or options.database, options.statement_timeout
+        connection, direct = connect_synchronously(database, "wait", statement_timeout=patience)
+        with connection:
+            if direct:
+                connection.execute(f"listen {CHANNEL}")
             deadline = time.monotonic() + limit
-            while not self._look(connection.execute(GET_JOB, {"id": int(self.id)}).fetchone()):
+            for pause in _pauses(hears=direct):
+                with within(connection, patience + MARGIN):
+                    row = connection.execute(GET_JOB, {"id": int(self.id)}).fetchone()
+                if self._look(row):
+                    break
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(self.id, limit, self.status)
-                for notice in connection.notifies(timeout=min(left, WAIT_POLL)):
+                for notice in connection.notifies(timeout=min(left, pause)):
                     if _concerns(notice.payload, self.id):
                         break
         return self
 
     async def await_result(self, timeout: float | timedelta | None = None) -> TaskResult[R_co]:  # noqa: ASYNC109 - the contract
         """See `wait`; from async code."""
-        limit = _seconds(timeout)
-        parameters = connection_parameters(self._options.database, "wait")
-        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+        limit, options = _seconds(timeout), self._options
+        database, patience = options.listen_database or options.database, options.statement_timeout
+        connection, direct = await connect(database, "wait", statement_timeout=patience, durable=False)
         async with connection:
-            await connection.execute(f"listen {CHANNEL}")
-            deadline = asyncio.get_running_loop().time() + limit
-            while not self._look(await (await connection.execute(GET_JOB, {"id": int(self.id)})).fetchone()):
-                left = deadline - asyncio.get_running_loop().time()
+            if direct:
+                await connection.execute(f"listen {CHANNEL}")
+            deadline = time.monotonic() + limit
+            for pause in _pauses(hears=direct):
+                with Deadline(connection, patience + MARGIN):
+                    row = await (await connection.execute(GET_JOB, {"id": int(self.id)})).fetchone()
+                if self._look(row):
+                    break
+                left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(self.id, limit, self.status)
-                async for notice in connection.notifies(timeout=min(left, WAIT_POLL)):
+                async for notice in connection.notifies(timeout=min(left, pause)):
                     if _concerns(notice.payload, self.id):
                         break
         return self
@@ -282,6 +295,14 @@ def _moment(value: datetime | None) -> datetime | None:
     if value is None or settings.USE_TZ or value.utcoffset() is None:
         return value
     return timezone.make_naive(value)
+
+
+def _pauses(*, hears: bool) -> Iterator[float]:
+    """Seconds between looks at a job that is waited for: growing where no notification can come."""
+    pause = WAIT_POLL if hears else FIRST_LOOKS
+    while True:
+        yield pause
+        pause = min(WAIT_POLL, 1.5 * pause)
 
 
 def _concerns(payload: str, result_id: str) -> bool:

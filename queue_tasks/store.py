@@ -24,6 +24,7 @@ from queue_tasks.statements import (
     HELD_JOBS,
     LOCK_SCHEDULE,
     NOTE_START,
+    NOTIFY_USAGE,
     PERIODIC_DEFER,
     PROGRESS_JOBS,
     PROMOTE_JOBS,
@@ -266,6 +267,14 @@ class Store:
         """
         deleted: int = (await self._tending.rows(PRUNE_JOBS, {"max_jobs": max_jobs}))[0][0]
         return deleted
+
+    async def notify_usage(self) -> float:
+        """The used part, 0 to 1, of the server's queue of notifications; to ask also keeps it moving.
+
+        SQL: sql/queries/notify_usage.sql
+        """
+        used: float = (await self._tending.rows(NOTIFY_USAGE))[0][0]
+        return used
 
     async def aborting_jobs(self) -> list[tuple[int, int]]:
         """(id, lease) of this worker's running jobs whose abort was asked for.

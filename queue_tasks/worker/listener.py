@@ -6,25 +6,42 @@ polls of the others find the same facts a little later.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import uuid
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from queue_tasks.conf import Options
-from queue_tasks.connections import connection_parameters, session_settings
-from queue_tasks.statements import HOLD_LOCK, PING, PREPARE_SESSION
+from queue_tasks.connections import Deadline, WorkerConnection, connect
+from queue_tasks.statements import ECHO, HOLD_LOCK, NOTIFY_USAGE
+from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service
+
+logger = logging.getLogger("queue_tasks.worker")
 
 ANY_QUEUE = "procrastinate_any_queue_v1"
 ONE_QUEUE = "procrastinate_queue_v1#"
 SCHEDULED = "queue_tasks_scheduled"
+ECHOES = "queue_tasks_echo"
 MAX_CHANNEL_BYTES = 63
 """Postgres' limit."""
 
-CHECK_EVERY = 20.0
-"""Seconds of silence after which the connection is asked whether it still lives."""
+CHECK_EVERY = 5.0
+"""Seconds between questions whether the connection still lives."""
+
+ANSWER_WITHIN = 5.0
+"""Seconds an answer on this connection may take: nothing here waits for a lock."""
+
+ECHO_WITHIN = 5.0
+"""Seconds a notification may take before LISTEN is taken not to work."""
+
+TRY_AGAIN_EVERY = 60.0
+"""Seconds until LISTEN is tried again where it does not work."""
 
 
 def channels_of(queues: Sequence[str] | None) -> list[str]:
@@ -39,7 +56,10 @@ def channels_of(queues: Sequence[str] | None) -> list[str]:
 
 
 class Listener(Service):
-    """Holds the listening connection and, on it, the worker's advisory lock."""
+    """Holds the listening connection and, on it, the worker's advisory lock.
+
+    on_listening is called whenever it begins to hear, on_deaf when LISTEN turns out not to work.
+    """
 
     name = "listener"
 
@@ -53,47 +73,106 @@ class Listener(Service):
         on_scheduled: Callable[[], None],
         on_abort: Callable[[], None],
         on_listening: Callable[[], None],
+        on_deaf: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self.worker_id = worker_id
+        self.hears = False
+        """Whether notifications reach us, as far as is known."""
         self._options = options
         self._channels = channels_of(queues)
         self._on_ready = on_ready
         self._on_scheduled = on_scheduled
         self._on_abort = on_abort
         self._on_listening = on_listening
+        self._on_deaf = on_deaf
+        self._told_deaf = False
+        self._watch = NotifyQueueWatch()
+
+    @property
+    def _database(self) -> str:
+        return self._options.listen_database or self._options.database
 
     async def run(self) -> None:
         """Listen until the connection is lost; then the supervisor starts anew."""
-        parameters = connection_parameters(self._options.database, "listen")
-        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
-        try:
-            await connection.execute(
-                PREPARE_SESSION, session_settings(statement_timeout=self._options.statement_timeout, durable=False)
-            )
-            await connection.execute(HOLD_LOCK, {"worker_id": self.worker_id})
-            for channel in self._channels:
+        while True:
+            timeout = min(self._options.statement_timeout, ANSWER_WITHIN)
+            connection, direct = await connect(self._database, "listen", statement_timeout=timeout, durable=False)
+            try:
+                await self._listen(connection)
+                # On a connection of its own to the very database that jobs are in, there is nothing to doubt.
+                if (direct and not self._options.listen_database) or await self._hears_itself(connection):
+                    await self._hear_all(connection)
+            finally:
+                self.hears = False
+                await connection.close()
+            self._say_deaf()
+            await asyncio.sleep(TRY_AGAIN_EVERY)
+
+    async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        with Deadline(connection, ANSWER_WITHIN):
+            for channel in (*self._channels, ECHOES):
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
-            self._on_listening()
-            # Whatever was said before we listened is found by looking.
-            self._on_ready()
-            self._on_scheduled()
-            self._on_abort()
-            while True:
-                async for notice in connection.notifies(timeout=CHECK_EVERY):
-                    self.hear(notice.channel, notice.payload)
-                await connection.execute(PING)
+
+    async def _hears_itself(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+        """Whether what is said on the jobs' database arrives here: not through a pooler that lends out sessions."""
+        word = uuid.uuid4().hex
+        mouth = WorkerConnection(self._options.database, "echo", statement_timeout=ANSWER_WITHIN, durable=False)
+        try:
+            await mouth.rows(ECHO, {"word": word})
         finally:
-            await connection.close()
+            await mouth.close()
+        async for notice in connection.notifies(timeout=ECHO_WITHIN):
+            if notice.channel == ECHOES and notice.payload == word:
+                return True
+        with Deadline(connection, ANSWER_WITHIN):
+            # The session is the pooler's: it would go on listening for nobody.
+            await connection.execute("unlisten *")
+        return False
+
+    async def _hear_all(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        with Deadline(connection, ANSWER_WITHIN):
+            await connection.execute(HOLD_LOCK, {"worker_id": self.worker_id})
+        self.hears = True
+        self._told_deaf = False
+        self._on_listening()
+        # Whatever was said before we listened is found by looking.
+        self._on_ready()
+        self._on_scheduled()
+        self._on_abort()
+        while True:
+            async for notice in connection.notifies(timeout=CHECK_EVERY):
+                self.hear(notice.channel, notice.payload)
+            with Deadline(connection, ANSWER_WITHIN):
+                cursor = await connection.execute(NOTIFY_USAGE)
+                used = (await cursor.fetchall())[0][0]
+            self._watch.note(self.worker_id, used)
 
     def hear(self, channel: str, payload: str) -> None:
         """Pass one notification on. Whatever its payload, the worst it does is to make us look at our rows."""
+        if channel == ECHOES:
+            return
         if channel == SCHEDULED:
             self._on_scheduled()
         elif _is_abort(payload):
             self._on_abort()
         else:
             self._on_ready()
+
+    def _say_deaf(self) -> None:
+        if not self._told_deaf:
+            logger.warning(
+                "LISTEN does not work through database %r (%s): polling every %g s. "
+                'Set OPTIONS["listen_database"] to an alias of DATABASES that leads to Postgres directly, '
+                "or use --no-listen.",
+                self._database,
+                "it does not lead where the jobs are"
+                if self._options.listen_database
+                else "a pooler that lends out sessions, as PgBouncer in transaction mode",
+                self._options.poll_interval,
+            )
+        self._told_deaf = True
+        self._on_deaf()
 
 
 def _is_abort(payload: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
-from queue_tasks.connections import close_all, tend_after_task, tend_before_task
+from queue_tasks.tending import close_all, tend_after_task, tend_before_task
 from queue_tasks.worker.attempt import Ended
 
 

@@ -3,7 +3,7 @@
 promote   scheduled jobs become ready at their time, on a timer set to the next one
 abort     running jobs whose abort was asked for are told
 rescue    running jobs of dead workers, and what this worker has lost track of, are taken back
-prune     finished jobs are deleted when their time to be kept is over
+prune     finished jobs are deleted when their time to be kept is over; the server's notifications are kept moving
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from collections.abc import Callable, Sequence
 
 from queue_tasks.conf import Options
 from queue_tasks.store import Store
+from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
 
-RESCUE_EVERY = 1.0
-"""Seconds between looks for dead workers."""
+RESCUE_EVERY = 20.0
+"""Seconds between looks for dead workers, and for jobs this worker has lost track of, that nobody has asked for."""
+
+RESCUE_SPREAD = 0.2
+"""Seconds over which the workers that notice the same death spread their looks."""
 
 RESCUE_CHUNK = 1000
 """Jobs taken back in one statement."""
@@ -32,11 +36,11 @@ SILENT_BEATS = 1.5
 LEAST_SILENCE = 3.0
 """Seconds of silence before that at the least: other workers may beat more slowly than this one."""
 
-RECLAIM_EVERY = 10.0
-"""Seconds between looks for jobs this worker has lost track of."""
-
 PROMOTE_CHUNK = 1000
 """Jobs made ready in one statement."""
+
+POLLS_WHEN_HEARING = 3
+"""Poll intervals between a promoter's looks for jobs it was not told of while it would be told of them."""
 
 PRUNE_CHUNK = 500
 """Rows deleted in one statement: each is a short transaction."""
@@ -46,15 +50,25 @@ PRUNE_EVERY = 60.0
 
 
 class Promoter(Service):
-    """Makes scheduled jobs ready at their time. `wake` when a job was scheduled: the timer may be too late for it."""
+    """Makes scheduled jobs ready at their time. `wake` when a job was scheduled: the timer may be too late for it.
+
+    hears: whether such a wake-up can be relied on; then it looks less often without.
+    """
 
     name = "promoter"
 
-    def __init__(self, store: Store, poll_interval: float, on_promoted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        poll_interval: float,
+        on_promoted: Callable[[], None],
+        hears: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
         self._store = store
         self._poll_interval = poll_interval
         self._on_promoted = on_promoted
+        self._hears = hears
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -70,7 +84,8 @@ class Promoter(Service):
                 self._on_promoted()
             if promoted == PROMOTE_CHUNK:
                 continue
-            wait = self._poll_interval if next_due_in is None else min(next_due_in, self._poll_interval)
+            longest = self._poll_interval * (POLLS_WHEN_HEARING if self._hears() else 1)
+            wait = longest if next_due_in is None else min(next_due_in, longest)
             # Due and not promoted: another worker is at it.
             await wait_for(self._wake, max(wait, 0.002))
 
@@ -107,6 +122,8 @@ class Aborter(Service):
 class Rescuer(Service):
     """Takes back the jobs of dead workers, and this worker's own that it does not know of.
 
+    It looks when the heartbeat has seen that another worker's is late, when it starts, and seldom besides: an idle
+    fleet asks next to nothing.
     in_hand gives the ids of the jobs that this worker has fetched and whose outcome is not written.
     """
 
@@ -117,16 +134,28 @@ class Rescuer(Service):
         self._store = store
         self._options = options
         self._in_hand = in_hand
-        self._reclaimed_at = time.monotonic()
+        self._silent_after = max(LEAST_SILENCE, SILENT_BEATS * options.heartbeat)
+        self._look_at = 0.0
+        self._changed = asyncio.Event()
+
+    def note_silence(self, seconds: float) -> None:
+        """Some worker has given no sign of life for so long: look when it may be dead."""
+        wait = max(0.0, self._silent_after - seconds) + random.uniform(0, RESCUE_SPREAD)  # noqa: S311 - jitter
+        self._look_at = time.monotonic() + wait
+        self._changed.set()
 
     async def run(self) -> None:
-        """Look about once a second; at once when the worker starts."""
+        """Look; sleep until it is time to look again."""
+        reclaim_at = time.monotonic() + RESCUE_EVERY
         while True:
             await self._rescue()
-            if time.monotonic() - self._reclaimed_at >= RECLAIM_EVERY:
-                self._reclaimed_at = time.monotonic()
+            if time.monotonic() >= reclaim_at:
+                reclaim_at = time.monotonic() + RESCUE_EVERY
                 await self._reclaim()
-            await asyncio.sleep(RESCUE_EVERY * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            self._look_at = time.monotonic() + RESCUE_EVERY * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+            while (wait := self._look_at - time.monotonic()) > 0:
+                self._changed.clear()
+                await wait_for(self._changed, wait)
 
     async def _rescue(self) -> None:
         options = self._options
@@ -134,7 +163,7 @@ class Rescuer(Service):
         while rescued is None or len(rescued) == RESCUE_CHUNK:
             rescued = await self._store.rescue_jobs(
                 dead_after=options.dead_after,
-                silent_after=max(LEAST_SILENCE, SILENT_BEATS * options.heartbeat),
+                silent_after=self._silent_after,
                 max_crashes=options.max_crashes,
                 keep=_keep(options),
                 max_jobs=RESCUE_CHUNK,
@@ -166,18 +195,25 @@ def _keep(options: Options) -> float | None:
 
 
 class Pruner(Service):
-    """Deletes finished jobs whose time to be kept is over, in small chunks, about once a minute."""
+    """Deletes finished jobs whose time to be kept is over, in small chunks, about once a minute.
+
+    hears: whether a listener looks after the server's queue of notifications; else that is done here.
+    """
 
     name = "pruner"
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, hears: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self._store = store
+        self._hears = hears
+        self._watch = NotifyQueueWatch()
 
     async def run(self) -> None:
         """Prune, now and then; workers that started together do not prune together."""
         while True:
             await asyncio.sleep(PRUNE_EVERY * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            if not self._hears():
+                self._watch.note(self.worker_id, await self._store.notify_usage())
             deleted = PRUNE_CHUNK
             while deleted == PRUNE_CHUNK:
                 deleted = await self._store.prune_jobs(PRUNE_CHUNK)

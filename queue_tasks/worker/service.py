@@ -23,7 +23,7 @@ logger = logging.getLogger("queue_tasks.worker")
 FIRST_WAIT = 0.1
 """Seconds before a failed loop is started again for the first time."""
 
-LONGEST_WAIT = 10.0
+LONGEST_WAIT = 5.0
 """Seconds no wait between restarts is longer than."""
 
 HEALTHY_AFTER = 30.0

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from queue_tasks.connections import close_all, tend_after_task, tend_before_task
+from queue_tasks.tending import close_all, tend_after_task, tend_before_task
 from queue_tasks.worker.attempt import Ended
 
 _Order = tuple[contextvars.Context, Callable[[], Any], str, "asyncio.Future[Ended]"]

@@ -119,7 +119,10 @@ class Worker:
                     return 0
                 stack.push_async_callback(self._ending.within, "taking its leave", lambda: self._unregister(store))
                 self.heartbeat = Heartbeat(
-                    options, self.worker_id, lambda worker_id: self._taken_for_dead(store, worker_id)
+                    options,
+                    self.worker_id,
+                    lambda worker_id: self._taken_for_dead(store, worker_id),
+                    self._note_silence,
                 )
                 await self.heartbeat.__aenter__()
                 stack.push_async_callback(self._ending.within, "the heartbeat", self.heartbeat.stop)
@@ -196,6 +199,11 @@ class Worker:
             return True
         return turned.wait(within)
 
+    @property
+    def listening(self) -> bool:
+        """Whether notifications reach it now, as far as it knows."""
+        return self.settings.listen and self.listener.hears
+
     def _make_services(self, store: Store, stack: AsyncExitStack) -> list[Service]:
         """Every role, tail of the flow first."""
         options, settings = self.options, self.settings
@@ -207,7 +215,7 @@ class Worker:
         stack.push_async_callback(self._close_threads, threads)
         self._facade = facade = bridge.WorkerFacade(settings.name, self.worker_id, settings.queues, self.stop)
         self.execution = Execution(options, threads, loops, facade)
-        self.promoter = Promoter(store, options.poll_interval, self._wake_fetcher)
+        self.promoter = Promoter(store, options.poll_interval, self._wake_fetcher, lambda: self.listening)
         self.fetcher = Fetcher(
             store,
             queues=settings.queues,
@@ -225,6 +233,7 @@ class Worker:
         if settings.drain:
             self.fetcher.on_idle = lambda: self._drained(store)
         self.aborter = Aborter(store, options.poll_interval, self._abort, lambda: bool(self._attempts))
+        self.rescuer = Rescuer(store, options, self._in_hand)
         services: list[Service] = [
             self.announcer,
             self.finisher,
@@ -232,10 +241,10 @@ class Worker:
             self.fetcher,
             self.promoter,
             self.aborter,
-            Rescuer(store, options, self._in_hand),
+            self.rescuer,
         ]
         if not settings.drain:
-            services += [Scheduler(store), Pruner(store)]
+            services += [Scheduler(store), Pruner(store, lambda: self.listening)]
         if settings.listen:
             self.listener = Listener(
                 options,
@@ -245,6 +254,7 @@ class Worker:
                 on_scheduled=self.promoter.wake,
                 on_abort=self.aborter.wake,
                 on_listening=self._ready,
+                on_deaf=self._ready,
             )
             services.append(self.listener)
         return services
@@ -414,6 +424,8 @@ class Worker:
         if self.settings.listen:
             # It takes the new number's lock.
             await self.listener.restart()
+        # What was in our hand has no owner now, or is under the number that is dead.
+        self.rescuer.note_silence(float("inf"))
         self.fetcher.wake()
 
     async def _register_unless_stopped(self, store: Store) -> bool:
@@ -434,6 +446,9 @@ class Worker:
         self.worker_id = await store.register_worker(
             settings.name, socket.gethostname(), os.getpid(), settings.queues, settings.concurrency
         )
+
+    def _note_silence(self, seconds: float) -> None:
+        self.rescuer.note_silence(seconds)
 
     def _wake_fetcher(self) -> None:
         self.fetcher.wake()

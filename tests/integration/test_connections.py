@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import psycopg
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from queue_tasks import TaskResult, enqueue_many
 from queue_tasks.connections import connection_parameters
 from tests import postgres
+from tests.aliases import alias
 from tests.testapp import tasks
 from tests.waiting import wait_until
 from tests.workers import drain, running_worker
@@ -30,31 +27,6 @@ def values(results: list[TaskResult[Any]]) -> list[Any]:
     for result in results:
         result.refresh()
     return [result.return_value for result in results]
-
-
-@contextlib.contextmanager
-def alias(name: str, **settings: Any) -> Iterator[None]:
-    """One more entry of DATABASES: the test's database with other settings."""
-    connections.settings[name] = {**connections.settings["default"], **settings}
-    of_the_test = BaseDatabaseWrapper.ensure_connection
-
-    def ensure_connection(self: BaseDatabaseWrapper) -> None:
-        # Django lets a test use the databases only that were there when it began.
-        if self.alias != name:
-            of_the_test(self)
-        elif self.connection is None:
-            with self.wrap_database_errors:
-                self.connect()
-
-    try:
-        with mock.patch.object(BaseDatabaseWrapper, "ensure_connection", ensure_connection):
-            yield
-    finally:
-        connections[name].close()
-        if getattr(connections[name], "pool", None):
-            connections[name].close_pool()  # type: ignore[attr-defined]
-        del connections[name]
-        del connections.settings[name]
 
 
 @pytest.mark.parametrize("age", [0, 60, None])

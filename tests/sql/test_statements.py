@@ -25,6 +25,8 @@ VALUES: dict[str, Any] = {
     "statement_timeout": "1000",
     "lock_timeout": "1000",
     "synchronous_commit": "on",
+    "backend_pid": 0,
+    "word": "w",
     "name": "n",
     "host": "h",
     "pid": 1,

@@ -11,6 +11,7 @@ from queue_tasks.exceptions import OptionsInvalid
 
 GOOD: dict[str, list[Any]] = {
     "database": ["default", "other"],
+    "listen_database": [None, "direct"],
     "concurrency": [1, 1000],
     "heartbeat": [0.1, 5, timedelta(seconds=3)],
     "dead_after": [4.1, 60, timedelta(minutes=1)],
@@ -25,6 +26,7 @@ GOOD: dict[str, list[Any]] = {
 }
 BAD: dict[str, list[Any]] = {
     "database": ["", None, 1],
+    "listen_database": ["", 1, True],
     "concurrency": [0, 1001, True, "20", 2.0, None],
     "heartbeat": [0, -1, True, "2", float("nan"), float("inf"), 10**400, timedelta.max, None],
     "dead_after": [0, "30", timedelta(0)],

@@ -102,7 +102,7 @@ class Command(BaseCommand):
     def _say_ready(self, worker: Worker) -> None:
         settings = worker.settings
         queues = "all" if settings.queues is None else ",".join(settings.queues)
-        how = "listening" if settings.listen else f"polling every {worker.options.poll_interval:g} s"
+        how = "listening" if worker.listening else f"polling every {worker.options.poll_interval:g} s"
         self.stdout.write(
             f"ready: worker {worker.worker_id}, queues {queues}, concurrency {settings.concurrency}, {how}"
         )
