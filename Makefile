@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ALSO ?=
 ARGS ?=
+SEED ?=
+PEER ?=
 BIN = $(VENV)/bin
 
 # A shell's own Python settings must not reach the commands below.
@@ -17,7 +19,7 @@ unexport DJANGO_SETTINGS_MODULE VIRTUAL_ENV CDPATH
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check fix bench conformance-procrastinate docs clean
+.PHONY: help install demo run test check fix bench chaos conformance-procrastinate docs clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +45,9 @@ fix: install ## Format and repair what a tool can repair
 
 bench: install ## Measure throughput and latency
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: install ## Break everything at full size, count what is lost (SEED=7, PEER=procrastinate, ARGS='-k s03')
+	@SEED="$(SEED)" PEER="$(PEER)" $(BIN)/python tools/chaos.py $(ARGS)
 
 conformance: install ## Run the suites of others against us: Django's own tests of its task framework
 	@$(BIN)/python tools/conformance_django.py

@@ -74,6 +74,10 @@ class WorkerProcess:
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.output}"
+        return self.said_ready
+
+    @property
+    def said_ready(self) -> bool:
         return any(line.startswith("ready: ") for line in self.lines)
 
     def send(self, number: signal.Signals = signal.SIGTERM) -> None:

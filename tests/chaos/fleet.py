@@ -104,7 +104,7 @@ class Fleet:
     @property
     def ready(self) -> list[Member]:
         """Those of them that have said so."""
-        return [m for m in self.living if any(line.startswith("ready: ") for line in list(m.worker.lines))]
+        return [member for member in self.living if member.worker.said_ready]
 
     @property
     def output(self) -> str:

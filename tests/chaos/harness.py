@@ -21,7 +21,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,19 +54,11 @@ TASKS = {
 
 
 class StockProcess(WorkerProcess):
-    """procrastinate's own worker; ready when its row is there."""
+    """procrastinate's own worker."""
 
-    def __init__(self, url: str, *flags: str, **options: Any) -> None:
-        self._url = url
-        super().__init__(url, *flags, **options)
-
-    def _is_ready(self) -> bool:
-        assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.output}"
-        if any(line.startswith("ready: ") for line in self.lines):
-            return True
-        if any("Starting worker on" in line for line in self.errors):
-            self.lines.append("ready: a stock worker")
-        return False
+    @property
+    def said_ready(self) -> bool:
+        return any("Starting worker on" in line for line in self.errors)
 
 
 class Chaos:
@@ -82,6 +74,8 @@ class Chaos:
         self.forbidden: set[str] = set()
         self.cleared: list[float] = []
         self.begun = time.time()
+        self.fleets: list[Fleet] = []
+        self.reported = False
         self._stack = stack
         self._keys = 0
         self.url = ""
@@ -130,12 +124,12 @@ class Chaos:
             self._db = self.connect()
         return self._db
 
-    def rows(self, statement: Any, *parameters: Any) -> list[dict[str, Any]]:
+    def rows(self, statement: Any, *parameters: Any, **named: Any) -> list[dict[str, Any]]:
         """The rows of a statement, asked again while the server is away."""
         deadline = time.monotonic() + 60
         while True:
             try:
-                return self.db.execute(statement, parameters or None).fetchall()
+                return self.db.execute(statement, parameters or named or None).fetchall()
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
                     raise
@@ -240,7 +234,7 @@ class Chaos:
                     "--concurrency",
                     str(concurrency),
                     settings="tests.chaos.stock_settings",
-                    command=("procrastinate", "--log-level", "info", "worker"),
+                    command=("procrastinate", "worker"),
                     environment=environment,
                 )
             return WorkerProcess(
@@ -252,7 +246,9 @@ class Chaos:
                 environment=environment,
             )
 
-        return Fleet(start, size or self.size(quick=2, full=4), respawn=respawn)
+        fleet = Fleet(start, size or self.size(quick=2, full=4), respawn=respawn)
+        self.fleets.append(fleet)
+        return fleet
 
     # ------------------------------------------------------------------------------------------------ the report
 
@@ -295,26 +291,51 @@ class Chaos:
         unmet = [name for name, met in (criteria or {}).items() if not met]
         name = f"{self.scenario} {variant}" if variant else self.scenario
         line = counts.line(name, self.seed, most_duplicates, figures)
-        self.say(line, passed=not failed and not unmet, counts=counts, unmet=[*failed, *unmet])
+        self.say(
+            line,
+            passed=not failed and not unmet,
+            counts=counts,
+            unmet=[*failed, *unmet],
+            figures=figures,
+            variant=variant,
+        )
         assert not failed, f"{line}\n{accounting.explain(counts, failed)}\n{self._said(fleets)}"
         assert not unmet, f"{line}\nnot met: {', '.join(unmet)}\n{self._said(fleets)}"
         return counts
 
-    def say(self, line: str, *, passed: bool, counts: Counts | None = None, unmet: Sequence[str] = ()) -> None:
+    def say(
+        self,
+        line: str,
+        *,
+        passed: bool,
+        counts: Counts | None = None,
+        unmet: Sequence[str] = (),
+        figures: Mapping[str, Any] | None = None,
+        variant: str = "",
+    ) -> None:
         """Print a report line, and keep it for the table."""
+        self.reported = True
         print(f"\n{line}{'' if passed else ' FAILED: ' + ', '.join(unmet)}", flush=True)  # noqa: T201 - the report
-        results = os.environ.get("CHAOS_RESULTS")
-        if results:
-            result = {
+        keep_result(
+            {
                 "scenario": self.scenario,
+                "variant": variant,
                 "line": line,
                 "passed": passed,
+                "figures": dict(figures or {}),
                 "unmet": list(unmet),
                 "seconds": round(time.time() - self.begun, 1),
                 "counts": {} if counts is None else counts.as_json(),
             }
-            with Path(results).open("a") as file:
-                file.write(json.dumps(result) + "\n")
+        )
+
+    def report_failure(self, why: str) -> None:
+        """The report of a scenario that came to none: what the books say at its end."""
+        try:
+            counts = accounting.count(self.books(*self.fleets))
+        except (psycopg.Error, LookupError):
+            counts = Counts(A=len(self.acked))
+        self.say(counts.line(self.scenario, self.seed), passed=False, counts=counts, unmet=[why])
 
     @staticmethod
     def _said(fleets: Sequence[Fleet]) -> str:
@@ -365,7 +386,9 @@ def migrate(url: str, peer: str | None) -> None:
     )
 
 
-def each(values: Sequence[T]) -> Iterator[T]:
-    """Round and round."""
-    while True:
-        yield from values
+def keep_result(result: Mapping[str, Any]) -> None:
+    """Append to the file that tools/chaos.py reads, if there is one."""
+    results = os.environ.get("CHAOS_RESULTS")
+    if results:
+        with Path(results).open("a") as file:
+            file.write(json.dumps(result, default=str) + "\n")

@@ -7,3 +7,9 @@ INSTALLED_APPS = [app for app in _APPS if app not in ("queue_tasks", "django_tas
 PROCRASTINATE_IMPORT_PATHS = ["tests.chaos.stock_tasks"]
 PROCRASTINATE_WORKER_DEFAULTS = {"update_heartbeat_interval": 1.0, "stalled_worker_timeout": 5.0}
 TASKS = {}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "loggers": {"procrastinate": {"handlers": ["stderr"], "level": "INFO"}},
+}

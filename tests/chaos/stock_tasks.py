@@ -34,7 +34,8 @@ async def work_async(context: JobContext, key: str, seconds: float = 0.0) -> str
 
 
 # Its documentation's recipe ("Retry stalled jobs"), with the times of the scenarios instead of ten minutes and 30 s.
-@app.periodic(cron="*/5 * * * * *")
+# Seconds are the sixth field.
+@app.periodic(cron="* * * * * */5")
 @app.task(queueing_lock="retry_stalled_jobs", pass_context=True)
 async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:
     """Retry the jobs of workers that have not beaten for five seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos import accounting
 from tests.chaos.harness import Chaos
 
@@ -10,6 +12,7 @@ ACK_BUFFER = 8
 """Jobs that may have ended and not be written when a worker is killed."""
 
 
+@pytest.mark.peer
 def test_killed_workers_lose_no_job_and_double_only_what_was_in_their_hands(chaos: Chaos) -> None:
     count, kills = chaos.size(quick=(160, 3), full=(10_000, 20))
     times = chaos.size(quick=(0.02, 0.08), full=(0.05, 0.2))
