@@ -13,6 +13,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq
 
+from queue_tasks import leaks
+
 logger = logging.getLogger("queue_tasks")
 
 IDLE_CHECK = 30.0
@@ -24,6 +26,7 @@ def tend_before_task() -> None:
 
     A connection is not opened anew for each job, whatever CONN_MAX_AGE says: in a worker, the thread is what lives.
     """
+    leaks.watch_this_thread()
     for connection in connections.all(initialized_only=True):
         if connection.connection is None:
             continue
@@ -50,11 +53,24 @@ def tend_after_task(owner: str) -> None:
                     connection.alias,
                 )
                 _discard(connection)
+            elif left := leaks.of(connection):
+                logger.warning(
+                    "%s left something in the session of database %r that the next job would have met: %s. "
+                    "The connection was replaced. Use SET LOCAL or set_config(..., true) in a transaction, drop what "
+                    "is temporary, give locks back.",
+                    owner,
+                    connection.alias,
+                    ", ".join(left),
+                )
+                # The server's side of it, which a pool would keep.
+                connection.connection.close()
+                _discard(connection)
             elif connection.in_atomic_block or getattr(connection, "pool", None):
                 # Of a pool: others wait for it, and a pool knows how to keep a connection.
                 _discard(connection)
             elif connection.errors_occurred:
                 _close_unless_usable(connection)
+            leaks.forget(connection)
             connection.queries_log.clear()
             _last_used[id(connection)] = time.monotonic()
 

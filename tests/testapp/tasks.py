@@ -270,3 +270,34 @@ def wait_for_group(name: str) -> str:
 async def kill_the_worker() -> None:
     """End the process as the kernel would, short of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
+def run_sql(*statements: str) -> Any:
+    """Run statements on this thread's connection, and give the first value of the last."""
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+@task
+async def run_sql_async(*statements: str) -> Any:
+    """The same, from a coroutine."""
+    return await sync_to_async(run_sql.func)(*statements)
+
+
+@task
+def set_on(alias: str, setting: str, value: str) -> str:
+    """Change a setting of another database's session for good; its value then."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("select set_config(%s, %s, false)", [setting, value])
+        return cursor.fetchone()[0]
+
+
+@task
+def setting_on(alias: str, setting: str) -> str:
+    """The value of a setting of another database's session."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("select current_setting(%s)", [setting])
+        return cursor.fetchone()[0]
