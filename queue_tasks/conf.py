@@ -54,6 +54,12 @@ class Options:
     max_prefetch: int = 500
     """Jobs a worker may fetch beyond its free slots when its jobs are short; 0 or more."""
 
+    timeout_patience: float = 5.0
+    """Seconds a body has to end after its timeout before its thread, or process, is given up; 0.1 to 3600."""
+
+    block_warning: float = 1.0
+    """Seconds a task may block the event loop before a warning names it; 0.05 to 3600."""
+
     statement_timeout: float = 10.0
     """Seconds a worker's own statement may take before it is given up and tried again; 1 to 86,400."""
 
@@ -104,7 +110,16 @@ def queues_problem(queues: Any) -> str | None:
     return None
 
 
-_SECONDS = ("heartbeat", "dead_after", "poll_interval", "grace", "unknown_task_grace", "statement_timeout")
+_SECONDS = (
+    "heartbeat",
+    "dead_after",
+    "poll_interval",
+    "grace",
+    "unknown_task_grace",
+    "timeout_patience",
+    "block_warning",
+    "statement_timeout",
+)
 
 
 Check = Callable[[Any], str | None]
@@ -160,5 +175,7 @@ _CHECKS: dict[str, Check] = {
     "unknown_task_grace": _at_least(0),
     "max_argument_bytes": _whole(64, 268_435_455),
     "max_prefetch": _whole(0, 100_000),
+    "timeout_patience": _at_least(0.1, 3600),
+    "block_warning": _at_least(0.05, 3600),
     "statement_timeout": _at_least(1, 86_400),
 }

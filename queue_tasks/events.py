@@ -84,6 +84,15 @@ class NotifyQueueFilling(Event):
     """The used part, 0 to 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoopBlocked(Event):
+    """The event loop did not turn for a while, and turns again."""
+
+    who: str
+    """The job and its task, or what else blocked it."""
+    seconds: float
+
+
 E = TypeVar("E", bound=Event)
 
 _subscribers: dict[type[Event], list[Callable[[Any], None]]] = {}

@@ -340,11 +340,6 @@ def _option_problems(task: Task[..., Any]) -> list[str]:
         right = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
         if not right or not 0 < timeout <= LONGEST:
             problems.append(f"timeout={timeout!r}; expected more than 0 seconds, or a timedelta.")
-        elif not task.is_async:
-            problems.append(
-                f"timeout={timeout!r}; only a coroutine function can be stopped at a timeout. "
-                "Make it async, or give the limit to the calls it makes."
-            )
     if isinstance(lock, str):
         problems.extend(_lock_problems(task, lock))
     elif lock is not None and not callable(lock):

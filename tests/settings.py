@@ -5,6 +5,7 @@ read here too, so that programs started by a test with these settings find the t
 """
 
 import os
+from typing import Any
 
 import dj_database_url
 import django
@@ -35,4 +36,4 @@ DATABASES = {
     }
 }
 
-TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}}
+TASKS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}}

@@ -20,6 +20,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from queue_tasks.worker.attempt import Ended
+from queue_tasks.worker.clock import clock
+from queue_tasks.worker.limits import Limit
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.threads import ThreadExecutor
 
@@ -77,9 +79,16 @@ class CallersThread(ThreadExecutor):
     def __init__(self) -> None:
         super().__init__(size=0)
 
-    async def run(self, body: Callable[[], Any], owner: str) -> Ended:
-        """See ThreadExecutor."""
-        return await sync_to_async(_run_fenced, thread_sensitive=True)(body, owner)
+    async def run(self, body: Callable[[], Any], owner: str, limit: Limit | None = None) -> Ended:
+        """See ThreadExecutor. A body that ignores its timeout goes on: the thread is the caller's."""
+        if limit is None:
+            return await sync_to_async(_run_fenced, thread_sensitive=True)(body, owner)
+        course = limit.course(0, lambda _: None)
+        clock.watch(course)
+        try:
+            return await sync_to_async(_run_fenced, thread_sensitive=True)(body, owner, limit)
+        finally:
+            clock.forget(course)
 
 
 @asynccontextmanager
@@ -111,10 +120,13 @@ class CallersLoop(LoopExecutor):
         return value, error
 
 
-def _run_fenced(body: Callable[[], Any], owner: str) -> Ended:
+def _run_fenced(body: Callable[[], Any], owner: str, limit: Limit | None = None) -> Ended:
     fence = Fence(owner)
     fence.put_up()
     value, error = None, None
+    if limit is not None:
+        value, error = limit.run(body)
+        return value, fence.take_down(error)
     try:
         value = body()
     except BaseException as exc:  # noqa: BLE001 - whatever a task raises is how it ended

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import NoReturn
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -81,3 +83,10 @@ class Ending:
 async def together(steps: Iterable[Awaitable[None]]) -> None:
     """Await several steps at once."""
     await asyncio.gather(*steps)
+
+
+def end_process(why: str) -> NoReturn:
+    """End this process at once, with code 1, though its event loop be blocked."""
+    # Not by a logger: the blocked thread may hold its lock.
+    os.write(2, f"{why}\n".encode())
+    os._exit(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Coroutine
 from typing import Any
 
 from queue_tasks import bridge, tasks
@@ -17,6 +17,8 @@ from queue_tasks.conf import Options
 from queue_tasks.exceptions import Discard, JobAborted, Snooze, TaskNotFound, TaskTimeout
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.worker.attempt import Attempt, Ended
+from queue_tasks.worker.clock import clock
+from queue_tasks.worker.limits import Limit, Steps
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.runnables import Call, DjangoRunnable, Runnable, StockRunnable
 from queue_tasks.worker.threads import ThreadExecutor
@@ -98,8 +100,11 @@ class Execution:
 
     async def _run_body(self, runnable: Runnable, call: Call, attempt: Attempt) -> Ended:
         owner = f"job {attempt.job.id} ({runnable.name})"
+        limit = None
+        if runnable.timeout is not None and attempt.deadline is not None:
+            limit = Limit(runnable.name, runnable.timeout, attempt.deadline)
         if not call.is_async:
-            value, error = await self._threads.run(call.body, owner)
+            value, error = await self._threads.run(call.body, owner, limit)
             if error is None and inspect.isawaitable(value):
                 # A plain function that gives an awaitable: procrastinate lets it be awaited here.
                 return await self._loops.run(lambda: value, owner)
@@ -111,11 +116,26 @@ class Execution:
             try:
                 if attempt.stop_reason is not None:
                     raise asyncio.CancelledError
-                return await _within(runnable, call.body)
+                return await (call.body() if limit is None else self._within(limit, call.body()))
             finally:
                 attempt.stoppable = False
 
         return await self._loops.run(body, owner)
+
+    async def _within(self, limit: Limit, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Await a coroutine within its limit: cancelled by the loop, or, when it blocks that, from outside."""
+        timer = asyncio.timeout_at(asyncio.get_running_loop().time() + limit.deadline - time.monotonic())
+        course = limit.course_on_loop(self._options.timeout_patience, timer.expired, self._loops.on_stuck)
+        clock.watch(course)
+        try:
+            async with timer:
+                return await Steps(coroutine, limit)
+        except TimeoutError as exc:
+            if not timer.expired() or isinstance(exc, TaskTimeout):
+                raise
+            raise limit.timeout() from exc
+        finally:
+            clock.forget(course)
 
     def _judge(self, runnable: Runnable | None, error: BaseException, attempt: Attempt) -> Outcome:
         """What a raised exception makes of the job."""
@@ -143,20 +163,6 @@ class Execution:
         if (job.attempted_at - job.started_at).total_seconds() < grace:
             return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=min(UNKNOWN_TASK_WAIT, grace))
         return _failed(error, attempt)
-
-
-async def _within(runnable: Runnable, body: Callable[[], Any]) -> Any:
-    """Await the body within the task's timeout."""
-    if runnable.timeout is None:
-        return await body()
-    limit = asyncio.timeout(runnable.timeout)
-    try:
-        async with limit:
-            return await body()
-    except TimeoutError as exc:
-        if not limit.expired():
-            raise
-        raise TaskTimeout(runnable.name, runnable.timeout) from exc
 
 
 def _failed(error: BaseException, attempt: Attempt) -> Outcome:

@@ -13,14 +13,21 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
+from queue_tasks.exceptions import TaskTimeout
 from queue_tasks.tending import close_all, tend_after_task, tend_before_task
 from queue_tasks.worker.attempt import Ended
+from queue_tasks.worker.limits import Limit
+from queue_tasks.worker.queries import cancel_queries
 
 
 class LoopExecutor:
-    """Runs coroutines on the loop, each with a thread of its own for what it calls by sync_to_async."""
+    """Runs coroutines on the loop, each with a thread of its own for what it calls by sync_to_async.
+
+    on_stuck is called, in another thread, when a coroutine with a timeout keeps the loop blocked whatever is done.
+    """
 
     def __init__(self) -> None:
+        self.on_stuck: Callable[[Limit], None] = lambda _: None
         # Last in, first out: few jobs at a time means few threads, and few connections.
         self._free: list[tuple[ThreadSensitiveContext, _SensitiveThread]] = []
         self._all: list[_SensitiveThread] = []
@@ -30,14 +37,22 @@ class LoopExecutor:
         place, thread = self._free.pop() if self._free else self._new()
         thread.used = False
         SyncToAsync.thread_sensitive_context.set(place)
+        cut_off = True
         try:
-            return await body(), None
+            value = await body()
+            cut_off = False
         except asyncio.CancelledError:
             raise
         except BaseException as exc:  # noqa: BLE001 - whatever a task raises is how it ended
+            cut_off = isinstance(exc, TaskTimeout)
             return None, exc
+        else:
+            return value, None
         finally:
             if thread.used:
+                if cut_off:
+                    # It may have left a query behind in its thread, which no cancellation of ours reaches.
+                    thread.cancel_queries()
                 loop = asyncio.get_running_loop()
                 tending = loop.run_in_executor(thread, tend_after_task, owner)
                 tending.add_done_callback(lambda _: self._free.append((place, thread)))
@@ -64,6 +79,11 @@ class _SensitiveThread(ThreadPoolExecutor):
     def __init__(self) -> None:
         super().__init__(max_workers=1, thread_name_prefix="queue_tasks orm")
         self.used = False
+
+    def cancel_queries(self) -> None:
+        """Cancel what its connections are in the middle of."""
+        for thread in self._threads:
+            cancel_queries(thread.ident or 0)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if not self.used:

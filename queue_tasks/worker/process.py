@@ -10,9 +10,8 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
 
-from queue_tasks.worker.ending import STOP_MARGIN
+from queue_tasks.worker.ending import STOP_MARGIN, end_process
 from queue_tasks.worker.worker import Worker
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -77,11 +76,11 @@ def _heed(ear: socket.socket, stop_signals: Sequence[int], worker: Worker, over:
             except TimeoutError:
                 # It should have stopped by now: is there still a loop that turns?
                 if not worker.answers(1.5 * STOP_MARGIN) and not over.is_set():
-                    _end_process("the event loop is blocked by a task; ending without it; running jobs will be rescued")
+                    end_process("the event loop is blocked by a task; ending without it; running jobs will be rescued")
                 ear.settimeout(STOP_MARGIN)
                 continue
             if again:
-                _end_process("second signal: ending at once; running jobs will be rescued")
+                end_process("second signal: ending at once; running jobs will be rescued")
             return
 
 
@@ -91,12 +90,6 @@ def _hear(ear: socket.socket, stop_signals: Sequence[int]) -> bool:
         if number[0] in stop_signals:
             return True
     return False
-
-
-def _end_process(why: str) -> NoReturn:
-    # Not by a logger: the blocked thread may hold its lock.
-    os.write(2, f"{why}\n".encode())
-    os._exit(1)
 
 
 async def _end_leftovers() -> bool:

@@ -7,7 +7,9 @@ that neither CONN_MAX_AGE=0 nor a restarted database costs a job anything.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,18 +18,26 @@ from typing import Any
 
 from queue_tasks.tending import close_all, tend_after_task, tend_before_task
 from queue_tasks.worker.attempt import Ended
+from queue_tasks.worker.clock import clock
+from queue_tasks.worker.limits import Limit
 
-_Order = tuple[contextvars.Context, Callable[[], Any], str, "asyncio.Future[Ended]"]
+logger = logging.getLogger("queue_tasks.worker")
+
+_Order = tuple[contextvars.Context, Callable[[], Any], str, "asyncio.Future[Ended]", Limit | None]
 
 
 class ThreadExecutor:
     """Up to `size` daemon threads that run plain functions, one job each at a time.
 
     Daemon threads: a body that never returns must not keep the process from ending.
+    patience: seconds a body has to end after its timeout. One that does not is left to itself, in a thread that is
+    replaced; on_stuck is then called, on the loop, with words on why the process should be.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, patience: float = 5.0) -> None:
         self._size = size
+        self._patience = patience
+        self.on_stuck: Callable[[str], None] = lambda _: None
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         # Read and written by the loop only.
@@ -38,18 +48,24 @@ class ThreadExecutor:
         # Set by threads after they appended, cleared by the loop before it empties: none is ever left behind.
         self._told = False
 
-    async def run(self, body: Callable[[], Any], owner: str) -> Ended:
+    async def run(self, body: Callable[[], Any], owner: str, limit: Limit | None = None) -> Ended:
         """Run `body` in a thread, within a copy of the caller's context. owner: who it is, for messages."""
         loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Ended] = loop.create_future()
         self._in_hand += 1
         if len(self._threads) < min(self._in_hand, self._size):
             self._start_thread()
-        self._orders.put((contextvars.copy_context(), body, owner, future))
+        self._orders.put((contextvars.copy_context(), body, owner, future, limit))
+        course = None
+        if limit is not None:
+            course = limit.course(self._patience, lambda _: self._give_up(limit, owner, future))
+            clock.watch(course)
         try:
             return await future
         finally:
             self._in_hand -= 1
+            if course is not None:
+                clock.forget(course)
 
     def close(self) -> None:
         """Let each thread end when it is free, closing its connections. Does not wait for bodies that still run."""
@@ -69,14 +85,38 @@ class ThreadExecutor:
 
     def _serve(self) -> None:
         while (order := self._orders.get()) is not None:
-            context, body, owner, future = order
-            ended = context.run(run_tended, body, owner)
+            context, body, owner, future, limit = order
+            ended = context.run(run_tended, body, owner, limit)
+            if limit is not None and not limit.settle():
+                # This thread was given up and replaced.
+                break
             self._ended.append((future, ended))
             if not self._told:
                 self._told = True
                 self._tell_loop()
-            del order, context, body, future, ended
+            del order, context, body, future, limit, ended
         close_all()
+
+    def _give_up(self, limit: Limit, owner: str, future: asyncio.Future[Ended]) -> None:
+        """From the clock's thread: the body ignores its timeout."""
+        if not limit.settle() or self._loop is None:
+            return
+        stack = limit.stack()
+        # The loop is closed when the worker did not wait for it any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._replace, limit, owner, future)
+        logger.error(
+            "%s ignores its timeout of %g s; its thread is given up and replaced. It is here:\n%s",
+            owner,
+            limit.seconds,
+            stack,
+        )
+
+    def _replace(self, limit: Limit, owner: str, future: asyncio.Future[Ended]) -> None:
+        self._threads = [thread for thread in self._threads if thread.ident != limit.thread]
+        if not future.done():
+            future.set_result((None, limit.timeout()))
+        self.on_stuck(f"{owner} ignores its timeout")
 
     def _tell_loop(self) -> None:
         try:
@@ -94,12 +134,18 @@ class ThreadExecutor:
                 future.set_result(ended)
 
 
-def run_tended(body: Callable[[], Any], owner: str) -> Ended:
+def run_tended(body: Callable[[], Any], owner: str, limit: Limit | None = None) -> Ended:
     """Run a body in this thread, whose connections are tended before and after it. owner: who it is, for messages."""
+    if limit is not None:
+        limit.thread = threading.get_ident()
     try:
         tend_before_task()
-        return body(), None
+        return (body(), None) if limit is None else limit.run(body)
     except BaseException as exc:  # noqa: BLE001 - whatever a task raises is how it ended
         return None, exc
     finally:
-        tend_after_task(owner)
+        if limit is not None and limit.interrupted:
+            # The exception may have come up in the midst of a driver's own work; a cancellation may be under way.
+            close_all()
+        else:
+            tend_after_task(owner)

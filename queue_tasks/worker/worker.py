@@ -23,11 +23,12 @@ from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
 from queue_tasks.worker.announcer import Announcer
 from queue_tasks.worker.attempt import Attempt, StopReason
-from queue_tasks.worker.ending import STOP_MARGIN, Ending, together
+from queue_tasks.worker.ending import STOP_MARGIN, Ending, end_process, together
 from queue_tasks.worker.execution import Execution
 from queue_tasks.worker.fetcher import Fetcher
 from queue_tasks.worker.finisher import Finisher
 from queue_tasks.worker.heartbeat import Heartbeat
+from queue_tasks.worker.limits import Limit
 from queue_tasks.worker.listener import Listener
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner, Rescuer
@@ -35,6 +36,7 @@ from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.scheduler import Scheduler
 from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service
 from queue_tasks.worker.threads import ThreadExecutor
+from queue_tasks.worker.watchdog import Watchdog
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -105,7 +107,7 @@ class Worker:
     async def run(self) -> int:
         """Work until stopped, drained, or out of `max_jobs`; then end what was begun.
 
-        Returns the exit code: 0, or 1 when a loop died or, while draining, a job failed for good.
+        Returns the exit code: 0, or 1 when a loop died, something is stuck or, while draining, a job failed for good.
 
         Roles are entered from the tail of the flow to its mouth, so that nothing is fetched before it can be finished.
         Leaving the stack stops them mouth first: no hints, no fetch, running jobs end, their outcomes are written.
@@ -126,6 +128,9 @@ class Worker:
                 )
                 await self.heartbeat.__aenter__()
                 stack.push_async_callback(self._ending.within, "the heartbeat", self.heartbeat.stop)
+                self.watchdog = Watchdog(options.block_warning, self.worker_id, self._name_of)
+                self.watchdog.start()
+                stack.push_async_callback(self._ending.within, "the watchdog", self.watchdog.stop)
                 self._services = services = self._make_services(store, stack)
                 for service in services:
                     service.worker_id = self.worker_id
@@ -170,8 +175,8 @@ class Worker:
         """
         if self.recycled is None:
             self.recycled = why
-            self._stuck = stuck
             logger.log(logging.WARNING if stuck else logging.INFO, "this process is to be replaced: %s", why)
+        self._stuck = self._stuck or stuck
         self._ending.begin(self.options.grace)
         self._tell_to_stop()
 
@@ -204,10 +209,25 @@ class Worker:
         """Whether notifications reach it now, as far as it knows."""
         return self.settings.listen and self.listener.hears
 
+    def _stuck_loop(self, limit: Limit) -> None:
+        """A coroutine keeps the loop, whatever was done: nothing goes on until the process ends."""
+        end_process(
+            f"{limit.name} blocks the event loop, {self.options.timeout_patience:g} s after its timeout of "
+            f"{limit.seconds:g} s; ending at once; running jobs will be rescued. It is here:\n{limit.stack()}"
+        )
+
+    def _name_of(self, task: asyncio.Task[object]) -> str | None:
+        """The job whose body an asyncio task is; from the watchdog's thread."""
+        for attempt in tuple(self._attempts.values()):
+            if attempt.runner is task:
+                return f"job {attempt.job.id} ({attempt.job.task_name})"
+        return None
+
     def _make_services(self, store: Store, stack: AsyncExitStack) -> list[Service]:
         """Every role, tail of the flow first."""
         options, settings = self.options, self.settings
-        threads, loops = ThreadExecutor(settings.concurrency), LoopExecutor()
+        threads, loops = ThreadExecutor(settings.concurrency, options.timeout_patience), LoopExecutor()
+        threads.on_stuck, loops.on_stuck = self.recycle, self._stuck_loop
         self.announcer = Announcer(loops)
         self.finisher = Finisher(store, self._written)
         self.progress = ProgressWriter(store)
@@ -419,7 +439,7 @@ class Worker:
                 wait = min(LONGEST_WAIT, 2 * wait)
         for service in self._services:
             service.worker_id = self.worker_id
-        self.heartbeat.worker_id = self._facade.worker_id = self.worker_id
+        self.heartbeat.worker_id = self.watchdog.worker_id = self._facade.worker_id = self.worker_id
         self._registering = None
         if self.settings.listen:
             # It takes the new number's lock.

@@ -373,3 +373,44 @@ async def block_later(after: float, seconds: float) -> str:
     await asyncio.sleep(after)
     time.sleep(seconds)  # noqa: ASYNC251 - the point
     return "unblocked"
+
+
+@task(timeout=0.3)
+def ignore_timeout_in_python(seconds: float) -> str:
+    """Swallow the timeout's exception, again and again."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            while time.monotonic() < until:
+                time.sleep(0.01)
+        except Exception:  # noqa: BLE001, S112 - the point
+            continue
+    return "not stopped"
+
+
+@task(timeout=0.3)
+def ignore_timeout_in_c(seconds: float) -> str:
+    """Be in a call that no exception reaches."""
+    time.sleep(seconds)
+    return "not stopped"
+
+
+@task(timeout=0.3, retry=RetryPolicy(max_attempts=2, wait=0))
+def spin(tries: int) -> str:
+    """Compute for ever."""
+    while True:
+        tries += 1
+
+
+@task(timeout=0.3)
+async def block_in_python() -> str:
+    """Block the event loop in a loop of Python."""
+    while True:
+        pass
+
+
+@task(timeout=0.3)
+async def block_in_c(seconds: float) -> str:
+    """Block the event loop in a call that no exception reaches."""
+    time.sleep(seconds)  # noqa: ASYNC251 - the point
+    return "unblocked"

@@ -22,6 +22,8 @@ GOOD: dict[str, list[Any]] = {
     "unknown_task_grace": [0, timedelta(days=1)],
     "max_argument_bytes": [64, 268_435_455],
     "max_prefetch": [0, 5000],
+    "timeout_patience": [0.1, 5, 3600, timedelta(seconds=5)],
+    "block_warning": [0.05, 1, 3600, timedelta(seconds=1)],
     "statement_timeout": [1, 86_400, timedelta(minutes=1)],
 }
 BAD: dict[str, list[Any]] = {
@@ -37,6 +39,8 @@ BAD: dict[str, list[Any]] = {
     "unknown_task_grace": [-1, "1"],
     "max_argument_bytes": [0, 63, 2**28, "1 MB"],
     "max_prefetch": [-1, 1.0, 10**30],
+    "timeout_patience": [0, 0.05, 3601, "5", None],
+    "block_warning": [0, 0.01, 3601, True],
     "statement_timeout": [0.5, 86_401, "30"],
 }
 EVERY = [field.name for field in fields(Options)]
@@ -98,7 +102,7 @@ def test_an_unknown_option_is_told_its_neighbour():
 
 
 def test_an_unknown_option_without_a_neighbour_is_told_all_there_are():
-    with pytest.raises(OptionsInvalid, match="Known: concurrency, database,"):
+    with pytest.raises(OptionsInvalid, match="Known: block_warning, concurrency, database,"):
         Options.read({"colour": "red"})
 
 

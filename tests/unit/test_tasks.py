@@ -111,7 +111,6 @@ def test_django_finds_the_name_and_path_of_a_task():
         ({"retry": 2.0}, "retry=2.0; expected None"),
         ({"executor": "async"}, "executor='async'; a plain function runs in the 'thread' executor"),
         ({"executor": "gpu"}, "executor='gpu'; a plain function runs in the 'thread' executor"),
-        ({"timeout": 5}, "timeout=5; only a coroutine function can be stopped at a timeout"),
         ({"timeout": 0}, "timeout=0; expected more than 0 seconds, or a timedelta"),
         ({"timeout": -1}, "timeout=-1; expected more than 0 seconds"),
         ({"timeout": float("nan")}, "timeout=nan; expected more than 0 seconds"),

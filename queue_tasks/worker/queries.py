@@ -1,0 +1,47 @@
+"""Which queries a thread's Django connections are in, and how another thread cancels them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+logger = logging.getLogger("queue_tasks.worker")
+
+CANCEL_WITHIN = 5.0
+"""Seconds the server has to take the request."""
+
+# Thread -> alias -> its connection: written by that thread, when it connects.
+_opened: dict[int, dict[str, weakref.ref[BaseDatabaseWrapper]]] = {}
+
+
+def _note(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    _opened.setdefault(threading.get_ident(), {})[connection.alias] = weakref.ref(connection)
+
+
+connection_created.connect(_note, dispatch_uid="queue_tasks.worker.queries")
+
+
+def cancel_queries(thread: int) -> None:
+    """Ask the server to cancel what a thread's Django connections are in the middle of. thread: its ident.
+
+    Returns at once: the asking is a connection of its own, made in a thread of its own. Never raises.
+    """
+    for reference in list(_opened.get(thread, {}).values()):
+        connection = reference()
+        raw = None if connection is None else connection.connection
+        if raw is None or connection is None or connection.vendor != "postgresql":
+            continue
+        threading.Thread(target=_cancel, args=(raw,), name="queue_tasks cancel", daemon=True).start()
+
+
+def _cancel(raw: Any) -> None:
+    try:
+        if raw.info.transaction_status.name == "ACTIVE":
+            raw.cancel_safe(timeout=CANCEL_WITHIN)
+    except Exception as exc:  # noqa: BLE001 - closed meanwhile, or out of reach: whoever waits has patience to lose
+        logger.info("a query could not be cancelled: %s", str(exc).strip())
