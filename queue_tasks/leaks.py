@@ -1,8 +1,8 @@
-"""Leaks: what a task leaves in the session of a Django connection, beyond its transaction, for the next job to trip over.
+"""Leaks: what a task leaves in the session of a Django connection, beyond its transaction, for the next job to meet.
 
-SET, SET ROLE, set_config(..., false), temporary tables, LISTEN, and session advisory locks that are not given back. It is
-told from the statements that pass through Django's cursors, which costs no round trip; what a task does behind them, on
-psycopg's own connection or in a function of the database, is not seen.
+SET, SET ROLE, set_config(..., false), temporary tables, LISTEN, and session advisory locks that are not given back. It
+is told from the statements that pass through Django's cursors, which costs no round trip; what a task does behind them,
+on psycopg's own connection or in a function of the database, is not seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SUSPECT_PARTS = (";", "set_config", "advisory_", "into temp")
 
 
 def is_suspect(statement: str) -> bool:
-    """Whether a statement has what those have that leave something behind, or undo it; the rest costs no more than this."""
+    """Whether a statement has what those have that leave something behind or undo it; for the rest, this is all."""
     text = statement.lstrip().lower()
     return text.startswith(SUSPECT_STARTS) or any(part in text for part in SUSPECT_PARTS)
 
@@ -95,7 +95,7 @@ class Session:
 
 
 def effects(statement: str) -> Iterator[tuple[str, str]]:
-    """What a statement does to its session, as (kind, name): set, reset, temp, listen, unlisten, discard, lock, unlock."""
+    """What a statement does to its session, as pairs of a kind, which RULES has, and a name."""
     for kind, pattern in RULES:
         for match in pattern.finditer(statement):
             yield kind, match["name"].lower()
