@@ -19,7 +19,7 @@ unexport DJANGO_SETTINGS_MODULE VIRTUAL_ENV CDPATH
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check fix bench chaos conformance-procrastinate docs clean
+.PHONY: help install demo run test check fix bench chaos mutants conformance-procrastinate docs clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ bench: install ## Measure throughput and latency
 
 chaos: install ## Break everything at full size, count what is lost (SEED=7, PEER=procrastinate, ARGS='-k s03')
 	@SEED="$(SEED)" PEER="$(PEER)" $(BIN)/python tools/chaos.py $(ARGS)
+
+mutants: install ## Put seeded bugs into a copy of the code and see that the tests catch each (ARGS='rescue fetch')
+	@$(BIN)/python tools/mutants.py $(ARGS)
 
 conformance: install ## Run the suites of others against us: Django's own tests of its task framework
 	@$(BIN)/python tools/conformance_django.py

@@ -73,10 +73,10 @@ def fetches(session: Session) -> None:
             raise
 
 
-def finishes(*outcomes: str, **arrays: Any) -> Act:
+def finishes(*outcomes: str, worker: int = LIVING, **arrays: Any) -> Act:
     # In the order in which they happened to end, not that of their ids.
-    handles = [Job(number, 1, "a", 0, None) for number in reversed(RUNNING)]
-    return lambda session: session.finish(LIVING, handles, *outcomes, **arrays)
+    handles = [Job(number, 1, "a", 0, None) for number in reversed(RUNNING if worker == LIVING else STRANDED)]
+    return lambda session: session.finish(worker, handles, *outcomes, **arrays)
 
 
 DOWN = list(reversed(ALL))
@@ -95,12 +95,13 @@ ACTS: dict[str, Act] = {
     "finish": finishes("succeeded"),
     "vanish": finishes("succeeded", keeps=0.0),
     "fail": finishes("failed"),
+    "finish after all": finishes("succeeded", worker=DEAD),
     "bring back": finishes("retried", "snoozed", "released", "retried", waits=[60.0, 0.0, 0.0, 0.0]),
     "progress": sends(
         statements.PROGRESS_JOBS, worker_id=LIVING, ids=RUNNING[::-1], leases=[1] * 4, progress=['{"done": 1}'] * 4
     ),
     "note a start": sends(statements.NOTE_START, worker_id=LIVING, id=2, lease=1),
-    "heartbeat": sends(statements.HEARTBEAT, worker_id=DEAD),
+    "heartbeat": sends(statements.HEARTBEAT, worker_id=DEAD, dead_after=30.0),
     "hold the lock": sends(statements.HOLD_LOCK, worker_id=LIVING),
     "register": sends(statements.REGISTER_WORKER, name="w", host="h", pid=1, queues=None, concurrency=1),
     "unregister": sends(statements.UNREGISTER_WORKER, worker_id=LIVING),

@@ -188,8 +188,8 @@ class Machine(RuleBasedStateMachine):
 
     def beat(self, pick: int) -> None:
         worker = self.some_worker(pick)
-        found = self.run(statements.HEARTBEAT, worker_id=worker)
-        assert found == ([(worker,)] if self.model.beat(worker) else [])
+        found = self.run(statements.HEARTBEAT, worker_id=worker, dead_after=DEAD_AFTER)
+        assert bool(found) == self.model.beat(worker)
 
     def hold_lock(self, pick: int) -> None:
         worker = self.some_worker(pick)
@@ -254,6 +254,7 @@ class Machine(RuleBasedStateMachine):
             started_ago=[None if end.kind == "released" else 0.0 for end in given.values()],
             ended_ago=[0.0] * count,
             waits=[float(end.wait) for end in given.values()],
+            untils=[None] * count,
             keeps=[None if end.keep is None else float(end.keep) for end in given.values()],
             priorities=[end.priority for end in given.values()],
             queue_names=[end.queue for end in given.values()],

@@ -1,0 +1,266 @@
+"""The seeded bugs of `make mutants`: what is changed where, and the tests that must notice.
+
+Each is one a good reviewer could miss. The old text stands exactly once in its file; tests/tools/test_mutants.py checks
+that it still does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STATE_MACHINE = "tests/sql/test_state_machine.py"
+FETCH = "sql/functions/queue_tasks_fetch_jobs_v1.sql"
+FINISH = "sql/functions/queue_tasks_finish_jobs_v1.sql"
+RESCUE = "sql/functions/queue_tasks_rescue_jobs_v1.sql"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Text of one file, and what stands in its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug. tests: arguments of pytest, the narrowest selection that must turn red."""
+
+    name: str
+    changes: tuple[Change, ...]
+    tests: tuple[str, ...]
+
+
+def mutant(name: str, file: str, old: str, new: str, *tests: str) -> Mutant:
+    """One that changes one place."""
+    return Mutant(name, (Change(file, old, new),), tests)
+
+
+MUTANTS = (
+    # ------------------------------------------------------------------------------------------------------- the fence
+    mutant(
+        "a finish does not look at its lease",
+        FINISH,
+        "and j.qt_lease = o.lease and not o.vanishes",
+        "and not o.vanishes",
+        "tests/sql/test_finish.py::test_only_the_holder_of_the_lease_may_write",
+    ),
+    mutant(
+        "a success that deletes its row does not look at its lease",
+        FINISH,
+        "and j.qt_lease = o.lease and o.vanishes",
+        "and o.vanishes",
+        "tests/sql/test_finish.py::test_only_the_holder_of_the_lease_may_write",
+    ),
+    mutant(
+        "a fetch does not raise the lease",
+        FETCH,
+        "qt_lease = j.qt_lease + 1,",
+        "qt_lease = greatest(j.qt_lease, 1),",
+        "tests/sql/test_fetch.py::test_every_fetch_of_a_job_raises_its_lease",
+    ),
+    mutant(
+        "progress is written without the fence",
+        "sql/queries/progress_jobs.sql",
+        " and j.worker_id = %(worker_id)s::bigint and j.qt_lease = p.lease",
+        "",
+        "tests/roles/test_progress.py::test_progress_of_a_job_given_to_another_changes_nothing",
+    ),
+    # --------------------------------------------------------------------------------------------------------- attempts
+    mutant(
+        "a fetch spends an attempt",
+        FETCH,
+        "            qt_lease = j.qt_lease + 1,",
+        "            attempts = j.attempts + 1,\n            qt_lease = j.qt_lease + 1,",
+        STATE_MACHINE,
+    ),
+    mutant(
+        "a release spends an attempt",
+        FINISH,
+        "when o.outcome = any (array['snoozed', 'released']) then 0",
+        "when o.outcome = any (array['snoozed']) then 0",
+        "tests/sql/test_finish.py::test_no_attempt_is_spent",
+    ),
+    # ----------------------------------------------------------------------------------------------------------- rescue
+    Mutant(
+        "a rescue changes what it saw a moment ago, by id only",
+        (
+            Change(
+                RESCUE,
+                "\n            and j.status = 'doing' and (j.worker_id is null or j.worker_id = any (v_dead))",
+                "",
+            ),
+            Change(RESCUE, "        for update skip locked", "        for update"),
+        ),
+        ("tests/sql/test_pairs.py", "-k", "come_before_it_has_committed"),
+    ),
+    mutant(
+        "a rescue takes from the living",
+        RESCUE,
+        "where l.locktype = 'advisory' and",
+        "where l.locktype = 'none' and",
+        "tests/sql/test_rescue.py::test_the_living_keep_their_jobs",
+    ),
+    mutant(
+        "a rescue does not count the crash",
+        RESCUE,
+        "qt_crashes = v.crashes,",
+        "qt_crashes = 0,",
+        "tests/sql/test_rescue.py::test_the_crash_that_is_too_many_fails_the_job_and_says_so",
+    ),
+    mutant(
+        "a rescue of twins breaks off",
+        RESCUE,
+        "and l.place > 1)",
+        "and l.place > 2)",
+        "tests/sql/test_rescue.py::test_twins_that_lose_their_worker_together_come_back_and_the_first_has_the_queueing_lock",
+    ),
+    mutant(
+        "what is in hand is reclaimed",
+        "sql/queries/reclaim_jobs.sql",
+        "        and j.id <> all (%(in_hand)s::bigint[])\n",
+        "        and %(in_hand)s::bigint[] is not null\n",
+        "tests/sql/test_rescue.py::test_what_is_in_hand_or_was_fetched_a_moment_ago_is_no_stray",
+    ),
+    mutant(
+        "a deleted worker's jobs go on naming it",
+        "sql/triggers/procrastinate_workers_qt_deleted.sql",
+        "order by j.id\n        for update",
+        "and false\n        for update",
+        STATE_MACHINE,
+    ),
+    mutant(
+        "the heartbeat runs on the worker's event loop",
+        "queue_tasks/worker/heartbeat.py",
+        "        self._thread.start()\n",
+        "        self._task = asyncio.create_task(self._beat(home))\n        self._thread = None\n",
+        "tests/roles/test_heartbeat.py::test_it_beats_while_the_event_loop_is_blocked",
+    ),
+    # ------------------------------------------------------------------------------------------------- fetching, waking
+    mutant(
+        "a fetch waits for rows that another fetch holds",
+        FETCH,
+        "            limit p_max_jobs\n            for update skip locked\n        ) t;\n    elsif",
+        "            limit p_max_jobs\n            for update\n        ) t;\n    elsif",
+        "tests/sql/test_fetch.py::test_two_fetches_at_once_share_without_waiting",
+    ),
+    mutant(
+        "a fetch does not look whether a lock is held",
+        FETCH,
+        "where w.lock not in (select b.lock from busy b)",
+        "where true",
+        "tests/sql/test_fetch.py::test_never_two_jobs_of_one_lock",
+    ),
+    mutant(
+        "only a notification wakes the fetcher",
+        "queue_tasks/worker/fetcher.py",
+        "            self.idle_fetches = 0\n            await wait_for(self._wake, self._poll_interval)",
+        "            self.idle_fetches = 0\n            await wait_for(self._wake, None)",
+        "tests/roles/test_fetcher.py::test_it_polls_without_any_hint",
+    ),
+    mutant(
+        "a listener that comes back does not look at what it missed",
+        "queue_tasks/worker/listener.py",
+        "        # Whatever was said before we listened is found by looking.\n        self._on_ready()\n",
+        "",
+        "tests/roles/test_listener.py::test_it_hears_again_after_its_backend_was_terminated",
+    ),
+    mutant(
+        "a released lock wakes nobody",
+        "sql/triggers/procrastinate_jobs_qt_updated.sql",
+        "v_ready := v_ready || v_released_in || v_waiting;",
+        "v_ready := v_ready;",
+        "tests/sql/test_notifications.py::test_a_released_lock_wakes_the_queue_of_the_next_in_line",
+    ),
+    mutant(
+        "prefetched jobs are not given back at the stop",
+        "queue_tasks/worker/fetcher.py",
+        "        self._give_back_waiting()\n        if not self._running:",
+        "        if not self._running:",
+        "tests/roles/test_fetcher.py::test_stopping_gives_back_what_has_not_started_and_lets_the_rest_run",
+    ),
+    mutant(
+        "a fetch that is stopped half way is forgotten",
+        "queue_tasks/worker/fetcher.py",
+        "        if self._fetching is not None:\n",
+        "        if self._fetching is not None and self._left:\n",
+        "tests/roles/test_fetcher.py::test_a_fetch_that_is_stopped_half_way_loses_no_job",
+    ),
+    mutant(
+        "promote ignores the time",
+        "sql/functions/queue_tasks_promote_jobs_v1.sql",
+        "where j.status = 'todo' and j.scheduled_at <= v_now",
+        "where j.status = 'todo' and j.scheduled_at < queue_tasks_parked_until_v1()",
+        "tests/sql/test_promote_prune.py::test_due_jobs_become_ready_and_the_next_is_told",
+    ),
+    mutant(
+        "prune deletes what must be kept",
+        "sql/functions/queue_tasks_prune_jobs_v1.sql",
+        "where j.qt_expires_at <= statement_timestamp()",
+        "where j.qt_expires_at is not null",
+        STATE_MACHINE,
+    ),
+    mutant(
+        "a running job can be cancelled as if it waited",
+        "sql/queries/cancel_jobs.sql",
+        "and status = 'todo'",
+        "and status = any (array['todo', 'doing']::procrastinate_job_status[])",
+        STATE_MACHINE,
+    ),
+    # -------------------------------------------------------------------------------------------------------- finishing
+    mutant(
+        "an error of the finish is swallowed",
+        "queue_tasks/worker/finisher.py",
+        "            raise\n        return await self._recognise(",
+        "            return batch, {}\n        return await self._recognise(",
+        "tests/roles/test_finisher.py::test_a_terminated_backend_in_the_middle_of_a_write_costs_nothing",
+    ),
+    mutant(
+        "a row that is refused takes its batch with it",
+        "queue_tasks/worker/finisher.py",
+        "                elif len(batch) > 1:\n",
+        "                elif len(batch) > MAX_BATCH:\n",
+        "tests/roles/test_finisher.py::test_a_refused_outcome_is_tried_until_it_is_written_and_the_others_do_not_wait",
+    ),
+    mutant(
+        "a finish does not wait for the disk",
+        "queue_tasks/store.py",
+        'connect(database, "finish", statement_timeout=timeout',
+        'connect(database, "finish", durable=False, statement_timeout=timeout',
+        "tests/roles/test_store.py::test_a_finish_waits_for_the_disk_and_a_lease_does_not",
+    ),
+    mutant(
+        "a lost answer makes a written job lost",
+        "queue_tasks/worker/finisher.py",
+        "            if is_doubtful(exc):",
+        "            if is_doubtful(exc) and not batch:",
+        "tests/roles/test_finisher.py::test_a_lost_answer_is_no_lost_job",
+    ),
+    mutant(
+        "a loop that fails is not started again",
+        "queue_tasks/worker/service.py",
+        "            self._say(error, wait)\n",
+        "            self._say(error, wait)\n            return\n",
+        "tests/roles/test_service.py::test_a_loop_that_raises_is_started_again_after_a_wait_that_grows",
+    ),
+    # ---------------------------------------------------------------------------------------------------------- enqueue
+    mutant(
+        "a job is enqueued outside the caller's transaction",
+        "queue_tasks/enqueue.py",
+        "    with connections[database].cursor() as cursor:",
+        "    with connections[database].copy().cursor() as cursor:",
+        "tests/integration/test_enqueue.py",
+        "-k",
+        "rolled_back",
+    ),
+    mutant(
+        "a NUL character is not refused",
+        "queue_tasks/arguments.py",
+        '        if "\\x00" in value:',
+        '        if value == "\\x00":',
+        "tests/unit/test_arguments.py",
+        "-k",
+        "a_value_that_would_be_changed_or_refused or a_key_that_postgres_cannot_store",
+    ),
+)
