@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, LiteralString
 
-from django.db import connections
-
+from queue_tasks.caller import rows
 from queue_tasks.statements import ABORT_JOBS, CANCEL_JOBS, COUNT_EXPIRED, PRUNE_JOBS, RETRY_JOBS
 
 PRUNE_CHUNK = 1000
@@ -25,7 +23,7 @@ def cancel(ids: Sequence[int], *, database: str = "default", keep: timedelta | N
 
     SQL: sql/queries/cancel_jobs.sql
     """
-    return [row[0] for row in _rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
+    return [row[0] for row in rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
 
 
 def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | None = KEEP) -> dict[int, str]:
@@ -33,7 +31,7 @@ def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | No
 
     SQL: sql/queries/abort_jobs.sql
     """
-    return dict(_rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
+    return dict(rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
 
 
 def retry(ids: Sequence[int], *, database: str = "default") -> list[int]:
@@ -41,7 +39,7 @@ def retry(ids: Sequence[int], *, database: str = "default") -> list[int]:
 
     SQL: sql/queries/retry_jobs.sql
     """
-    return [row[0] for row in _rows(database, RETRY_JOBS, {"ids": list(ids)})]
+    return [row[0] for row in rows(database, RETRY_JOBS, {"ids": list(ids)})]
 
 
 def count_expired(*, database: str = "default") -> int:
@@ -49,7 +47,7 @@ def count_expired(*, database: str = "default") -> int:
 
     SQL: sql/queries/count_expired.sql
     """
-    jobs: int = _rows(database, COUNT_EXPIRED, {})[0][0]
+    jobs: int = rows(database, COUNT_EXPIRED, {})[0][0]
     return jobs
 
 
@@ -65,17 +63,11 @@ def prune(*, database: str = "default", told: Callable[[int], None] = _tell_nobo
     """
     total = 0
     while True:
-        deleted: int = _rows(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})[0][0]
+        deleted: int = rows(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})[0][0]
         total += deleted
         told(total)
         if deleted < PRUNE_CHUNK:
             return total
-
-
-def _rows(database: str, statement: LiteralString, parameters: dict[str, Any]) -> list[Any]:
-    with connections[database].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
 
 
 def _seconds(keep: timedelta | None) -> float | None:

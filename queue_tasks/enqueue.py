@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
-from django.db import connections
 
 from queue_tasks import compat
 from queue_tasks.arguments import decode
+from queue_tasks.caller import rows
 from queue_tasks.conf import Options
 from queue_tasks.results import TaskResult
 from queue_tasks.statements import ENQUEUE_JOBS
@@ -56,8 +56,8 @@ def enqueue_jobs(specs: Sequence[JobSpec[Any]]) -> list[TaskResult[Any]]:
     for database, indexes in by_database.items():
         if database is None:
             continue
-        rows = _insert(database, [specs[index] for index in indexes])
-        for index, (job_id, enqueued_at) in zip(indexes, rows, strict=True):
+        inserted = _insert(database, [specs[index] for index in indexes])
+        for index, (job_id, enqueued_at) in zip(indexes, inserted, strict=True):
             results[index] = _ready_result(specs[index], job_id, enqueued_at)
     for index, spec in enumerate(specs):
         if index in results:
@@ -91,20 +91,19 @@ def _chunks(specs: Iterable[JobSpec[R]]) -> Iterator[list[JobSpec[R]]]:
 
 def _insert(database: str, specs: Sequence[JobSpec[Any]]) -> list[Any]:
     tasks = [spec.task for spec in specs]
-    with connections[database].cursor() as cursor:
-        cursor.execute(
-            ENQUEUE_JOBS,
-            {
-                "queue_names": [task.queue_name for task in tasks],
-                "task_names": [task.module_path for task in tasks],
-                "priorities": [int(task.priority) for task in tasks],
-                "locks": [spec.lock for spec in specs],
-                "args": [spec.arguments for spec in specs],
-                "run_afters": [task.run_after for task in tasks],
-                "ephemerals": [task.keep is False for task in tasks],
-            },
-        )
-        return list(cursor.fetchall())
+    return rows(
+        database,
+        ENQUEUE_JOBS,
+        {
+            "queue_names": [task.queue_name for task in tasks],
+            "task_names": [task.module_path for task in tasks],
+            "priorities": [int(task.priority) for task in tasks],
+            "locks": [spec.lock for spec in specs],
+            "args": [spec.arguments for spec in specs],
+            "run_afters": [task.run_after for task in tasks],
+            "ephemerals": [task.keep is False for task in tasks],
+        },
+    )
 
 
 def _ready_result(spec: JobSpec[Any], job_id: int, enqueued_at: Any) -> TaskResult[Any]:
