@@ -247,9 +247,9 @@ MUTANTS = (
     # ---------------------------------------------------------------------------------------------------------- enqueue
     mutant(
         "a job is enqueued outside the caller's transaction",
-        "queue_tasks/enqueue.py",
-        "    with connections[database].cursor() as cursor:",
-        "    with connections[database].copy().cursor() as cursor:",
+        "queue_tasks/caller.py",
+        "            with connection.cursor() as cursor:",
+        "            with connection.copy().cursor() as cursor:",
         "tests/integration/test_enqueue.py",
         "-k",
         "rolled_back",
