@@ -40,6 +40,8 @@ class Heartbeat:
     `worker_id` may be changed.
     """
 
+    name = "heartbeat"
+
     def __init__(
         self,
         options: Options,
@@ -102,7 +104,7 @@ class Heartbeat:
             except BaseException as exc:  # noqa: BLE001 - whatever it is: a silent worker loses its jobs
                 why = str(exc).strip() or "no message"
                 logger.warning("heartbeat failed (%s: %s); starting it again", type(exc).__name__, why)
-                publish(ServiceFailed(self.worker_id, "heartbeat", exc, FIRST_WAIT))
+                self._tell(home, publish, ServiceFailed(self.worker_id, self.name, exc, FIRST_WAIT))
                 self._stopping.wait(FIRST_WAIT)
         self._tell(home, self._ended.set)
 

@@ -7,7 +7,6 @@ aborter, scheduler, pruner, progress, announcer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -93,7 +92,10 @@ class Worker:
         self.stuck = False
         """Whether something that a task left running on the loop did not end: only the process's end will."""
         self._on_ready = on_ready
-        self._told_ready = False
+        self.ready = False
+        """Whether it has begun to fetch and, if it may, to listen."""
+        self.registered = False
+        """Whether its loops have been started."""
         self._registering: asyncio.Task[None] | None = None
         self._attempts: dict[int, Attempt] = {}
         self._stopping = asyncio.Event()
@@ -140,6 +142,7 @@ class Worker:
                     await service.__aenter__()
                     stack.push_async_callback(self._ending.within, f"the {service.name}", service.stop)
                 stack.push_async_callback(self._end_loops)
+                self.registered = True
                 events.publish(
                     events.WorkerStarted(
                         self.worker_id,
@@ -183,26 +186,36 @@ class Worker:
     def _tell_to_stop(self) -> None:
         if self._loop is None:
             self._stopping.set()
-            return
-        # A closed loop: it has stopped.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        else:
+            self.call_soon(self._stopping.set)
 
     @property
     def stopping(self) -> bool:
         """Whether it was told to stop, and has noticed."""
         return self._stopping.is_set()
 
-    def answers(self, within: float) -> bool:
-        """Whether the event loop takes a turn within so many seconds, or has ended; asked from another thread."""
-        if self._loop is None:
-            return True
-        turned = threading.Event()
+    @property
+    def dead(self) -> list[str]:
+        """The loops that have ended and will not begin anew; none once it was told to stop."""
+        if self.stopping:
+            return []
+        dead = [service.name for service in self._services if service.failed]
+        return dead if self.heartbeat.alive else [*dead, self.heartbeat.name]
+
+    def call_soon(self, function: Callable[[], None]) -> bool:
+        """Have the event loop call a function at its next turn; False when there is no loop. From any thread."""
         try:
-            self._loop.call_soon_threadsafe(turned.set)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function)
         except RuntimeError:
-            return True
-        return turned.wait(within)
+            # Closed: it has stopped.
+            return False
+        return self._loop is not None
+
+    def answers(self, within: float) -> bool:
+        """Whether the event loop takes a turn within so many seconds, or there is none; asked from another thread."""
+        turned = threading.Event()
+        return not self.call_soon(turned.set) or turned.wait(within)
 
     @property
     def listening(self) -> bool:
@@ -365,10 +378,7 @@ class Worker:
                     timeout=LOOK_EVERY,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                dead = [service.name for service in services if service.failed]
-                if not self.heartbeat.alive:
-                    dead.append("heartbeat")
-                if dead and not stopping.done():
+                if dead := self.dead:
                     self._error = f"the worker's {dead[0]} died and could not be started again"
                     self._ending.begin(0)
                     return
@@ -475,6 +485,6 @@ class Worker:
 
     def _ready(self) -> None:
         """Tell once: the listener comes here again after each reconnection."""
-        if not self._told_ready and self._on_ready is not None:
+        if not self.ready and self._on_ready is not None:
             self._on_ready(self)
-        self._told_ready = True
+        self.ready = True

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
-import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
+from queue_tasks.conf import Options
 from queue_tasks.connections import StatementRefused
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
+from queue_tasks.worker.health import Health, HealthServer
 from queue_tasks.worker.process import default_name, run
+from queue_tasks.worker.report import SupervisorLine
+from queue_tasks.worker.supervisor import STOP_SIGNALS, Supervisor, SupervisorSettings, program
+from queue_tasks.worker.watch import MB, Watch
 from queue_tasks.worker.worker import Worker, WorkerSettings
+
+logger = logging.getLogger("queue_tasks.worker")
+
+COMMAND = "queue_worker"
+LAST_PORT = 65_535
+
+SWITCHES = ("drain", "no_listen", "traceback", "no_color", "force_color", "skip_checks")
+"""Flags without a value that a process of a supervisor is told as well."""
 
 LAST_WORDS = 0.5
 """Seconds an ended worker's process may take to leave."""
@@ -35,9 +51,13 @@ class Command(BaseCommand):
         parser.add_argument("--queues", metavar="A,B", type=names, help="work these queues only (default: all)")
         parser.add_argument("--concurrency", metavar="N", type=whole, help="jobs run at a time (default: 20)")
         parser.add_argument(
+            "--processes", metavar="N", type=whole, help="run N workers, and replace those that end (default: this one)"
+        )
+        parser.add_argument(
             "--drain", action="store_true", help="run what is ready and due, then exit: 1 if a job failed"
         )
         parser.add_argument("--max-jobs", metavar="N", type=whole, help="exit after N jobs")
+        parser.add_argument("--max-memory", metavar="MB", type=whole, help="exit when it uses more resident memory")
         parser.add_argument(
             "--grace", metavar="SECONDS", type=duration, help="time running jobs have to end (default: 30)"
         )
@@ -49,6 +69,12 @@ class Command(BaseCommand):
             "--backend", metavar="ALIAS", default=DEFAULT_TASK_BACKEND_ALIAS, help="entry of TASKS (default: default)"
         )
         parser.add_argument("--name", metavar="NAME", help="the worker's name, for people (default: host-pid)")
+        parser.add_argument(
+            "--health-port", metavar="PORT", type=port, help="answer there at /livez and /readyz (0: any free port)"
+        )
+        parser.add_argument(
+            "--health-host", metavar="HOST", default="127.0.0.1", help="where to answer (default: 127.0.0.1)"
+        )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """A parser whose errors are one line."""
@@ -57,56 +83,137 @@ class Command(BaseCommand):
         return parser
 
     def handle(self, **flags: Any) -> None:
-        """Run the worker and exit with its code."""
-        worker = self._worker(flags)
-        set_up_logging()
+        """Run the worker, or supervise several, and exit with the code."""
+        backend = find_backend(flags["backend"])
+        options = read_options(backend, flags)
+        line = SupervisorLine.take()
+        set_up_logging(supervised=line is not None)
+        if flags["processes"] is not None and line is None:
+            code = self._supervise(flags, options)
+        else:
+            code = self._work(flags, options, line)
+        if code:
+            sys.exit(code)
+
+    def _supervise(self, flags: dict[str, Any], options: Options) -> int:
+        processes, drain = flags["processes"], flags["drain"]
+        name = flags["name"] or default_name()
+        # What --settings said, for a child that is not told so by a flag.
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", str(settings.SETTINGS_MODULE))
+        start, given = program(COMMAND), child_flags(flags)
+        supervisor = Supervisor(
+            SupervisorSettings(processes=processes, grace=options.grace, dead_after=options.dead_after, drain=drain),
+            lambda number: [*start, COMMAND, *given, "--name", f"{name}-{number}"],
+            lambda reports: self._say(
+                f"ready: {processes} processes, workers {', '.join(str(report.worker_id) for report in reports)}, "
+                f"{describe(flags, options, all(report.listening for report in reports), ' each')}"
+            ),
+        )
+        with health_server(flags, supervisor.health):
+            code = supervisor.run()
+        self._say(f"stopped: {processes} processes, {supervisor.ended} attempts, {supervisor.failed} jobs failed")
+        return code
+
+    def _work(self, flags: dict[str, Any], options: Options, line: SupervisorLine | None) -> int:
+        worker = Worker(
+            options,
+            WorkerSettings(
+                queues=flags["queues"],
+                concurrency=options.concurrency,
+                name=flags["name"] or default_name(),
+                listen=not flags["no_listen"],
+                drain=flags["drain"],
+                max_jobs=flags["max_jobs"],
+            ),
+            lambda worker: None if line else self._say_ready(worker, flags),
+        )
+        limit = flags["max_memory"]
+        watch = Watch(worker, max_memory=None if limit is None else limit * MB, line=line)
         try:
-            code = run(worker, (signal.SIGTERM, signal.SIGINT))
+            with health_server(flags, watch.health):
+                code = run(worker, STOP_SIGNALS, watch)
         except StatementRefused as exc:
             hint = " Run: manage.py migrate" if (exc.sqlstate or "").startswith("42") else ""
             raise CommandError(f"queue_worker could not start: {' '.join(str(exc).split())}.{hint}") from exc
         tally = worker.tally
-        self.stdout.write(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
-        self.stdout.flush()
+        if not line:
+            self._say(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
         if getattr(self, "_called_from_command_line", False):
             if worker.stuck:
                 sys.stderr.flush()
                 os._exit(code)
             # A thread that does not end (a body that never returns) must not keep the process: its job was given back.
-            limit = threading.Timer(LAST_WORDS, os._exit, [code])
-            limit.daemon = True
-            limit.start()
-        if code:
-            sys.exit(code)
+            last = threading.Timer(LAST_WORDS, os._exit, [code])
+            last.daemon = True
+            last.start()
+        return code
 
-    def _worker(self, flags: dict[str, Any]) -> Worker:
-        backend = find_backend(flags["backend"])
-        given = dict(backend.options)
-        for flag in ("concurrency", "grace", "poll_interval"):
-            if flags[flag] is not None:
-                given[flag] = flags[flag]
-        try:
-            options = type(backend.settings).read(given)
-        except (OptionsInvalid, ImproperlyConfigured) as exc:
-            raise CommandError(f"queue_worker: {exc}", returncode=USAGE) from exc
-        settings = WorkerSettings(
-            queues=flags["queues"],
-            concurrency=options.concurrency,
-            name=flags["name"] or default_name(),
-            listen=not flags["no_listen"],
-            drain=flags["drain"],
-            max_jobs=flags["max_jobs"],
-        )
-        return Worker(options, settings, self._say_ready)
+    def _say_ready(self, worker: Worker, flags: dict[str, Any]) -> None:
+        self._say(f"ready: worker {worker.worker_id}, {describe(flags, worker.options, worker.listening)}")
 
-    def _say_ready(self, worker: Worker) -> None:
-        settings = worker.settings
-        queues = "all" if settings.queues is None else ",".join(settings.queues)
-        how = "listening" if worker.listening else f"polling every {worker.options.poll_interval:g} s"
-        self.stdout.write(
-            f"ready: worker {worker.worker_id}, queues {queues}, concurrency {settings.concurrency}, {how}"
-        )
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
         self.stdout.flush()
+
+
+def read_options(backend: PostgresBackend, flags: dict[str, Any]) -> Options:
+    """The backend's options with those that flags replace. Raises CommandError with exit code 2."""
+    given = dict(backend.options)
+    for flag in ("concurrency", "grace", "poll_interval"):
+        if flags[flag] is not None:
+            given[flag] = flags[flag]
+    try:
+        return type(backend.settings).read(given)
+    except (OptionsInvalid, ImproperlyConfigured) as exc:
+        raise CommandError(f"queue_worker: {exc}", returncode=USAGE) from exc
+
+
+def describe(flags: dict[str, Any], options: Options, listening: bool, each: str = "") -> str:  # noqa: FBT001 - a fact
+    """What a worker works, and how; the end of its first line."""
+    queues = "all" if flags["queues"] is None else ",".join(flags["queues"])
+    how = "listening" if listening else f"polling every {options.poll_interval:g} s"
+    return f"queues {queues}, concurrency {options.concurrency}{each}, {how}"
+
+
+def child_flags(flags: dict[str, Any]) -> list[str]:
+    """What a process of a supervisor is told: the flags it was given itself, without those that are its own."""
+    told = []
+    if flags["queues"] is not None:
+        told += ["--queues", ",".join(flags["queues"])]
+    for flag in (
+        "concurrency",
+        "max_jobs",
+        "max_memory",
+        "grace",
+        "poll_interval",
+        "backend",
+        "settings",
+        "pythonpath",
+        "verbosity",
+    ):
+        if flags.get(flag) is not None:
+            told += [f"--{flag.replace('_', '-')}", str(flags[flag])]
+    told += [f"--{flag.replace('_', '-')}" for flag in SWITCHES if flags.get(flag)]
+    return told
+
+
+@contextlib.contextmanager
+def health_server(flags: dict[str, Any], ask: Callable[[], Health]) -> Iterator[None]:
+    """The health port, if there is to be one. Raises CommandError when it cannot be had."""
+    if flags["health_port"] is None:
+        yield
+        return
+    host, number = flags["health_host"], flags["health_port"]
+    try:
+        server = HealthServer(host, number, ask)
+    except OSError as exc:
+        raise CommandError(
+            f"queue_worker: port {number} of {host} cannot be opened for --health-port: {exc.strerror}."
+        ) from exc
+    with server:
+        place = f"[{host}]" if ":" in host else host
+        logger.info("health is told at http://%s:%d/livez and /readyz", place, server.port)
+        yield
 
 
 def names(text: str) -> list[str]:
@@ -132,11 +239,19 @@ def duration(text: str) -> float:
     return value
 
 
-def set_up_logging() -> None:
+def port(text: str) -> int:
+    """A TCP port, 0 to 65535."""
+    if not text.isascii() or not text.isdigit() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {LAST_PORT}")
+    return int(text)
+
+
+def set_up_logging(*, supervised: bool) -> None:
     """Show what the worker says when the project's LOGGING does not say where it should go."""
-    logger = logging.getLogger("queue_tasks")
-    if not logger.hasHandlers():
+    ours = logging.getLogger("queue_tasks")
+    if not ours.hasHandlers():
+        who = "[%(process)d] " if supervised else ""
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s"))
+        ours.addHandler(handler)
+        ours.setLevel(logging.INFO)

@@ -1,0 +1,41 @@
+"""Asking a worker's health port, as an orchestrator does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from typing import Any
+
+from tests.acceptance.workers import WorkerProcess
+from tests.waiting import wait_until
+
+TOLD_AT = re.compile(r"health is told at http://(\S+):(\d+)/livez")
+
+
+def port_of(worker: WorkerProcess) -> int:
+    """The port it says it answers at; give it `--health-port 0`."""
+    wait_until(lambda: TOLD_AT.search("\n".join(worker.errors)), 60, "the worker did not tell its health port")
+    found = TOLD_AT.search("\n".join(worker.errors))
+    assert found is not None
+    return int(found[2])
+
+
+def ask(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
+    """The status and what was said; 0 when nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        said = answer.read()
+        return answer.status, json.loads(said) if said else None
+    except ConnectionError:
+        return 0, None
+    finally:
+        connection.close()
+
+
+def until(port: int, path: str, status: int, timeout: float = 20) -> Any:
+    """Wait until it answers with a status; what it then says."""
+    wait_until(lambda: ask(port, path)[0] == status, timeout, f"{path} with {status}; says {ask(port, path)}")
+    return ask(port, path)[1]
