@@ -34,12 +34,16 @@ class Ending:
     def __init__(self) -> None:
         # Monotonic; only ever made less.
         self.grace_ends = math.inf
+        self.grace = math.inf
+        """Seconds there were at first."""
         self._asked = False
 
     def begin(self, grace: float, *, asked: bool = False) -> None:
         """Let jobs run for so many seconds from now at the most. asked: from outside, by somebody who waits."""
         self._asked = self._asked or asked
-        self.grace_ends = min(self.grace_ends, time.monotonic() + grace)
+        ends = time.monotonic() + grace
+        if ends < self.grace_ends:
+            self.grace, self.grace_ends = grace, ends
 
     @property
     def grace_left(self) -> float:

@@ -397,7 +397,7 @@ class Worker:
         """Let running jobs end within the grace time; then tell them to stop and give back those that do."""
         ending, fetcher = self._ending, self.fetcher
         if fetcher.running and ending.grace_left:
-            logger.info("stopping: %d running jobs have %.3g s to end", fetcher.running, ending.grace_left)
+            logger.info("stopping: %d running jobs have %g s to end", fetcher.running, ending.grace)
         if not await ending.wait(fetcher.until_quiet) and fetcher.in_hand:
             logger.warning("%d jobs still run after the time of grace; they are given back", fetcher.running)
             for attempt in list(self._attempts.values()):
