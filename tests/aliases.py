@@ -1,4 +1,4 @@
-"""More entries of DATABASES for a test: the test's database, reached in another way or with other settings."""
+"""Where Django's aliases lead during a test: more entries of DATABASES, or the default one elsewhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from unittest import mock
 import dj_database_url
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from pytest_django import DjangoDbBlocker
+
+from tests.conftest import point_django_at
 
 
 @contextlib.contextmanager
@@ -43,3 +46,18 @@ def alias_of(name: str, url: str, **settings: Any) -> Iterator[None]:
     place = dj_database_url.parse(url)
     with alias(name, **{key: place[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}, **settings):
         yield
+
+
+@contextlib.contextmanager
+def django_at(url: str, blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Django's default connection leads there meanwhile."""
+    before = dict(connections.settings["default"])
+    with blocker.unblock():
+        point_django_at(url)
+        try:
+            yield
+        finally:
+            connections.close_all()
+            for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS"):
+                value = before.get(name)
+                connections["default"].settings_dict[name] = connections.settings["default"][name] = value

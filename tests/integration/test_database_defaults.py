@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -17,7 +15,7 @@ from pytest_django import DjangoDbBlocker
 from queue_tasks import control, enqueue_many
 from queue_tasks.compat import TaskResultStatus
 from queue_tasks.connections import connect
-from tests.conftest import point_django_at
+from tests.aliases import django_at
 from tests.testapp import tasks
 from tests.waiting import wait_until
 from tests.workers import drain, running_worker
@@ -62,21 +60,6 @@ def set_default(url: str, name: str, value: str | sql.Identifier) -> None:
         except psycopg.errors.UndefinedObject:
             # A setting of newer servers.
             assert db.info.server_version < 170000
-
-
-@contextlib.contextmanager
-def django_at(url: str, blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Django's default connection leads there meanwhile."""
-    before = dict(connections.settings["default"])
-    with blocker.unblock():
-        point_django_at(url)
-        try:
-            yield
-        finally:
-            connections.close_all()
-            for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS"):
-                value = before.get(name)
-                connections["default"].settings_dict[name] = connections.settings["default"][name] = value
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
