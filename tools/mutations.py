@@ -199,7 +199,7 @@ MUTANTS = (
         "sql/functions/queue_tasks_prune_jobs_v1.sql",
         "where j.qt_expires_at <= statement_timestamp()",
         "where j.qt_expires_at is not null",
-        STATE_MACHINE,
+        "tests/sql/test_promote_prune.py::test_finished_jobs_whose_time_is_over_go_with_their_events",
     ),
     mutant(
         "a running job can be cancelled as if it waited",

@@ -1,0 +1,33 @@
+"""What one statement reads of procrastinate_jobs."""
+
+from tests.sql.session import Session
+
+TABLE = "procrastinate_jobs"
+
+
+class Meter:
+    """What one statement reads, by Postgres's own counters."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def read(self) -> dict[str, int]:
+        self.session.rows("select pg_stat_force_next_flush()")
+        found = dict(
+            self.session.rows(
+                "select indexrelname::text, idx_blks_hit + idx_blks_read "
+                "from pg_statio_user_indexes where relname = %s "
+                "union all select 'heap', heap_blks_hit + heap_blks_read from pg_statio_user_tables where relname = %s "
+                "union all select 'seq_scan', seq_scan from pg_stat_user_tables where relname = %s",
+                TABLE,
+                TABLE,
+                TABLE,
+            )
+        )
+        return {name: int(value) for name, value in found.items()}
+
+    def measure(self, statement: str, *parameters: object) -> tuple[list[tuple[object, ...]], dict[str, int]]:
+        before = self.read()
+        rows = self.session.rows(statement, *parameters)
+        after = self.read()
+        return rows, {name: after[name] - before[name] for name in after if after[name] != before[name]}
