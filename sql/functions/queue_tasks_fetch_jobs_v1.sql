@@ -239,13 +239,20 @@ begin
         update procrastinate_jobs j
         set status = 'doing',
             worker_id = p_worker_id,
-            qt_lease = j.qt_lease + 1,
-            qt_started_at = coalesce(j.qt_started_at, statement_timestamp()),
+            -- Whatever a stranger has written into a row must fail that job, not this statement: the largest number
+            -- there is begins anew, and a time that no program can read is none.
+            qt_lease = j.qt_lease % 9223372036854775807 + 1,
+            qt_started_at = case
+                when j.qt_started_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_started_at
+                else statement_timestamp()
+            end,
             qt_attempted_at = statement_timestamp()
         where j.id = any (v_ids)
         returning
             j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
-            j.attempts, j.qt_crashes, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+            j.attempts, j.qt_crashes,
+            case when j.qt_enqueued_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_enqueued_at end,
+            j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
     )
     select * from taken t order by t.priority desc, t.id;
 end

@@ -90,7 +90,8 @@ begin
                 else 'todo'
             end,
             abort_requested = false,
-            attempts = j.attempts + case when o.outcome = any (array['snoozed', 'released']) then 0 else 1 end,
+            -- The largest number there is stays what it is.
+            attempts = least(j.attempts, 2147483646) + case when o.outcome = any (array['snoozed', 'released']) then 0 else 1 end,
             scheduled_at = case when not o.ends and not j.abort_requested then o.wait_until end,
             priority = coalesce(o.priority, j.priority),
             queue_name = coalesce(o.queue_name, j.queue_name),
@@ -125,8 +126,9 @@ begin
             qt_errors = case
                 when o.error is null then j.qt_errors
                 else case
+                    when jsonb_typeof(j.qt_errors) is distinct from 'array' then '[]'::jsonb
                     when jsonb_array_length(j.qt_errors) >= 100 then j.qt_errors - 0
-                    else coalesce(j.qt_errors, '[]'::jsonb)
+                    else j.qt_errors
                 end || (o.error::jsonb || jsonb_build_object('started_at', o.started_at, 'finished_at', o.ended_at))
             end
         from outcome o

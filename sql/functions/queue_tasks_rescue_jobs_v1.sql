@@ -59,7 +59,7 @@ begin
             j.worker_id,
             j.queueing_lock,
             j.abort_requested,
-            case when j.qt_crashes = 0 or j.qt_started_lease = j.qt_lease then j.qt_crashes + 1 else j.qt_crashes end as crashes,
+            case when j.qt_crashes = 0 or j.qt_started_lease = j.qt_lease then least(j.qt_crashes, 2147483646) + 1 else j.qt_crashes end as crashes,
             j.qt_crashes > 0 and j.qt_started_lease = j.qt_lease as ran
         from procrastinate_jobs j
         where j.id = any (array(select s.id from stranded s order by s.id limit p_max_jobs))
@@ -105,14 +105,16 @@ begin
             qt_finished_at = case when v.outcome <> 'todo' then clock_timestamp() end,
             qt_expires_at = case when v.outcome = 'aborted' then clock_timestamp() + make_interval(secs => p_keep) end,
             qt_errors = case
-                when v.outcome = 'failed' then coalesce(j.qt_errors, '[]'::jsonb) || jsonb_build_object(
+                when v.outcome = 'failed' then case
+                    when jsonb_typeof(j.qt_errors) = 'array' then j.qt_errors else '[]'::jsonb
+                end || jsonb_build_object(
                     'exception', 'queue_tasks.exceptions.WorkerCrashed',
                     'message', format('Its worker died %s times while it ran: it is not tried again.', v.crashes),
                     'traceback', format(
                         E'queue_tasks.exceptions.WorkerCrashed: Its worker died %s times while it ran: it is not tried again.\n',
                         v.crashes
                     ),
-                    'attempt', j.attempts + 1,
+                    'attempt', j.attempts::bigint + 1,
                     'worker_id', v.worker_id,
                     'started_at', j.qt_attempted_at,
                     'finished_at', clock_timestamp()

@@ -445,13 +445,20 @@ begin
         update procrastinate_jobs j
         set status = 'doing',
             worker_id = p_worker_id,
-            qt_lease = j.qt_lease + 1,
-            qt_started_at = coalesce(j.qt_started_at, statement_timestamp()),
+            -- Whatever a stranger has written into a row must fail that job, not this statement: the largest number
+            -- there is begins anew, and a time that no program can read is none.
+            qt_lease = j.qt_lease % 9223372036854775807 + 1,
+            qt_started_at = case
+                when j.qt_started_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_started_at
+                else statement_timestamp()
+            end,
             qt_attempted_at = statement_timestamp()
         where j.id = any (v_ids)
         returning
             j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
-            j.attempts, j.qt_crashes, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+            j.attempts, j.qt_crashes,
+            case when j.qt_enqueued_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_enqueued_at end,
+            j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
     )
     select * from taken t order by t.priority desc, t.id;
 end
@@ -552,7 +559,8 @@ begin
                 else 'todo'
             end,
             abort_requested = false,
-            attempts = j.attempts + case when o.outcome = any (array['snoozed', 'released']) then 0 else 1 end,
+            -- The largest number there is stays what it is.
+            attempts = least(j.attempts, 2147483646) + case when o.outcome = any (array['snoozed', 'released']) then 0 else 1 end,
             scheduled_at = case when not o.ends and not j.abort_requested then o.wait_until end,
             priority = coalesce(o.priority, j.priority),
             queue_name = coalesce(o.queue_name, j.queue_name),
@@ -587,8 +595,9 @@ begin
             qt_errors = case
                 when o.error is null then j.qt_errors
                 else case
+                    when jsonb_typeof(j.qt_errors) is distinct from 'array' then '[]'::jsonb
                     when jsonb_array_length(j.qt_errors) >= 100 then j.qt_errors - 0
-                    else coalesce(j.qt_errors, '[]'::jsonb)
+                    else j.qt_errors
                 end || (o.error::jsonb || jsonb_build_object('started_at', o.started_at, 'finished_at', o.ended_at))
             end
         from outcome o
@@ -810,7 +819,7 @@ begin
             j.worker_id,
             j.queueing_lock,
             j.abort_requested,
-            case when j.qt_crashes = 0 or j.qt_started_lease = j.qt_lease then j.qt_crashes + 1 else j.qt_crashes end as crashes,
+            case when j.qt_crashes = 0 or j.qt_started_lease = j.qt_lease then least(j.qt_crashes, 2147483646) + 1 else j.qt_crashes end as crashes,
             j.qt_crashes > 0 and j.qt_started_lease = j.qt_lease as ran
         from procrastinate_jobs j
         where j.id = any (array(select s.id from stranded s order by s.id limit p_max_jobs))
@@ -856,14 +865,16 @@ begin
             qt_finished_at = case when v.outcome <> 'todo' then clock_timestamp() end,
             qt_expires_at = case when v.outcome = 'aborted' then clock_timestamp() + make_interval(secs => p_keep) end,
             qt_errors = case
-                when v.outcome = 'failed' then coalesce(j.qt_errors, '[]'::jsonb) || jsonb_build_object(
+                when v.outcome = 'failed' then case
+                    when jsonb_typeof(j.qt_errors) = 'array' then j.qt_errors else '[]'::jsonb
+                end || jsonb_build_object(
                     'exception', 'queue_tasks.exceptions.WorkerCrashed',
                     'message', format('Its worker died %s times while it ran: it is not tried again.', v.crashes),
                     'traceback', format(
                         E'queue_tasks.exceptions.WorkerCrashed: Its worker died %s times while it ran: it is not tried again.\n',
                         v.crashes
                     ),
-                    'attempt', j.attempts + 1,
+                    'attempt', j.attempts::bigint + 1,
                     'worker_id', v.worker_id,
                     'started_at', j.qt_attempted_at,
                     'finished_at', clock_timestamp()

@@ -141,8 +141,12 @@ def read(db: psycopg.Connection[dict[str, Any]], acked: Sequence[Acked], **known
     """Read the books from the database of a scenario."""
     if db.execute("select to_regclass('chaos_ledger') is null as missing").fetchall()[0]["missing"]:
         raise LookupError("there is no ledger: ledger.TABLES was not executed in this database")
+    # By name, through JSON: a stock row has no such columns, and a hostile one may hold what Python cannot.
     rows = db.execute(
-        "select *, status::text as status, extract(epoch from clock_timestamp())::float8 as now from procrastinate_jobs"
+        "select id, status::text as status, attempts, worker_id, "
+        "extract(epoch from (to_jsonb(j) ->> 'qt_attempted_at')::timestamptz)::float8 as attempted_at, "
+        "extract(epoch from clock_timestamp())::float8 as now from procrastinate_jobs j where id = any (%s)",
+        [[job.job_id for job in acked]],
     ).fetchall()
     notes = db.execute(
         "select key, job_id, lease, attempt, pid, phase, extract(epoch from at)::float8 as at "
@@ -241,9 +245,8 @@ def _unexpected(books: Books, runs: Mapping[str, Sequence[Execution]], effects: 
 def _is_stuck(row: Mapping[str, Any] | None, runs: Sequence[Execution], living: frozenset[int]) -> bool:
     if row is None or row["status"] != "doing" or any(run.ended is None and run.pid in living for run in runs):
         return False
-    attempted = row.get("qt_attempted_at")
     # A stock row does not know when it was fetched: its start in the ledger is the next best.
-    since = attempted.timestamp() if attempted is not None else max((run.started for run in runs), default=0.0)
+    since = row["attempted_at"] or max((run.started for run in runs), default=0.0)
     return bool(row["now"] - since > 2 * LEASE)
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+import pytest
 from psycopg.rows import dict_row
 
 from site_app.embedded_postgres import FORGETFUL, EmbeddedPostgres
@@ -183,6 +184,15 @@ class Chaos:
     def ended(self) -> int:
         """The jobs of the ledger that ended."""
         return int(self.rows("select count(distinct key) as n from chaos_ledger where phase = 'end'")[0]["n"])
+
+    @staticmethod
+    def until(check: Callable[[], object], timeout: float) -> bool:
+        """Wait until it is true, or for `timeout` seconds; whether it became true. For what a criterion judges."""
+        try:
+            wait_until(check, timeout)
+        except pytest.fail.Exception:
+            return False
+        return True
 
     def until_ended(self, number: int, timeout: float = 120) -> None:
         """Wait until so many jobs have ended."""

@@ -33,6 +33,11 @@ async def work_async(context: JobContext, key: str, seconds: float = 0.0) -> str
     return key
 
 
+@app.task(name="tests.chaos.tasks.accept")
+async def accept(key: str, seconds: float = 0.0) -> None:
+    """Take what the others take, and do nothing: for rows that may or may not be fit to run."""
+
+
 # Its documentation's recipe ("Retry stalled jobs"), with the times of the scenarios instead of ten minutes and 30 s.
 # Seconds are the sixth field.
 @app.periodic(cron="* * * * * */5")

@@ -38,6 +38,11 @@ async def work_async(context: Any, key: str, seconds: float = 0.0) -> str:
     return key
 
 
+@task
+async def accept(key: str, seconds: float = 0.0) -> None:
+    """Take what the others take, and do nothing: for rows that may or may not be fit to run."""
+
+
 MODES = {"sync": work, "async": work_async}
 
 with contextlib.suppress(TypeError, InvalidTask):
