@@ -41,8 +41,7 @@ def test_a_test_that_commits_leaves_nothing(turn, dsn):
     assert count_jobs(dsn) == 0
     User.objects.create(username="ada")
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_JOB + " returning id")
-        assert cursor.fetchone() == (1,)
+        cursor.execute(INSERT_JOB)
     assert count_jobs(dsn) == 1
 
 
