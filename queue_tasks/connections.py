@@ -362,6 +362,11 @@ class WorkerConnection:
         if connection is not None:
             await connection.close()
 
+    def break_off(self) -> None:
+        """Make the call that waits for an answer fail now, as if the connection were lost; the next opens another."""
+        if self._connection is not None:
+            cut(self._connection)
+
     async def _in_transaction(
         self,
         connection: psycopg.AsyncConnection[Any],

@@ -75,6 +75,9 @@ class Connection(Protocol):
     async def close(self) -> None:
         """Let go of it."""
 
+    def break_off(self) -> None:
+        """Make the call that waits for an answer fail now; the next opens another."""
+
 
 class Connect(Protocol):
     """Makes a connection to the database of an alias; name: what for, to be shown. WorkerConnection is one."""
@@ -111,6 +114,10 @@ class Store:
         """Close the connections."""
         for connection in (self._leasing, self._finishing, self._tending):
             await connection.close()
+
+    def break_off_finish(self) -> None:
+        """Make a finish that waits for its answer fail now: on another connection it may succeed."""
+        self._finishing.break_off()
 
     async def register_worker(
         self, name: str, host: str, pid: int, queues: Sequence[str] | None, concurrency: int

@@ -49,6 +49,9 @@ class LentConnection:
     async def close(self) -> None:
         """Nothing: it is not ours."""
 
+    def break_off(self) -> None:
+        """Nothing, for the same reason."""
+
     def _rows(self, statement: LiteralString, parameters: Mapping[str, Any] | None) -> list[tuple[Any, ...]]:
         try:
             with transaction.atomic(using=self.alias), connections[self.alias].cursor() as cursor:

@@ -18,7 +18,7 @@ from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
 from queue_tasks.worker.failures import describe, message_of
-from queue_tasks.worker.service import Service
+from queue_tasks.worker.service import Service, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -97,15 +97,15 @@ class Finisher(Service):
 
     async def stop(self) -> None:
         """Write what is left, then end."""
-        try:
-            async with asyncio.timeout(self.patience):
-                await self.flush()
-        except TimeoutError:
-            logger.error(  # noqa: TRY400 - the reason was logged when it happened
-                "could not write %d outcomes within %.1f s of stopping; their jobs will be rescued and run again",
-                self.backlog,
-                self.patience,
-            )
+        if not await wait_for(self._idle, self.patience / 2):
+            # Perhaps it waits for a connection that is lost without a word; what the server has got is recognised.
+            self._store.break_off_finish()
+            if not await wait_for(self._idle, self.patience / 2):
+                logger.error(
+                    "could not write %d outcomes within %.1f s of stopping; their jobs will be rescued and run again",
+                    self.backlog,
+                    self.patience,
+                )
         await super().stop()
 
     async def _write_pending(self) -> None:

@@ -46,8 +46,7 @@ class Watch:
         self.worker = worker
         self.line = line
         self._max_memory = max_memory
-        # Bytes when it became ready.
-        self._memory_at_first = 0
+        self._memory_at_first = resident_memory()
         # Written by the loop, or by this thread when there is none.
         self._turned_at = time.monotonic()
         self._over = threading.Event()
@@ -107,7 +106,6 @@ class Watch:
         if limit is None or self.worker.recycled or not self.worker.ready:
             return
         used = resident_memory()
-        self._memory_at_first = self._memory_at_first or used
         if used > limit:
             hint = "; it had more before it ran a job: give more" if self._memory_at_first > limit else ""
             self.worker.recycle(f"{used / MB:.0f} MB of memory, more than {limit / MB:.0f} MB{hint}", stuck=False)

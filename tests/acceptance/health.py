@@ -28,7 +28,7 @@ def ask(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
         connection.request(method, path)
         answer = connection.getresponse()
         said = answer.read()
-        return answer.status, json.loads(said) if said else None
+        return answer.status, json.loads(said) if said.startswith(b"{") else None
     except ConnectionError:
         return 0, None
     finally:

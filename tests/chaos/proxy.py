@@ -4,6 +4,7 @@
         psycopg.connect(proxy.url)
         proxy.blackhole()                   # nothing passes any more, nothing is closed: a half-open connection
         proxy.blackhole(only="queue_tasks listen")
+        proxy.half_open()                   # the same, but connections made from now on are good ones
         proxy.delay(0.2)                    # seconds for each chunk from the server
         proxy.refuse()                      # new connections are closed at once
         proxy.heal()                        # all of that is over; what was held back is delivered
@@ -110,6 +111,12 @@ class Proxy:
         with self._changed:
             self._blackholes.add(only)
 
+    def half_open(self, only: str = "") -> None:
+        """Let nothing pass over the connections that there are now, as a router does that forgot them."""
+        with self._changed:
+            for session in self._sessions:
+                session.held = session.held or session.name.startswith(only)
+
     def delay(self, seconds: float) -> None:
         """Hold back every chunk of the server's answers for so long."""
         with self._changed:
@@ -124,6 +131,8 @@ class Proxy:
         """Let everything pass again."""
         with self._changed:
             self._blackholes.clear()
+            for session in self._sessions:
+                session.held = False
             self._delay = 0.0
             self._refusing = False
             self._changed.notify_all()
@@ -203,7 +212,10 @@ class Proxy:
             if answer and self._delay:
                 self._changed.wait_for(lambda: session.severed or not self._delay, self._delay)
             self._changed.wait_for(
-                lambda: session.severed or not any(session.name.startswith(only) for only in self._blackholes)
+                lambda: (
+                    session.severed
+                    or not (session.held or any(session.name.startswith(only) for only in self._blackholes))
+                )
             )
 
     def _struck_by(self, statement: bytes, name: str) -> Loss | None:
@@ -228,6 +240,7 @@ class _Session:
         self.server: socket.socket | None = None
         self.name = ""
         self.severed = False
+        self.held = False
         self._rounds = 0  # that the client has begun: each ends in one ReadyForQuery; written by `run` only
         self._answered = -1  # ReadyForQuery seen; the first one ends the start. Written by the answers' thread only
         self._doomed: tuple[int, Loss] | None = None  # the round whose answers are lost

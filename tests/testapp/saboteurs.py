@@ -9,6 +9,7 @@ import sys
 import threading
 
 from queue_tasks import task
+from queue_tasks.worker.maintenance import Promoter
 
 
 @task
@@ -54,3 +55,16 @@ async def break_heartbeat() -> int:
     (thread,) = [each for each in threading.enumerate() if each.name == "queue_tasks heartbeat"]
     assert thread.ident is not None
     return ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+
+
+@task
+async def ruin_the_promoter() -> None:
+    """Make one of the worker's loops end for good, as no fault from outside can: it exits whenever it runs."""
+    Promoter.run = _exit  # type: ignore[method-assign, assignment]
+    for other in asyncio.all_tasks():
+        if other.get_name() == "queue_tasks promoter":
+            other.cancel()
+
+
+async def _exit(promoter: Promoter) -> None:
+    raise SystemExit(0)
