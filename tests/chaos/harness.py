@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,6 +105,10 @@ class Chaos:
         migrate(server.url, self.peer)
         self._use(server.url)
         return server
+
+    def enter(self, context: AbstractContextManager[T]) -> T:
+        """Enter something that is left at the scenario's end, in the reverse order."""
+        return self._stack.enter_context(context)
 
     def proxy(self) -> Proxy:
         """A proxy before the database; give its `url` to a fleet."""
@@ -225,11 +229,13 @@ class Chaos:
         url: str | None = None,
         options: Mapping[str, Any] | None = None,
         respawn: bool = True,
+        settings: str = "tests.chaos.settings",
         environment: Mapping[str, str] | None = None,
     ) -> Fleet:
         """Workers (two in the quick form, four in the full one), as a context manager.
 
-        url: the database as they see it, such as a proxy's. options: more OPTIONS of the backend.
+        url: the database as they see it, such as a proxy's. options: more OPTIONS of the backend. settings: another
+        module of settings, made on the scenarios' own.
         """
         environment = {
             "CHAOS_LEDGER_URL": self.url,
@@ -252,7 +258,7 @@ class Chaos:
                 "--concurrency",
                 str(concurrency),
                 *flags,
-                settings="tests.chaos.settings",
+                settings=settings,
                 environment=environment,
             )
 

@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 
 from queue_tasks import RetryPolicy, task
 from queue_tasks.compat import InvalidTask
+from tests.chaos.canonical import canonical
 from tests.chaos.ledger import arecorded, effect, recorded
 
 RETRY = RetryPolicy(max_attempts=25, wait=0.2, backoff=1.5, max_wait=2, jitter=0.1)
@@ -41,6 +42,14 @@ async def work_async(context: Any, key: str, seconds: float = 0.0) -> str:
 @task
 async def accept(key: str, seconds: float = 0.0) -> None:
     """Take what the others take, and do nothing: for rows that may or may not be fit to run."""
+
+
+@task(takes_context=True)
+def compare(context: Any, key: str, value: Any, expected: str) -> None:
+    """Fail unless the value is the one that was given."""
+    with recorded(key, context):
+        assert canonical(value) == expected, f"{canonical(value)} is not {expected}"
+        effect(key, context)
 
 
 MODES = {"sync": work, "async": work_async}
