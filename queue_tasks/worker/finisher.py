@@ -18,7 +18,7 @@ from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
 from queue_tasks.worker.failures import describe, message_of
-from queue_tasks.worker.service import Service, wait_for
+from queue_tasks.worker.service import Service, brief, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -130,7 +130,7 @@ class Finisher(Service):
                     batch = free
                 elif free is None or is_of_the_moment(exc):
                     logger.warning(
-                        "finish of %d jobs failed (%s); trying again in %.2f s", len(batch), str(exc).strip(), wait
+                        "finish of %d jobs failed (%s); trying again in %.2f s", len(batch), brief(exc), wait
                     )
                     await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
                     wait = min(LONGEST_WAIT, wait * 2)
@@ -200,7 +200,7 @@ class Finisher(Service):
             "the outcome %s of job %d was refused (%s); trying again in %.2f s",
             outcome.kind.value,
             job.id,
-            message_of(error).strip(),
+            message_of(error).partition("\nCONTEXT:")[0].strip(),
             wait,
         )
         if is_of_the_value(error) and outcome.kind is not OutcomeKind.FAILED:

@@ -136,11 +136,16 @@ class Service(ABC):
             "%s failed (%s: %s); trying again in %.1f s",
             self.name,
             type(error).__name__,
-            str(error).strip() or "no message",
+            brief(error),
             wait,
             exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
         )
         publish(ServiceFailed(self.worker_id, self.name, error, wait))
+
+
+def brief(error: BaseException) -> str:
+    """What an error says, without the long text of the statement that the server adds as its context."""
+    return str(error).partition("\nCONTEXT:")[0].strip() or "no message"
 
 
 async def wait_for(event: asyncio.Event, timeout: float | None) -> bool:  # noqa: ASYNC109 - a wait that may end in vain is its point
