@@ -26,7 +26,7 @@ FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
 """Seconds no wait between restarts is longer than."""
 
-HEALTHY_AFTER = 30.0
+HEALTHY_AFTER = 5.0
 """Seconds a loop must have run for its next failure to count as the first."""
 
 PROVEN_AFTER = 1.0
@@ -113,7 +113,9 @@ class Service(ABC):
                 self._failures = 0
                 self._failing_since = now
             wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-            self._failures = min(self._failures + 1, 10)
+            if isinstance(error, Exception) or not self._failures:
+                # A loop that was cancelled has not failed by itself: there is no reason to wait longer for it.
+                self._failures = min(self._failures + 1, 10)
             self._proven_at = now + wait + PROVEN_AFTER
             self._say(error, wait)
             try:

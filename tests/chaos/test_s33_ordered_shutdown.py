@@ -1,0 +1,52 @@
+"""S33 ordered-shutdown: the supervisor of several workers is killed; none of them outlives it, nothing runs twice."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.chaos.fleet import Member
+from tests.chaos.harness import Chaos
+from tests.waiting import wait_until
+
+WITHIN = 5.0
+"""Seconds a worker process may outlive its supervisor."""
+
+
+def test_no_process_outlives_its_supervisor_and_no_job_runs_twice(chaos: Chaos) -> None:
+    count, kills, processes = chaos.size(quick=(120, 1, 2), full=(10_000, 8, 4))
+    for mode in chaos.modes:
+        chaos.enqueue(count // len(chaos.modes), mode, seconds=(0.02, 0.2))
+    outlived: list[float] = []
+    with chaos.fleet(1, "--processes", str(processes)) as fleet:
+        for ended in chaos.moments(kills, of=count):
+            chaos.until_ended(ended, timeout=600)
+            fleet.until_whole()
+            supervisor = fleet.ready[0]
+            children = children_of(chaos, supervisor)
+            assert len(children) == processes
+            fleet.kill(supervisor)
+            begun = time.monotonic()
+            wait_until(lambda: not any(map(alive, children)), 60, "the workers end")  # noqa: B023 - called at once
+            outlived.append(time.monotonic() - begun)
+        chaos.until_done(timeout=600)
+    chaos.report(
+        fleet,
+        most_duplicates=0,
+        criteria={f"no worker lives {WITHIN:g} s longer than its supervisor": max(outlived) <= WITHIN},
+        figures={"kills": kills, "processes": processes, "outlived by": max(outlived)},
+    )
+
+
+def children_of(chaos: Chaos, supervisor: Member) -> list[int]:
+    """The worker processes of a supervisor: their names end with its process id and their number."""
+    found = chaos.rows("select qt_pid from procrastinate_workers where qt_name like %s", f"%-{supervisor.pid}-%")
+    return [row["qt_pid"] for row in found]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

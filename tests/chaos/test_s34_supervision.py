@@ -1,0 +1,115 @@
+"""S34 supervision: every loop, thread and connection of a worker is killed again and again; each comes back, or the
+worker ends with an exit code that is not 0, and its health port says what is so."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tests.acceptance.health import ask, port_of
+from tests.acceptance.workers import WorkerProcess
+from tests.chaos.harness import Chaos
+from tests.waiting import wait_until
+
+WITHIN = 5.0
+"""Seconds until everything works again."""
+
+LOOPS = ("announcer", "finisher", "progress", "fetcher", "promoter", "aborter", "rescuer", "pruner", "listener")
+CONNECTIONS = ("fetch", "finish", "tend", "listen", "heartbeat")
+SABOTEURS = "tests.testapp.saboteurs"
+
+
+def test_whatever_is_killed_in_a_worker_comes_back(chaos: Chaos) -> None:
+    times = chaos.size(quick=1, full=20)
+    back: dict[str, list[float]] = {}
+    # Nothing is found by polling: what comes back must really be back.
+    options = {"poll_interval": 600, "heartbeat": 0.5}
+    with chaos.fleet(1, "--health-port", "0", options=options, respawn=False) as fleet:
+        worker = fleet.ready[0].worker
+        port = port_of(worker)
+        works(chaos)
+        for number in range(times):
+            for loop in LOOPS:
+                begun = time.monotonic()
+                assert run(chaos, "cancel_the_loop", loop) == 1, loop
+                wait_until(lambda: said(worker, f"{loop} failed (CancelledError") > number, 20, loop)  # noqa: B023 - at once
+                works(chaos)
+                back.setdefault(loop, []).append(time.monotonic() - begun)
+            for name in CONNECTIONS:
+                begun = time.monotonic()
+                terminate(chaos, f"queue_tasks {name}")
+                works(chaos)
+                back.setdefault(f"{name} connection", []).append(time.monotonic() - begun)
+            begun = time.monotonic()
+            assert run(chaos, "break_heartbeat") == 1
+            wait_until(lambda: said(worker, "heartbeat failed (SystemExit") > number, 20, "heartbeat")  # noqa: B023 - at once
+            works(chaos)
+            back.setdefault("heartbeat", []).append(time.monotonic() - begun)
+            assert ask(port, "/livez")[0] == 200, ask(port, "/livez")
+            assert ask(port, "/readyz")[0] == 200, ask(port, "/readyz")
+        alive_until_then = worker.process.poll() is None
+        # One that cannot be started again is told of, by the port or by the exit code.
+        run_to_its_end(chaos, worker, port)
+    slowest = max(back, key=lambda what: max(back[what]))
+    chaos.report(
+        fleet,
+        may_exit=1,
+        criteria={
+            f"everything works again within {WITHIN:g} s": max(back[slowest]) <= WITHIN,
+            "the worker lived through it": alive_until_then,
+            "a loop that is dead for good ends it with code 1": worker.process.returncode == 1,
+        },
+        figures={
+            "kills": sum(map(len, back.values())),
+            "slowest": slowest.replace(" ", "-"),
+            "took": max(back[slowest]),
+        },
+    )
+
+
+def said(worker: WorkerProcess, words: str) -> int:
+    return worker.output.count(words)
+
+
+def enqueue(chaos: Chaos, task: str, arguments: list[object], seconds: float | None = None) -> int:
+    statement = (
+        "select queue_tasks_enqueue_v1(task => %s, args => %s::jsonb, "
+        "run_after => case when %s::float8 is not null then now() + make_interval(secs => %s) end) as id"
+    )
+    return int(chaos.rows(statement, task, json.dumps(arguments), seconds, seconds)[0]["id"])
+
+
+def until_succeeded(chaos: Chaos, *ids: int) -> None:
+    statement = "select count(*) as n from procrastinate_jobs where id = any (%s) and status = 'succeeded'"
+    wait_until(lambda: chaos.rows(statement, list(ids))[0]["n"] == len(ids), 60, f"jobs {ids} succeed")
+
+
+def run(chaos: Chaos, saboteur: str, *arguments: object) -> object:
+    """Run one of the saboteurs; what it returns."""
+    job = enqueue(chaos, f"{SABOTEURS}.{saboteur}", list(arguments))
+    until_succeeded(chaos, job)
+    return chaos.rows("select qt_result as result from procrastinate_jobs where id = %s", job)[0]["result"]
+
+
+def works(chaos: Chaos) -> None:
+    """A job that is ready, one that is due soon, and a sign of life: all come through, by notifications alone."""
+    noop = "tests.testapp.tasks.noop"
+    beat = "select extract(epoch from max(last_heartbeat))::float8 as at from procrastinate_workers"
+    before = chaos.rows(beat)[0]["at"]
+    until_succeeded(chaos, enqueue(chaos, noop, []), enqueue(chaos, noop, [], 0.1))
+    wait_until(lambda: chaos.rows(beat)[0]["at"] > before, 60, "a sign of life")
+
+
+def terminate(chaos: Chaos, name: str) -> None:
+    """End the worker's session of a name."""
+    statement = (
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+        "where application_name = %s and datname = current_database()"
+    )
+    wait_until(lambda: chaos.rows(statement, name), 20, name)
+
+
+def run_to_its_end(chaos: Chaos, worker: WorkerProcess, port: int) -> None:
+    enqueue(chaos, f"{SABOTEURS}.ruin_the_promoter", [])
+    wait_until(lambda: worker.process.poll() is not None or ask(port, "/livez")[0] == 503, 20, "it tells")
+    worker.wait()
