@@ -232,7 +232,8 @@ class Store:
     async def reclaim_jobs(self, in_hand: Sequence[int], *, older_than: float, keep: float | None) -> list[int]:
         """Take back what is running under this worker without its knowing; the ids.
 
-        in_hand: what it does know of. older_than: seconds since the fetch. keep: seconds an aborted job's row stays.
+        in_hand: what it does know of, as it is when this is called and no fetch is under way. older_than: seconds since
+        the fetch. keep: seconds an aborted job's row stays.
         SQL: sql/queries/reclaim_jobs.sql
         """
         parameters = {
@@ -241,7 +242,8 @@ class Store:
             "older_than": older_than,
             "keep": keep,
         }
-        return [row[0] for row in await self._tending.rows(RECLAIM_JOBS, parameters)]
+        # Where fetches are sent, so that none of them comes in between.
+        return [row[0] for row in await self._leasing.rows(RECLAIM_JOBS, parameters)]
 
     async def progress_jobs(self, notes: Sequence[tuple[FetchedJob, Mapping[str, Any]]]) -> set[int]:
         """Note how far running jobs have come; the ids of the rows that were still ours.

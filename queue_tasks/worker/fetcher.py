@@ -40,7 +40,8 @@ class Fetcher(Service):
     """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
 
     backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
-    on_unknown is called with the worker's number when it is not registered any more.
+    on_unknown is called with the worker's number when it is not registered any more; on_failed after each fetch that failed
+    otherwise and may have taken jobs all the same.
     last_chance: crashes from which on a job runs with no other beside it: the next one fails it, and must be its own.
     """
 
@@ -58,6 +59,7 @@ class Fetcher(Service):
         release: Callable[[FetchedJob], None],
         backlog: Callable[[], int],
         on_unknown: Callable[[int], None],
+        on_failed: Callable[[], None] = lambda: None,
         last_chance: int,
         max_jobs: int | None = None,
     ) -> None:
@@ -71,13 +73,14 @@ class Fetcher(Service):
         self._release = release
         self._backlog = backlog
         self._on_unknown = on_unknown
+        self._on_failed = on_failed
         self._last_chance = last_chance
         self._alone = False
         self._left = max_jobs
         # With the time each was fetched.
         self._waiting: deque[tuple[float, FetchedJob]] = deque()
         self._stale_check: asyncio.TimerHandle | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], int] = {}
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -127,9 +130,14 @@ class Fetcher(Service):
             try:
                 jobs = await asyncio.shield(self._fetching)
             except WorkerNotRegistered:
+                self._fetching = None
                 self._on_unknown(worker_id)
                 await wait_for(self._wake, self._poll_interval)
                 continue
+            except Exception:
+                self._fetching = None
+                self._on_failed()
+                raise
             self._fetching = None
             if self._left is not None:
                 self._left -= len(jobs)
@@ -164,9 +172,11 @@ class Fetcher(Service):
         self._waiting.clear()
 
     @property
-    def waiting_ids(self) -> list[int]:
-        """The jobs that were fetched and have not started."""
-        return [job.id for _, job in self._waiting]
+    def ids_in_hand(self) -> list[int] | None:
+        """The jobs fetched and not ended; None while the answer to a fetch is on its way, and more may be."""
+        if self._fetching is not None:
+            return None
+        return [*(job.id for _, job in self._waiting), *self._running.values()]
 
     async def until_quiet(self) -> None:
         """Return when no job is in hand."""
@@ -226,7 +236,7 @@ class Fetcher(Service):
             self._alone = alone
             _, job = self._waiting.popleft()
             task = asyncio.create_task(self._serve(job), name=f"queue_tasks job {job.id}")
-            self._running.add(task)
+            self._running[task] = job.id
             task.add_done_callback(self._ended)
         if self._running:
             self._quiet.clear()
@@ -239,7 +249,7 @@ class Fetcher(Service):
         self._mean_duration += SMOOTHING * (max(time.monotonic() - started, 1e-5) - self._mean_duration)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         self._alone = False
         if not task.cancelled() and task.exception() is not None:
             logger.error("a job's run broke off; it will be rescued", exc_info=task.exception())

@@ -35,7 +35,7 @@ CHECK_EVERY = 5.0
 """Seconds between questions whether the connection still lives."""
 
 ANSWER_WITHIN = 5.0
-"""Seconds an answer on this connection may take: nothing here waits for a lock."""
+"""Seconds an answer on this connection may take at the most: nothing here waits for a lock."""
 
 ECHO_WITHIN = 5.0
 """Seconds a notification may take before LISTEN is taken not to work."""
@@ -80,6 +80,7 @@ class Listener(Service):
         self.hears = False
         """Whether notifications reach us, as far as is known."""
         self._options = options
+        self._patience = min(ANSWER_WITHIN, 2 * options.statement_timeout)
         self._channels = channels_of(queues)
         self._on_ready = on_ready
         self._on_scheduled = on_scheduled
@@ -96,8 +97,9 @@ class Listener(Service):
     async def run(self) -> None:
         """Listen until the connection is lost; then the supervisor starts anew."""
         while True:
-            timeout = min(self._options.statement_timeout, ANSWER_WITHIN)
-            connection, direct = await connect(self._database, "listen", statement_timeout=timeout, durable=False)
+            connection, direct = await connect(
+                self._database, "listen", statement_timeout=self._patience, durable=False
+            )
             try:
                 await self._listen(connection)
                 # On a connection of its own to the very database that jobs are in, there is nothing to doubt.
@@ -110,7 +112,7 @@ class Listener(Service):
             await asyncio.sleep(TRY_AGAIN_EVERY)
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        with Deadline(connection, ANSWER_WITHIN):
+        with Deadline(connection, self._patience):
             for channel in (*self._channels, ECHOES):
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
 
@@ -125,13 +127,13 @@ class Listener(Service):
         async for notice in connection.notifies(timeout=ECHO_WITHIN):
             if notice.channel == ECHOES and notice.payload == word:
                 return True
-        with Deadline(connection, ANSWER_WITHIN):
+        with Deadline(connection, self._patience):
             # The session is the pooler's: it would go on listening for nobody.
             await connection.execute("unlisten *")
         return False
 
     async def _hear_all(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        with Deadline(connection, ANSWER_WITHIN):
+        with Deadline(connection, self._patience):
             await connection.execute(HOLD_LOCK, {"worker_id": self.worker_id})
         self.hears = True
         self._told_deaf = False
@@ -143,7 +145,7 @@ class Listener(Service):
         while True:
             async for notice in connection.notifies(timeout=CHECK_EVERY):
                 self.hear(notice.channel, notice.payload)
-            with Deadline(connection, ANSWER_WITHIN):
+            with Deadline(connection, self._patience):
                 cursor = await connection.execute(NOTIFY_USAGE)
                 used = (await cursor.fetchall())[0][0]
             self._watch.note(self.worker_id, used)

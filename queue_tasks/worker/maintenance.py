@@ -27,6 +27,9 @@ RESCUE_EVERY = 20.0
 RESCUE_SPREAD = 0.2
 """Seconds over which the workers that notice the same death spread their looks."""
 
+RECLAIM_LATER = 1.0
+"""Seconds until a look for lost jobs that came in the midst of a fetch, or after one that failed, is made."""
+
 RESCUE_CHUNK = 1000
 """Jobs taken back in one statement."""
 
@@ -124,37 +127,50 @@ class Rescuer(Service):
 
     It looks when the heartbeat has seen that another worker's is late, when it starts, and seldom besides: an idle
     fleet asks next to nothing.
-    in_hand gives the ids of the jobs that this worker has fetched and whose outcome is not written.
+    in_hand gives the ids of the jobs that this worker has fetched and whose outcome is not written; None while it
+    waits for the answer to a fetch.
     """
 
     name = "rescuer"
 
-    def __init__(self, store: Store, options: Options, in_hand: Callable[[], Sequence[int]]) -> None:
+    def __init__(self, store: Store, options: Options, in_hand: Callable[[], Sequence[int] | None]) -> None:
         super().__init__()
         self._store = store
         self._options = options
         self._in_hand = in_hand
         self._silent_after = max(LEAST_SILENCE, SILENT_BEATS * options.heartbeat)
-        self._look_at = 0.0
+        self._rescue_at = 0.0
+        self._reclaim_at = time.monotonic() + RESCUE_EVERY
+        self._failed_at = 0.0
         self._changed = asyncio.Event()
 
     def note_silence(self, seconds: float) -> None:
         """Some worker has given no sign of life for so long: look when it may be dead."""
         wait = max(0.0, self._silent_after - seconds) + random.uniform(0, RESCUE_SPREAD)  # noqa: S311 - jitter
-        self._look_at = time.monotonic() + wait
+        self._rescue_at = time.monotonic() + wait
+        self._changed.set()
+
+    def note_failed_fetch(self) -> None:
+        """The answer to a fetch was lost, perhaps jobs with it: look for them soon, and until it is over for sure."""
+        self._failed_at = time.monotonic()
+        self._reclaim_at = min(self._reclaim_at, self._failed_at + RECLAIM_LATER)
         self._changed.set()
 
     async def run(self) -> None:
-        """Look; sleep until it is time to look again."""
-        reclaim_at = time.monotonic() + RESCUE_EVERY
+        """Look at once, and whenever it is time to."""
+        self._rescue_at = 0.0
         while True:
-            await self._rescue()
-            if time.monotonic() >= reclaim_at:
-                reclaim_at = time.monotonic() + RESCUE_EVERY
+            if time.monotonic() >= self._rescue_at:
+                self._rescue_at = time.monotonic() + RESCUE_EVERY * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+                await self._rescue()
+            if time.monotonic() >= self._reclaim_at:
+                # The server may go on with a statement whose connection is gone.
+                uncertain = time.monotonic() < self._failed_at + self._options.statement_timeout + RECLAIM_LATER
+                self._reclaim_at = time.monotonic() + (RECLAIM_LATER if uncertain else RESCUE_EVERY)
                 await self._reclaim()
-            self._look_at = time.monotonic() + RESCUE_EVERY * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-            while (wait := self._look_at - time.monotonic()) > 0:
-                self._changed.clear()
+            self._changed.clear()
+            wait = min(self._rescue_at, self._reclaim_at) - time.monotonic()
+            if wait > 0:
                 await wait_for(self._changed, wait)
 
     async def _rescue(self) -> None:
@@ -179,9 +195,12 @@ class Rescuer(Service):
                 )
 
     async def _reclaim(self) -> None:
-        # Longer than any fetch of ours can still be under way.
-        older_than = self._options.statement_timeout + 10
-        strays = await self._store.reclaim_jobs(self._in_hand(), older_than=older_than, keep=_keep(self._options))
+        in_hand = self._in_hand()
+        if in_hand is None:
+            self._reclaim_at = time.monotonic() + RECLAIM_LATER
+            return
+        # Sent before any other fetch can be: whatever is ours and not in our hand now was lost.
+        strays = await self._store.reclaim_jobs(in_hand, older_than=0.0, keep=_keep(self._options))
         if strays:
             logger.warning(
                 "%d jobs were running under this worker without its knowing and are ready again: %s",

@@ -259,6 +259,7 @@ class Worker:
             release=self._release,
             backlog=lambda: self.finisher.backlog,
             on_unknown=lambda worker_id: self._taken_for_dead(store, worker_id),
+            on_failed=self._fetch_failed,
             last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
         )
@@ -318,9 +319,13 @@ class Worker:
             self._release(job)
             return False
 
-    def _in_hand(self) -> list[int]:
-        """The jobs that are this worker's by its own knowledge."""
-        return [*self.fetcher.waiting_ids, *self._attempts, *self.finisher.pending_ids]
+    def _in_hand(self) -> list[int] | None:
+        """The jobs that are this worker's by its own knowledge; None while it waits for more."""
+        fetched = self.fetcher.ids_in_hand
+        return None if fetched is None else [*fetched, *self._attempts, *self.finisher.pending_ids]
+
+    def _fetch_failed(self) -> None:
+        self.rescuer.note_failed_fetch()
 
     def _release(self, job: FetchedJob) -> None:
         """Give a job back that was fetched and never started."""

@@ -12,7 +12,7 @@ from procrastinate.contrib.django import app
 from queue_tasks.bridge import PeriodicTick
 from queue_tasks.store import Store
 from queue_tasks.worker import maintenance
-from queue_tasks.worker.maintenance import Aborter, Promoter, Pruner
+from queue_tasks.worker.maintenance import Aborter, Promoter, Pruner, Rescuer
 from queue_tasks.worker.scheduler import Scheduler
 from tests.roles.parts import NOOP, Calls, Rows
 from tests.waiting import await_until
@@ -234,3 +234,74 @@ async def test_a_worker_that_lags_behind_does_not_enqueue_again_what_others_did(
     assert late[:3] == [None] * 3
     assert late[3] is not None
     assert ticks(rows) == [10, 11, 12, 13]
+
+
+# -------------------------------------------------------------------------------------------------- rescue and reclaim
+
+
+async def test_a_job_whose_fetch_was_lost_is_taken_back_soon_after_it_has_failed(store: Store, rows: Rows) -> None:
+    rows.add(3)
+    (mine,) = await store.fetch_jobs(None, 1)
+    await store.fetch_jobs(None, 2)
+    rescuer = Rescuer(store, store_options(store), lambda: [mine.id])
+    async with rescuer:
+        await await_until(lambda: rows.sessions(SESSION))
+        rescuer.note_failed_fetch()
+        await await_until(lambda: rows.statuses() == {"doing": 1, "todo": 2})
+    assert rows.get(mine.id)["status"] == "doing"
+
+
+async def test_nothing_is_taken_back_while_a_fetch_is_under_way(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "RECLAIM_LATER", 0.01)
+    rows.add(1)
+    await store.fetch_jobs(None, 1)
+    asked: list[int] = []
+
+    def in_hand() -> list[int] | None:
+        asked.append(1)
+        return [] if len(asked) > 5 else None
+
+    rescuer = Rescuer(store, store_options(store), in_hand)
+    async with rescuer:
+        rescuer.note_failed_fetch()
+        await await_until(lambda: rows.statuses() == {"todo": 1})
+    assert len(asked) > 5
+
+
+async def test_a_late_worker_is_looked_at_when_it_may_be_dead_and_not_before(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    rescue = store.rescue_jobs
+
+    async def counted(**arguments: Any) -> Any:
+        looks.append(time.monotonic())
+        return await rescue(**arguments)
+
+    monkeypatch.setattr(store, "rescue_jobs", counted)
+    rescuer = Rescuer(store, store_options(store), list)
+    async with rescuer:
+        await await_until(lambda: looks)
+        rescuer.note_silence(2.5)
+        begun = time.monotonic()
+        await await_until(lambda: len(looks) == 2)
+        assert looks[1] - begun >= 0.5
+        rescuer.note_silence(100)
+        await await_until(lambda: len(looks) == 3)
+
+
+async def test_a_promoter_that_is_told_of_jobs_looks_for_others_less_often(store: Store, rows: Rows) -> None:
+    looks = Calls()
+    promote = store.promote_jobs
+
+    async def counted(max_jobs: int) -> Any:
+        looks(time.monotonic())
+        return await promote(max_jobs)
+
+    store.promote_jobs = counted  # type: ignore[method-assign]
+    async with Promoter(store, 0.1, Calls(), lambda: True):
+        await await_until(lambda: len(looks) == 3)
+    (first,), (_,), (third,) = looks.all
+    assert third - first >= 0.6
