@@ -183,8 +183,8 @@ MUTANTS = (
     mutant(
         "a fetch that is stopped half way is forgotten",
         "queue_tasks/worker/fetcher.py",
-        "        if self._fetching is not None:\n",
-        "        if self._fetching is not None and self._left:\n",
+        "        if self._fetching is not None:\n            # What it fails with",
+        "        if self._fetching is not None and self._left:\n            # What it fails with",
         "tests/roles/test_fetcher.py::test_a_fetch_that_is_stopped_half_way_loses_no_job",
     ),
     mutant(

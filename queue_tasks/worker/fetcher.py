@@ -40,8 +40,8 @@ class Fetcher(Service):
     """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
 
     backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
-    on_unknown is called with the worker's number when it is not registered any more; on_failed after each fetch that failed
-    otherwise and may have taken jobs all the same.
+    on_unknown is called with the worker's number when it is not registered any more; on_failed after each fetch that
+    failed otherwise and may have taken jobs all the same.
     last_chance: crashes from which on a job runs with no other beside it: the next one fails it, and must be its own.
     """
 

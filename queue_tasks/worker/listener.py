@@ -101,9 +101,14 @@ class Listener(Service):
                 self._database, "listen", statement_timeout=self._patience, durable=False
             )
             try:
-                await self._listen(connection)
                 # On a connection of its own to the very database that jobs are in, there is nothing to doubt.
-                if (direct and not self._options.listen_database) or await self._hears_itself(connection):
+                sure = direct and not self._options.listen_database
+                if sure:
+                    await self._hold_lock(connection)
+                await self._listen(connection)
+                if sure or await self._hears_itself(connection):
+                    if not sure:
+                        await self._hold_lock(connection)
                     await self._hear_all(connection)
             finally:
                 self.hears = False
@@ -132,9 +137,11 @@ class Listener(Service):
             await connection.execute("unlisten *")
         return False
 
-    async def _hear_all(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def _hold_lock(self, connection: psycopg.AsyncConnection[Any]) -> None:
         with Deadline(connection, self._patience):
             await connection.execute(HOLD_LOCK, {"worker_id": self.worker_id})
+
+    async def _hear_all(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self.hears = True
         self._told_deaf = False
         self._on_listening()
