@@ -19,7 +19,6 @@ RUN pip install --no-cache-dir ".[site]"
 RUN rm -rf queue_tasks sql
 COPY --chown=app:app manage.py ./
 COPY --chown=app:app site_app ./site_app
-COPY --chown=app:app tools/worker_health.py ./tools/worker_health.py
 
 USER app
 EXPOSE 8000

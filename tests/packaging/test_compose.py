@@ -3,15 +3,13 @@
 import fnmatch
 import importlib
 import re
-import socket
 from pathlib import Path
 
-import psycopg
 import pytest
 import yaml
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
-from tools import worker_health
+from queue_tasks.conf import Options
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -26,9 +24,9 @@ def copied_into_the_image() -> list[str]:
     return [source for line in lines for source in line.split()]
 
 
-def test_there_are_postgres_migrations_a_web_server_and_two_workers(compose):
+def test_there_are_postgres_migrations_a_web_server_and_workers(compose):
     services = compose["services"]
-    assert services.keys() == {"postgres", "migrate", "web", "worker-1", "worker-2"}
+    assert services.keys() == {"postgres", "migrate", "web", "worker"}
     assert services["postgres"]["image"] == "postgres:18"
     assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
 
@@ -40,7 +38,7 @@ def test_everybody_waits_for_what_exists(compose):
             assert other in services, name
             if wait["condition"] == "service_healthy":
                 assert "healthcheck" in services[other]
-    for name in ("web", "worker-1", "worker-2"):
+    for name in ("web", "worker"):
         assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
 
 
@@ -87,17 +85,16 @@ def test_the_image_copies_what_exists_and_is_let_through():
         assert any(fnmatch.fnmatch(source, pattern) for pattern in let_through), source
 
 
-def test_a_worker_is_healthy_while_it_sends_heartbeats(migrated_database, monkeypatch, capsys):
-    monkeypatch.setenv("DATABASE_URL", migrated_database)
-    assert worker_health.main() == 1
-    assert "has sent a heartbeat within 15 s" in capsys.readouterr().err
-    with psycopg.connect(migrated_database, autocommit=True) as session:
-        session.execute("insert into procrastinate_workers (qt_host) values (%s)", [socket.gethostname()])
-        assert worker_health.main() == 0
-        session.execute("update procrastinate_workers set last_heartbeat = now() - make_interval(mins => 1)")
-        assert worker_health.main() == 1
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@%2Fnowhere/none")
-    assert worker_health.main() == 1
+def test_the_workers_flags_are_the_commands_own_and_its_health_is_asked_where_it_answers(compose):
+    worker = compose["services"]["worker"]
+    flags = worker["command"][3:]
+    given = (
+        load_command_class("queue_tasks", "queue_worker").create_parser("manage.py", "queue_worker").parse_args(flags)
+    )
+    assert (given.processes, given.concurrency) == (2, 4)
+    assert f"http://127.0.0.1:{given.health_port}/livez" in worker["healthcheck"]["test"][-1]
+    # The grace time and two seconds, and some to spare.
+    assert int(worker["stop_grace_period"].removesuffix("s")) > Options().grace + 2
 
 
 def test_the_web_servers_health_is_asked_where_it_answers(compose):
