@@ -51,6 +51,9 @@ TASKS = {
     "async": "tests.chaos.tasks.work_async",
     "process": "tests.chaos.tasks.work_process",
     "atomic": "tests.chaos.tasks.work_atomic",
+    "gated": "tests.chaos.tasks.gated",
+    "gated atomic": "tests.chaos.tasks.gated_atomic",
+    "watchful": "tests.chaos.tasks.watchful",
 }
 
 
@@ -174,7 +177,7 @@ class Chaos:
                     part.append((self.key(), round(took, 4), None if lock is None else lock(number)))
                 ids = insert(connection, TASKS[mode], part, priority, self.peer)
                 jobs += [
-                    Acked(key, job_id, mode == "atomic", locked)
+                    Acked(key, job_id, mode.endswith("atomic"), locked)
                     for (key, _, locked), job_id in zip(part, ids, strict=True)
                 ]
         self.acked += jobs

@@ -19,10 +19,10 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from django.db import connections
@@ -57,9 +57,22 @@ _writers = ThreadPoolExecutor(4, thread_name_prefix="chaos ledger")
 
 
 def note(phase: str, key: str, job_id: int, lease: int, attempt: int) -> None:
-    """Write one row and see it committed; on a connection of this thread's own."""
+    """Write one row and see it committed."""
+    _run(
+        "insert into chaos_ledger (key, job_id, lease, attempt, pid, phase) "
+        "values (%s, %s, %s, %s, %s, %s) returning id",
+        [key, job_id, lease, attempt, os.getpid(), phase],
+    )
+
+
+def noted(phase: str, key: str) -> int:
+    """How many rows there are of a key and a phase."""
+    return _run("select count(*) from chaos_ledger where key = %s and phase = %s", [key, phase])
+
+
+def _run(statement: LiteralString, values: Sequence[Any]) -> int:
+    """Run a statement on a connection of this thread's own, however long the server is away; its one value."""
     deadline = time.monotonic() + PATIENCE
-    row = [key, job_id, lease, attempt, os.getpid(), phase]
     while True:
         try:
             if getattr(_local, "connection", None) is None or _local.connection.closed:
@@ -67,17 +80,12 @@ def note(phase: str, key: str, job_id: int, lease: int, attempt: int) -> None:
                     os.environ["CHAOS_LEDGER_URL"], autocommit=True, application_name="chaos ledger"
                 )
                 _local.connection.execute("set statement_timeout = 0; set lock_timeout = 0")
-            _local.connection.execute(
-                "insert into chaos_ledger (key, job_id, lease, attempt, pid, phase) values (%s, %s, %s, %s, %s, %s)",
-                row,
-            )
+            return int(_local.connection.execute(statement, values).fetchall()[0][0])
         except psycopg.OperationalError:
             _local.connection = None
             if time.monotonic() > deadline:
                 raise
             threading.Event().wait(0.05)
-        else:
-            return
 
 
 async def anote(phase: str, *row: Any) -> None:

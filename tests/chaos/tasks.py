@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from queue_tasks import RetryPolicy, task
 from queue_tasks.compat import InvalidTask
 from tests.chaos.canonical import canonical
-from tests.chaos.ledger import arecorded, effect, recorded
+from tests.chaos.ledger import arecorded, effect, facts, note, noted, recorded
 
 RETRY = RetryPolicy(max_attempts=25, wait=0.2, backoff=1.5, max_wait=2, jitter=0.1)
 """A database that is away for seconds must not fail a job for good."""
@@ -52,6 +52,38 @@ def compare(context: Any, key: str, value: Any, expected: str) -> None:
         effect(key, context)
 
 
+@task(takes_context=True)
+def gated(context: Any, key: str, seconds: float = 0.0) -> str:
+    """Run at its first start until it is let go, or for so long; at a later one at once."""
+    with recorded(key, context):
+        wait_at_gate(key, seconds)
+        effect(key, context)
+    return key
+
+
+@task(takes_context=True)
+def watchful(context: Any, key: str, seconds: float = 0.0) -> str:
+    """Run at its first start until it is told to stop, and note that; at a later one at once."""
+    until = time.monotonic() + seconds
+    with recorded(key, context):
+        first = noted("start", key) == 1
+        while first and time.monotonic() < until:
+            if context.should_abort():
+                note("told", key, *facts(context))
+                break
+            time.sleep(0.02)
+        effect(key, context)
+    return key
+
+
+def wait_at_gate(key: str, seconds: float) -> None:
+    """Wait for a row "open" of this key, unless the job has started before."""
+    until = time.monotonic() + seconds
+    first = noted("start", key) == 1
+    while first and not noted("open", key) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 MODES = {"sync": work, "async": work_async}
 
 with contextlib.suppress(TypeError, InvalidTask):
@@ -74,6 +106,14 @@ with contextlib.suppress(TypeError, InvalidTask):
         with recorded(key, context):
             effect(key, context)
             time.sleep(seconds)
+        return key
+
+    @task(takes_context=True, atomic=True)  # type: ignore[call-overload, unused-ignore]
+    def gated_atomic(context: Any, key: str, seconds: float = 0.0) -> str:
+        """As `gated`, its effect and its end in one transaction."""
+        with recorded(key, context):
+            effect(key, context)
+            wait_at_gate(key, seconds)
         return key
 
     MODES["atomic"] = work_atomic

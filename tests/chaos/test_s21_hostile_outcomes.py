@@ -1,0 +1,54 @@
+"""S21 hostile-outcomes: return values and errors of every odd shape from threads and loop, good jobs among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.chaos.harness import Chaos
+from tests.testapp import hostile
+
+HOSTILE = "tests.testapp.hostile"
+RAISERS = ("throw", "throw_async", "throw_async_later")
+PLAIN = ("overflow", "overflow_async")
+
+
+def test_whatever_a_task_returns_or_raises_its_job_ends_and_its_worker_goes_on(chaos: Chaos) -> None:
+    shapes = [(task, [name]) for task in RAISERS for name in hostile.NAMES]
+    shapes += [("give", [name]) for name in hostile.GIVEN]
+    shapes += [(task, []) for task in PLAIN]
+    rounds = chaos.size(quick=1, full=5)
+    jobs: dict[int, str] = {}
+    with chaos.fleet(concurrency=4) as fleet:
+        for _ in range(rounds):
+            chaos.random.shuffle(shapes)
+            for task, args in shapes:
+                (row,) = chaos.rows(
+                    "select queue_tasks_enqueue_v1(%s, to_jsonb(%s::text[])) as id", f"{HOSTILE}.{task}", args
+                )
+                jobs[row["id"]] = f"{task}({', '.join(args)})"
+            # Behind them, on the same loop and in the same threads.
+            chaos.enqueue(40, "async")
+            chaos.enqueue(40, "sync")
+        chaos.until_done()
+        assert chaos.until(lambda: not rows(chaos, jobs, "todo", "doing"), 60), rows(chaos, jobs, "todo", "doing")
+    wrong = {
+        jobs[row["id"]]: row
+        for row in rows(chaos, jobs, "succeeded", "failed", "aborted", "cancelled")
+        if row["status"] != "failed" or not row["error"] or row["attempts"] != 1
+    }
+    chaos.report(
+        fleet,
+        most_duplicates=0,
+        criteria={f"each failed, at its first attempt, and says why: {wrong}": not wrong},
+        figures={"hostile": len(jobs)},
+    )
+
+
+def rows(chaos: Chaos, jobs: dict[int, str], *statuses: str) -> list[dict[str, Any]]:
+    """Those of the jobs that have one of the statuses."""
+    return chaos.rows(
+        "select id, status::text, attempts, qt_errors -> -1 ->> 'exception' as error from procrastinate_jobs "
+        "where id = any (%s) and status::text = any (%s)",
+        list(jobs),
+        list(statuses),
+    )
