@@ -8,6 +8,10 @@ QueueTasksError
 ├── JobNotFound                                      a job row does not exist
 ├── WorkerNotRegistered                              the worker was taken for dead and removed
 ├── TaskTimeout                   (also TimeoutError) a task ran longer than its timeout
+├── AtomicNotCommitted                               an atomic task was not committed, for no fault of its body
+├── AtomicBroken                                     an atomic task's body went on after its transaction was broken
+├── AtomicEnded                                      an atomic task's body ended its transaction by itself
+├── OutsideAtomic                                    an atomic task's body would change another database
 ├── WorkerCrashed                                    a job's worker died again and again; found in its errors
 ├── JobAborted                                       a running job was told to stop
 ├── JobCancelled                                     a job was cancelled before it ran; found in its errors
@@ -83,6 +87,48 @@ class TaskTimeout(QueueTasksError, TimeoutError):
 
     def __init__(self, name: str, seconds: float) -> None:
         super().__init__(f"Task {name} ran longer than its timeout of {seconds:g} s and was stopped.")
+
+
+class AtomicNotCommitted(QueueTasksError):
+    """An atomic task was not committed: a lost connection, a conflict. Nothing of it stays, and it is tried again."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        super().__init__(
+            f"Task {task} is atomic, and its transaction was not committed ({reason}): nothing of this attempt stays. "
+            "It is tried again, also without a retry policy, a few times."
+        )
+
+
+class AtomicBroken(QueueTasksError):
+    """An atomic task's body caught a database error and went on: Postgres commits nothing of such a transaction."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"Task {task} is atomic, and caught an error that left its transaction broken, or closed its connection: "
+            "nothing of this attempt stays. Wrap what may fail in a transaction.atomic() of its own; catch outside it."
+        )
+
+
+class AtomicEnded(QueueTasksError):
+    """An atomic task's body ended its transaction by itself, so its effects and its end are no longer one. No retry."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"Task {task} is atomic, and ended its transaction by itself (a COMMIT or ROLLBACK sent as SQL): what it "
+            "wrote before a COMMIT stays, what it wrote since does not, and it is not tried again. "
+            "Take the statement out, or atomic=True away."
+        )
+
+
+class OutsideAtomic(QueueTasksError):
+    """An atomic task's body would change another database, where it could not be undone with the rest."""
+
+    def __init__(self, task: str, alias: str, database: str, statement: str) -> None:
+        super().__init__(
+            f'Task {task} is atomic in database "{database}", and would run {" ".join(statement.split())[:80]!r} '
+            f'in database "{alias}", outside of its transaction. Only SELECT may be run there. Do it in a task of its '
+            "own, enqueued by this one, or take atomic=True away."
+        )
 
 
 class WorkerCrashed(QueueTasksError):

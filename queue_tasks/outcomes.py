@@ -46,5 +46,7 @@ class Outcome:
     queue_name: str | None = None
     lock: str | None = None
     """What a retry changes; None: as before."""
+    written: bool | None = None
+    """True: it stands in the row already, False: it cannot, the job was no longer ours; None: it is to be written."""
     perhaps: Outcome | None = None
     """What stands in the row if a commit whose answer was lost has happened; this outcome is for the other case."""

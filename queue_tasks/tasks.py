@@ -69,6 +69,9 @@ class Task(compat.Task, Generic[P, R_co]):  # type: ignore[type-arg]  # generic 
     executor: Literal["async", "thread"] | None = None
     """Where the body runs: "async" for coroutine functions, "thread" for others; None: implied."""
 
+    atomic: bool = False
+    """Whether body, follow-up jobs, return value and the job's end are one transaction: effects exactly once."""
+
     # Not compared: a job's row knows what the lock came out as, not how it was written.
     lock: str | Callable[..., str] | None = field(default=None, compare=False)
     """Jobs of one lock run one at a time, in order: a format string over the arguments, or a callable of them."""
@@ -340,6 +343,7 @@ def _option_problems(task: Task[..., Any]) -> list[str]:
         right = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
         if not right or not 0 < timeout <= LONGEST:
             problems.append(f"timeout={timeout!r}; expected more than 0 seconds, or a timedelta.")
+    problems.extend(_atomic_problems(task))
     if isinstance(lock, str):
         problems.extend(_lock_problems(task, lock))
     elif lock is not None and not callable(lock):
@@ -351,6 +355,19 @@ def _option_problems(task: Task[..., Any]) -> list[str]:
             f"keep={keep!r}; expected a timedelta of 0 or more, None (the default) or False (delete on success)."
         )
     return problems
+
+
+def _atomic_problems(task: Task[..., Any]) -> list[str]:
+    atomic: Any = task.atomic
+    if not isinstance(atomic, bool):
+        return [f"atomic={atomic!r}; expected True or False."]
+    if atomic and task.is_async:
+        problem = (
+            "atomic=True; a coroutine function cannot be atomic: Django's transactions are of one thread and one "
+            "connection, which coroutines do not have. Make it a plain function: its body runs in a thread."
+        )
+        return [problem]
+    return []
 
 
 def _lock_problems(task: Task[..., Any], lock: str) -> list[str]:
@@ -401,6 +418,7 @@ class TaskOptions(TypedDict, total=False):
     retry: RetryPolicy | int | None
     timeout: float | timedelta | None
     executor: Literal["async", "thread"] | None
+    atomic: bool
     lock: str | Callable[..., str] | None
     keep: timedelta | Literal[False] | None
 

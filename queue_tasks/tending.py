@@ -101,6 +101,12 @@ def _is_open(connection: BaseDatabaseWrapper) -> bool:
     return not raw.closed and raw.info.transaction_status != pq.TransactionStatus.IDLE
 
 
+def is_in_error(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the transaction of a Postgres connection is broken: nothing but its rollback is left to do."""
+    raw = connection.connection
+    return raw is not None and raw.info.transaction_status == pq.TransactionStatus.INERROR
+
+
 _last_used: dict[int, float] = {}
 """When a task last used a connection, by the wrapper's id; each entry is of one thread."""
 

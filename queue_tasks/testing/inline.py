@@ -106,6 +106,7 @@ class InlineWorker:
     async def run(self, job: FetchedJob) -> Ran:
         """Run one attempt, write how it ended, and tell it."""
         attempt = Attempt(job, self._worker_id, self._note_progress)
+        attempt.durable = False
         if events.wanted(events.JobStarted):
             events.publish(events.JobStarted(self._worker_id, job))
         attempt.runner = asyncio.create_task(
@@ -129,7 +130,11 @@ class InlineWorker:
         if note is not None:
             await self._store.progress_jobs([(job, note)])
         error = None if outcome.error is None else describe(outcome.error, job, self._worker_id)
-        statuses = await self._store.finish_jobs([(job, outcome, error)])
+        if outcome.written is None:
+            statuses = await self._store.finish_jobs([(job, outcome, error)])
+        else:
+            # An atomic task's: in its own transaction.
+            statuses = {job.id: "succeeded"} if outcome.written else {}
         status = statuses.get(job.id, "lost")
         if status == "lost":
             events.publish(events.JobLost(self._worker_id, job, outcome))

@@ -34,6 +34,7 @@ class Attempt:
 
     __slots__ = (
         "deadline",
+        "durable",
         "ended",
         "job",
         "note_progress",
@@ -57,6 +58,8 @@ class Attempt:
         self.stoppable = False
         """Whether cancelling the runner stops the body: it does on the loop, it does not in a thread."""
         self.ended = False
+        self.durable = True
+        """False: in a test, whose own transaction is around this attempt's."""
 
     def stop(self, reason: StopReason) -> None:
         """Tell the body to stop: cancel it on the loop; a thread sees it by `should_abort`."""

@@ -10,17 +10,27 @@ import asyncio
 import inspect
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from queue_tasks import bridge, tasks
 from queue_tasks.conf import Options
-from queue_tasks.exceptions import Discard, JobAborted, Snooze, TaskNotFound, TaskTimeout
+from queue_tasks.exceptions import (
+    AtomicEnded,
+    AtomicNotCommitted,
+    Discard,
+    JobAborted,
+    Snooze,
+    TaskNotFound,
+    TaskTimeout,
+)
 from queue_tasks.outcomes import Outcome, OutcomeKind
+from queue_tasks.worker.atomic import End, Settled
 from queue_tasks.worker.attempt import Attempt, Ended
 from queue_tasks.worker.clock import clock
 from queue_tasks.worker.limits import Limit, Steps
 from queue_tasks.worker.loops import LoopExecutor
-from queue_tasks.worker.runnables import Call, DjangoRunnable, Runnable, StockRunnable
+from queue_tasks.worker.runnables import DEFAULT_RETRY, Call, DjangoRunnable, Runnable, StockRunnable
 from queue_tasks.worker.threads import ThreadExecutor
 
 UNKNOWN_TASK_WAIT = 30.0
@@ -48,6 +58,8 @@ class Execution:
             runnable = self._resolve(attempt.job.task_name)
             value, error = await self._perform(runnable, runnable.prepare(attempt), attempt)
             attempt.ended = True
+            if isinstance(value, Settled):
+                return self._settled(runnable, value, attempt)
             if error is None:
                 result = runnable.encode(value)
                 return Outcome(
@@ -137,6 +149,15 @@ class Execution:
         finally:
             clock.forget(course)
 
+    def _settled(self, runnable: Runnable, settled: Settled, attempt: Attempt) -> Outcome:
+        """The outcome of an atomic attempt whose transaction came to its end."""
+        now = time.monotonic()
+        success = Outcome(OutcomeKind.SUCCEEDED, now, attempt.started, result=settled.result, keep=runnable.keep)
+        if settled.end is not End.DOUBTFUL:
+            return replace(success, written=settled.end is End.COMMITTED)
+        error = AtomicNotCommitted(runnable.name, settled.why)
+        return replace(self._judge(runnable, error, attempt), perhaps=success)
+
     def _judge(self, runnable: Runnable | None, error: BaseException, attempt: Attempt) -> Outcome:
         """What a raised exception makes of the job."""
         now = time.monotonic()
@@ -152,9 +173,21 @@ class Execution:
             return Outcome(OutcomeKind.SNOOZED, now, attempt.started, wait=error.after, until=error.until)
         if isinstance(error, TaskNotFound) and runnable is None:
             return self._unknown(error, attempt)
-        if runnable is None or isinstance(error, Discard):
+        if runnable is None or isinstance(error, (Discard, AtomicEnded)):
             return _failed(error, attempt)
-        return runnable.retry(error, attempt) or _failed(error, attempt)
+        outcome = runnable.retry(error, attempt) or self._once_more(error, attempt) or _failed(error, attempt)
+        if runnable.atomic and isinstance(error, TaskTimeout):
+            # It may have struck after the commit; or a body that ignores it may commit before this is written.
+            success = Outcome(OutcomeKind.SUCCEEDED, now, attempt.started, keep=runnable.keep)
+            outcome = replace(outcome, perhaps=success)
+        return outcome
+
+    def _once_more(self, error: BaseException, attempt: Attempt) -> Outcome | None:
+        """The outcome of an atomic attempt that had no effect for no fault of its body; None: of the last such."""
+        if not isinstance(error, AtomicNotCommitted) or attempt.job.attempt >= self._options.max_crashes:
+            return None
+        wait = DEFAULT_RETRY.delay(attempt.job.attempt, 0.0)
+        return Outcome(OutcomeKind.RETRIED, time.monotonic(), attempt.started, error=error, wait=wait)
 
     def _unknown(self, error: TaskNotFound, attempt: Attempt) -> Outcome:
         """A task that cannot be imported may be that of a newer release: wait for a worker that knows it, then fail."""

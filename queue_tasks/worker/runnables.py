@@ -16,6 +16,7 @@ from queue_tasks.exceptions import ArgumentsNotStorable, ArgumentsOutOfRange, Re
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.retry import RetryPolicy
+from queue_tasks.worker import atomic
 from queue_tasks.worker.attempt import Attempt
 from queue_tasks.worker.context import make_context
 
@@ -48,6 +49,10 @@ class Runnable(Protocol):
     def keep(self) -> float | None:
         """Seconds a succeeded job's row stays; None: for ever; 0: deleted at once."""
 
+    @property
+    def atomic(self) -> bool:
+        """Whether its body finishes the job itself, in its own transaction."""
+
     def prepare(self, attempt: Attempt) -> Call:
         """Decode the row and bind the body to it. Raises whatever is wrong with the row."""
 
@@ -68,6 +73,8 @@ class DjangoRunnable:
         self.timeout = task.timeout if isinstance(task, tasks.Task) else None
         self.policy = task.retry if isinstance(task, tasks.Task) else None
         self.keep = tasks.keep_seconds(task, options.keep)
+        self.atomic = isinstance(task, tasks.Task) and task.atomic
+        self.database = options.database
         self.backend = type(task.get_backend())
 
     def prepare(self, attempt: Attempt) -> Call:
@@ -76,6 +83,8 @@ class DjangoRunnable:
         if self.task.takes_context:
             args = [make_context(attempt, telemetry.result_of_running(attempt.job, attempt.worker_id)), *args]
         body = partial(self.task.func, *args, **kwargs)
+        if self.atomic:
+            body = partial(atomic.perform, body, self.encode, self._terms(attempt))
         if telemetry.signal_is_heard(compat.task_started):
             return Call(self._announced(body, attempt), self.is_async)
         return Call(body, self.is_async)
@@ -108,6 +117,19 @@ class DjangoRunnable:
                 return None
             wait = policy_wait
         return Outcome(OutcomeKind.RETRIED, time.monotonic(), attempt.started, error=error, wait=wait)
+
+    def _terms(self, attempt: Attempt) -> atomic.Terms:
+        job = attempt.job
+        return atomic.Terms(
+            task=self.name,
+            database=self.database,
+            worker_id=attempt.worker_id,
+            job_id=job.id,
+            lease=job.lease,
+            keep=self.keep,
+            started=attempt.started,
+            durable=attempt.durable,
+        )
 
     def _arguments(self, job: FetchedJob) -> tuple[list[Any], dict[str, Any]]:
         envelope = arguments.decode(job.args)
@@ -146,6 +168,7 @@ class StockRunnable:
     """A task of procrastinate's."""
 
     timeout = None
+    atomic = False
 
     def __init__(self, task: bridge.StockTask, options: Options, worker: bridge.WorkerFacade) -> None:
         self.task = task

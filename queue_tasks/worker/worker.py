@@ -307,7 +307,10 @@ class Worker:
             if self._attempts.get(job.id) is attempt:
                 del self._attempts[job.id]
             self.progress.forget(job.id)
-        if attempt.stop_reason is not StopReason.LOST:
+        if outcome.written is not None:
+            # An atomic task's: in its own transaction.
+            self._written([(job, outcome, None)], {job.id: "succeeded"} if outcome.written else {})
+        elif attempt.stop_reason is not StopReason.LOST:
             self.finisher.put(job, outcome)
 
     async def _note_start(self, job: FetchedJob, store: Store) -> bool:

@@ -181,7 +181,7 @@ def test_context_must_be_the_first_parameter():
 
 def test_an_unknown_option_is_a_type_error_that_lists_the_known_ones():
     with pytest.raises(
-        TypeError, match=r"@task has no option colour, size\. Its options: backend, executor, keep, lock"
+        TypeError, match=r"@task has no option colour, size\. Its options: atomic, backend, executor, keep, lock"
     ):
         task(colour="red", size=1)  # type: ignore[call-overload]
 
