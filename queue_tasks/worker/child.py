@@ -28,15 +28,19 @@ class Life:
     def __init__(self, command: Sequence[str]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, LINE_VARIABLE: str(theirs.fileno())},
-                pass_fds=[theirs.fileno()],
-                # A group of its own: Ctrl-C on a terminal is the supervisor's to hear, and killing it takes along what
-                # its jobs have started.
-                process_group=0,
-            )
+            try:
+                self.process = subprocess.Popen(  # noqa: S603 - our own command
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, LINE_VARIABLE: str(theirs.fileno())},
+                    pass_fds=[theirs.fileno()],
+                    # A group of its own: Ctrl-C on a terminal is the supervisor's to hear, and killing it takes along
+                    # what its jobs have started.
+                    process_group=0,
+                )
+            except BaseException:
+                ours.close()
+                raise
         ours.settimeout(0)
         self.line = ours
         self.started_at = self.heard_at = time.monotonic()

@@ -29,7 +29,8 @@ def ask(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
         answer = connection.getresponse()
         said = answer.read()
         return answer.status, json.loads(said) if said.startswith(b"{") else None
-    except ConnectionError:
+    except (ConnectionError, http.client.HTTPException):
+        # Also when it ends in the midst of its answer.
         return 0, None
     finally:
         connection.close()
