@@ -56,7 +56,7 @@ MUTANTS = (
     mutant(
         "a fetch does not raise the lease",
         FETCH,
-        "qt_lease = j.qt_lease + 1,",
+        "qt_lease = j.qt_lease % 9223372036854775807 + 1,",
         "qt_lease = greatest(j.qt_lease, 1),",
         "tests/sql/test_fetch.py::test_every_fetch_of_a_job_raises_its_lease",
     ),
@@ -71,8 +71,8 @@ MUTANTS = (
     mutant(
         "a fetch spends an attempt",
         FETCH,
-        "            qt_lease = j.qt_lease + 1,",
-        "            attempts = j.attempts + 1,\n            qt_lease = j.qt_lease + 1,",
+        "            qt_lease = j.qt_lease %",
+        "            attempts = j.attempts + 1,\n            qt_lease = j.qt_lease %",
         STATE_MACHINE,
     ),
     mutant(
@@ -141,8 +141,8 @@ MUTANTS = (
     mutant(
         "a fetch waits for rows that another fetch holds",
         FETCH,
-        "            limit p_max_jobs\n            for update skip locked\n        ) t;\n    elsif",
-        "            limit p_max_jobs\n            for update\n        ) t;\n    elsif",
+        "            for update skip locked\n        ) t;\n        v_read :=",
+        "            for update\n        ) t;\n        v_read :=",
         "tests/sql/test_fetch.py::test_two_fetches_at_once_share_without_waiting",
     ),
     mutant(

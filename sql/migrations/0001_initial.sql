@@ -220,6 +220,11 @@ comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, ti
 -- then the order wanted begins with the column, and only our index has it. With "=" the planner knows that the column is
 -- constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs. Sorting stays open:
 -- where it must be, before Postgres 18, its penalty would drown every other difference between plans.
+--
+-- While somebody holds an old snapshot, the index entries of jobs long done cannot be taken away, and each look walks past
+-- all of them. A look that read many more rows than it took is therefore remembered by the session, for fifty times as long
+-- as it took and at most two seconds: the next ones begin where it found the first job. What came before that place
+-- meanwhile (a retry, a job promoted, one of another queue or with a lock) is found by the next look from the beginning.
 create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queues text[], p_max_jobs integer)
     returns table (
         id bigint,
@@ -255,6 +260,13 @@ declare
     v_candidates bigint[];
     v_window integer;
     v_seen integer;
+    v_begun timestamp with time zone;
+    v_took interval;
+    v_read bigint;
+    v_priority integer;
+    v_first bigint;
+    v_newest bigint;
+    v_place jsonb := nullif(current_setting('queue_tasks.place', true), '');
 begin
     if p_max_jobs is null or p_max_jobs < 1 then
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
@@ -265,8 +277,52 @@ begin
             using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
 
+    -- From the place that a costly look found. Newer jobs of a higher priority first.
+    if v_place is not null and (v_place ->> 'until')::timestamp with time zone > clock_timestamp()
+        and (p_queues is null or p_queues = array[v_place ->> 'queue'])
+    then
+        v_queues := array[v_place ->> 'queue'];
+        v_priority := (v_place ->> 'priority')::integer;
+        v_first := (v_place ->> 'id')::bigint;
+        v_newest := (v_place ->> 'newest')::bigint;
+        select array_agg(t.id) into v_ids
+        from (
+            select j.id
+            from procrastinate_jobs j
+            where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1] and j.priority > v_priority and j.id > v_newest
+                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.queue_name, j.priority desc, j.id
+            limit p_max_jobs
+            for update skip locked
+        ) t;
+        v_seen := coalesce(cardinality(v_ids), 0);
+        select array_agg(t.id) into v_candidates
+        from (
+            select j.id
+            from procrastinate_jobs j
+            where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1] and j.priority = v_priority and j.id >= v_first
+                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.queue_name, j.priority desc, j.id
+            limit p_max_jobs - v_seen
+            for update skip locked
+        ) t;
+        v_ids := v_ids || v_candidates;
+        if cardinality(v_ids) = p_max_jobs then
+            v_first := coalesce(v_candidates[cardinality(v_candidates)], v_first);
+            perform set_config('queue_tasks.place', jsonb_set(v_place, '{id}', to_jsonb(v_first))::text, false);
+        else
+            -- The end of what it remembers: look from the beginning.
+            v_ids := null;
+            v_queues := null;
+        end if;
+    end if;
+    v_begun := clock_timestamp();
+    v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass);
+
     -- The queues that have ready jobs, without a lock and with one: an index probe for each queue.
-    if p_queues is null then
+    if v_ids is not null then
+        null;
+    elsif p_queues is null then
         with recursive ready (queue_name) as (
             (select j.queue_name from procrastinate_jobs j
              where j.status = 'todo' and j.scheduled_at is null and j.lock is null
@@ -386,7 +442,9 @@ begin
         end loop;
     end if;
 
-    if v_locked is null and cardinality(v_queues) = 1 then
+    if v_ids is not null then
+        null;
+    elsif v_locked is null and cardinality(v_queues) = 1 then
         select array_agg(t.id) into v_ids
         from (
             select j.id
@@ -397,6 +455,17 @@ begin
             limit p_max_jobs
             for update skip locked
         ) t;
+        v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass) - v_read;
+        if v_locked_queues is null and v_ids is not null and v_read > 300 + 8 * p_max_jobs then
+            v_took := clock_timestamp() - v_begun;
+            perform set_config('queue_tasks.place', jsonb_build_object(
+                'until', clock_timestamp() + least(50 * v_took, interval '2 seconds'),
+                'queue', v_queues[1],
+                'priority', (select j.priority from procrastinate_jobs j where j.id = v_ids[1]),
+                'id', v_ids[1],
+                'newest', (select s.last_value from procrastinate_jobs_id_seq s)
+            )::text, false);
+        end if;
     elsif v_locked is not null or cardinality(v_queues) > 1 then
         -- Several lines to merge by priority. Only rows that are taken may be locked, so the candidates are read first;
         -- when other fetches hold some of those, look further down the lines instead of going to sleep beside ready jobs.

@@ -11,6 +11,7 @@
         proxy.cut()                         # close every connection now
         loss = proxy.drop_reply_after(b"commit", nth=3)  # the server commits, nobody hears of it
         loss.happened.wait(10)
+        proxy.break_reply(b"commit")        # the same, and half a message of the answer arrives
 
 It speaks just enough of the protocol (version 3) to know where a message ends, which statement it runs, and which
 ReadyForQuery answers it. Encryption is declined. What the other side's kernel would do is beyond it: bytes sent into a
@@ -45,6 +46,8 @@ class Loss:
     only: str
     request: bool
     """Lose the statement itself, before the server has it; else the server's answer."""
+    half: bool = False
+    """Of the answer, let half a message pass."""
     seen: int = 0
     """Statements that matched so far."""
     statement: bytes = b""
@@ -153,9 +156,18 @@ class Proxy:
         """
         return self._lose(Loss(match, nth, only, request=False))
 
+    def break_reply(self, match: Match = b"", nth: int = 1, only: str = "") -> Loss:
+        """Break the connection in the middle of the answer, which the server has sent whole; see `drop_reply_after`."""
+        return self._lose(Loss(match, nth, only, request=False, half=True))
+
     def drop_request(self, match: Match = b"", nth: int = 1, only: str = "") -> Loss:
         """Lose a statement on its way to the server: the connection breaks instead."""
         return self._lose(Loss(match, nth, only, request=True))
+
+    def withdraw(self, loss: Loss) -> None:
+        """Take back an order that has not been carried out."""
+        with self._changed:
+            self._losses = [other for other in self._losses if other is not loss]
 
     @property
     def names(self) -> list[str]:
@@ -331,11 +343,15 @@ class _Session:
 
     def _carry_answers(self) -> None:
         assert self.server is not None
+        broken: Loss | None = None
         try:
             for kind, message in _messages(self.server):
                 # Read once: the other thread may give the order at any moment.
                 doomed = self._doomed
                 lost = doomed is not None and self._answered >= doomed[0]
+                if lost and doomed is not None and doomed[1].half and broken is not doomed[1]:
+                    broken = doomed[1]
+                    self.client.sendall(message[: len(message) // 2])
                 if kind == b"Z":
                     self._answered += 1
                     if lost and doomed is not None:

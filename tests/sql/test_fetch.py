@@ -1,5 +1,7 @@
 """queue_tasks_fetch_jobs_v1: which jobs, in which order, under which lease."""
 
+import json
+
 import psycopg
 import pytest
 from psycopg import sql
@@ -275,3 +277,67 @@ def test_jobs_of_one_lock_never_overlap_when_the_line_changes_between(open_sessi
             two.fetch(second)
     assert two.fetch(second) == []
     assert one.statuses()[held.id] == "doing"
+
+
+def dead_rows_before(session, count):
+    """Jobs that came and went in this transaction: their index entries are walked past by every look."""
+    worker = session.worker()
+    session.jobs(count)
+    session.rows("select count(*) from queue_tasks_fetch_jobs_v1(%s, null, %s)", worker, count)
+    session.rows("delete from procrastinate_jobs")
+    return worker
+
+
+def place(session):
+    return session.value("select current_setting('queue_tasks.place', true)")
+
+
+def test_a_look_that_walked_past_many_dead_rows_is_remembered_and_the_next_begin_there(session):
+    worker = dead_rows_before(session, 20_000)
+    ids = session.jobs(100)
+    assert [job.id for job in session.fetch(worker, None, 10)] == ids[:10]
+    assert str(ids[0]) in place(session)
+    session.rows("select pg_stat_force_next_flush()")
+    meter = "select pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass)"
+    before = session.value(meter)
+    assert [job.id for job in session.fetch(worker, ["default"], 10)] == ids[10:20]
+    assert session.value(meter) - before < 200
+
+
+def test_what_came_before_the_remembered_place_is_found_when_the_place_is_forgotten(session):
+    worker = dead_rows_before(session, 20_000)
+    ids = session.jobs(100)
+    taken = session.fetch(worker, None, 10)
+    session.fetch(worker, None, 5)
+    session.finish(worker, taken[:1], "released")
+    higher = session.job(priority=1)
+    assert [job.id for job in session.fetch(worker, None, 5)] == [higher, *ids[15:19]]
+    over = json.dumps({**json.loads(place(session)), "until": "2000-01-01"})
+    session.rows("select set_config('queue_tasks.place', %s, false)", over)
+    assert [job.id for job in session.fetch(worker, None, 5)] == [ids[0], *ids[19:23]]
+
+
+def test_at_the_end_of_what_a_look_remembers_the_next_is_from_the_beginning(session):
+    worker = dead_rows_before(session, 20_000)
+    session.jobs(30)
+    taken = session.fetch(worker, None, 10)
+    session.finish(worker, taken, "released")
+    other = session.job(queue_name="other")
+    found = {job.id for job in session.fetch(worker, None, 40)}
+    assert len(found) == 31
+    assert found >= {job.id for job in taken} | {other}
+
+
+def test_a_queue_asked_for_is_not_answered_from_another_s_place(session):
+    worker = dead_rows_before(session, 20_000)
+    session.jobs(30)
+    session.fetch(worker, None, 10)
+    other = session.job(queue_name="other")
+    assert [job.id for job in session.fetch(worker, ["other"], 1)] == [other]
+
+
+def test_an_ordinary_look_remembers_nothing(session):
+    worker = session.worker()
+    session.jobs(500)
+    assert len(session.fetch(worker, None, 50)) == 50
+    assert not place(session)
