@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from queue_tasks.worker.ending import STOP_MARGIN, UNASKED_MARGIN, end_process
+from queue_tasks.worker.monitor import Monitor
 from queue_tasks.worker.report import SupervisorLine
-from queue_tasks.worker.watch import Watch
 from queue_tasks.worker.worker import Worker
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -41,14 +41,14 @@ def default_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def run(worker: Worker, stop_signals: Sequence[signal.Signals] = (), watch: Watch | None = None) -> int:
+def run(worker: Worker, stop_signals: Sequence[signal.Signals] = (), monitor: Monitor | None = None) -> int:
     """Run a worker on a new event loop, stopped by any of the signals; a second one ends it at once, with code 1.
 
-    watch: with a line to a supervisor, all signals are one, and the worker ends when the supervisor does.
+    monitor: with a line to a supervisor, all signals are one, and the worker ends when the supervisor does.
     Returns the exit code, which is 0 only when the worker ended as it was told to.
     """
     loop = asyncio.new_event_loop()
-    with _heeding(stop_signals, worker, watch):
+    with _heeding(stop_signals, worker, monitor):
         try:
             return _run(loop, worker)
         finally:
@@ -79,7 +79,7 @@ def _run(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:
 
 
 @contextlib.contextmanager
-def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker, watch: Watch | None) -> Iterator[None]:
+def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker, monitor: Monitor | None) -> Iterator[None]:
     """Heed signals from a thread of its own: Python's handlers wait for the main thread, which a task may block."""
     if not stop_signals:
         yield
@@ -87,7 +87,7 @@ def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker, watch: Watc
     ear, mouth = socket.socketpair()
     mouth.settimeout(0)
     over = threading.Event()
-    line = None if watch is None else watch.line
+    line = None if monitor is None else monitor.line
     heed = threading.Thread(
         target=_heed, args=(ear, stop_signals, worker, over, line), name="queue_tasks signals", daemon=True
     )
@@ -98,7 +98,7 @@ def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker, watch: Watc
     if line is not None:
         threading.Thread(target=_outlive, args=(line, worker, over), name="queue_tasks supervisor", daemon=True).start()
     try:
-        with watch or contextlib.nullcontext():
+        with monitor or contextlib.nullcontext():
             yield
     finally:
         over.set()

@@ -23,10 +23,10 @@ from queue_tasks.connections import StatementRefused
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.worker.health import Health, HealthServer
+from queue_tasks.worker.monitor import MB, Monitor
 from queue_tasks.worker.process import default_name, run
 from queue_tasks.worker.report import SupervisorLine
 from queue_tasks.worker.supervisor import STOP_SIGNALS, Supervisor, SupervisorSettings, program
-from queue_tasks.worker.watch import MB, Watch
 from queue_tasks.worker.worker import Worker, WorkerSettings
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -98,8 +98,9 @@ class Command(BaseCommand):
     def _supervise(self, flags: dict[str, Any], options: Options) -> int:
         processes, drain = flags["processes"], flags["drain"]
         name = flags["name"] or default_name()
-        # What --settings said, for a child that is not told so by a flag.
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", str(settings.SETTINGS_MODULE))
+        if settings.SETTINGS_MODULE:
+            # For a child that is started in another way than this process was.
+            os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
         start, given = program(COMMAND), child_flags(flags)
         supervisor = Supervisor(
             SupervisorSettings(processes=processes, grace=options.grace, dead_after=options.dead_after, drain=drain),
@@ -128,10 +129,10 @@ class Command(BaseCommand):
             lambda worker: None if line else self._say_ready(worker, flags),
         )
         limit = flags["max_memory"]
-        watch = Watch(worker, max_memory=None if limit is None else limit * MB, line=line)
+        monitor = Monitor(worker, max_memory=None if limit is None else limit * MB, line=line)
         try:
-            with health_server(flags, watch.health):
-                code = run(worker, STOP_SIGNALS, watch)
+            with health_server(flags, monitor.health):
+                code = run(worker, STOP_SIGNALS, monitor)
         except StatementRefused as exc:
             hint = " Run: manage.py migrate" if (exc.sqlstate or "").startswith("42") else ""
             raise CommandError(f"queue_worker could not start: {' '.join(str(exc).split())}.{hint}") from exc

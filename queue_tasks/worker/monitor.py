@@ -1,4 +1,4 @@
-"""Watch: looks at its worker once a second from a thread of its own, which a blocked event loop does not stop.
+"""Monitor: looks at its worker once a second from a thread of its own, which a blocked event loop does not stop.
 
 It has the loop take a turn, recycles the worker when its memory has grown too much, and reports to the supervisor.
 Under one, it also holds off the end of the process: when no thread has run for `dead_after` seconds, because C code
@@ -36,7 +36,7 @@ HOPELESS_AFTER = 60.0
 MB = 2**20
 
 
-class Watch:
+class Monitor:
     """Looks while it is entered.
 
     max_memory: bytes of resident memory above which the worker recycles. line: to the supervisor, if there is one.
@@ -50,7 +50,7 @@ class Watch:
         # Written by the loop, or by this thread when there is none.
         self._turned_at = time.monotonic()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="queue_tasks watch", daemon=True)
+        self._thread = threading.Thread(target=self._look, name="queue_tasks monitor", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
