@@ -3,6 +3,7 @@
 QueueTasksError
 ├── ArgumentsNotStorable          (also TypeError)   an argument is of a type that JSON does not have
 ├── ArgumentsOutOfRange           (also ValueError)  an argument's value would be changed or refused on its way
+├── ArgumentsDoNotFit             (also TypeError)   a job's arguments are not those its function takes now
 ├── OptionsInvalid                                   TASKS[...]["OPTIONS"] has an unknown or wrong option
 ├── TaskNotFound                                     a job names a task that cannot be imported
 ├── JobNotFound                                      a job row does not exist
@@ -49,6 +50,16 @@ class ArgumentsOutOfRange(QueueTasksError, ValueError):
 
     def __init__(self, task: str, where: str, found: str, remedy: str) -> None:
         super().__init__(f"{task}: {where} {found}. {remedy}")
+
+
+class ArgumentsDoNotFit(QueueTasksError, TypeError):
+    """A job's arguments are not those its function takes now: it was enqueued by another release."""
+
+    def __init__(self, job_id: int, task: str, given: str, expected: str, reason: str) -> None:
+        super().__init__(
+            f"Job {job_id} gives {task} {given}, and the function takes {expected}: {reason}. Keep what jobs that wait "
+            "were enqueued with: give a new parameter a default, remove one only when its jobs are done."
+        )
 
 
 class OptionsInvalid(QueueTasksError):

@@ -27,6 +27,8 @@ from typing import (
     overload,
 )
 
+from django.apps import apps
+from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -259,12 +261,20 @@ def _from_now(delay: timedelta) -> datetime:
 
 
 def find_task(name: str) -> compat.Task[..., Any]:
-    """The Django task of a dotted path, importing it if need be.
+    """The Django task of a dotted path, importing its module if need be and allowed.
 
-    Raises TaskNotFound when nothing is there, or something that is not a task.
+    Raises TaskNotFound when nothing is there, or something that is not a task, or when a row may not have it imported.
     """
     if name in declared:
         return declared[name]
+    module = name.rpartition(".")[0]
+    if module and not _may_be_imported(module):
+        raise TaskNotFound(
+            name,
+            f'its module "{module}" is not imported yet and belongs to no app of INSTALLED_APPS, nor to the project, '
+            "and no other code is imported because a row names it; if it is yours, import it in an AppConfig.ready()",
+            declared,
+        )
     try:
         found = import_string(name)
     except Exception as exc:
@@ -273,6 +283,17 @@ def find_task(name: str) -> compat.Task[..., Any]:
     if not isinstance(found, compat.Task):
         raise TaskNotFound(name, f"it is {type(found).__name__}, not a task", declared)
     return found
+
+
+def _may_be_imported(module: str) -> bool:
+    """Whether a row may have the module imported: it is of the project or of an app, or imported already."""
+    if module in sys.modules:
+        return True
+    homes = {app.name for app in apps.get_app_configs()}
+    project, dot, _ = (getattr(settings, "SETTINGS_MODULE", None) or "").partition(".")
+    if dot:
+        homes.add(project)
+    return any(module == home or module.startswith(f"{home}.") for home in homes)
 
 
 def validate(task: compat.Task[..., Any]) -> None:

@@ -161,6 +161,8 @@ class Execution:
     def _judge(self, runnable: Runnable | None, error: BaseException, attempt: Attempt) -> Outcome:
         """What a raised exception makes of the job."""
         now = time.monotonic()
+        if isinstance(error, TypeError) and runnable is not None:
+            error = runnable.explain(error, attempt)
         stopped = isinstance(error, asyncio.CancelledError)
         obeyed = isinstance(error, JobAborted) or bridge.is_abort(error)
         if (stopped or obeyed) and attempt.shutting_down():

@@ -66,6 +66,14 @@ def storable(text: str, limit: int) -> str:
     return f"{clean[:half]}\n... {len(clean) - 2 * half:,} characters left out ...\n{clean[-half:]}"
 
 
+def is_ours(error: BaseException) -> bool:
+    """Whether an exception was raised by our own code, or by Python's call of what it was given: no body ran."""
+    inner = error.__traceback__
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OURS):
+        inner = inner.tb_next
+    return inner is None
+
+
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     inner = trace
     while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OURS):

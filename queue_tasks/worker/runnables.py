@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from queue_tasks import arguments, bridge, compat, tasks, telemetry
 from queue_tasks.conf import Options
-from queue_tasks.exceptions import ArgumentsNotStorable, ArgumentsOutOfRange, Retry
+from queue_tasks.exceptions import ArgumentsDoNotFit, ArgumentsNotStorable, ArgumentsOutOfRange, Retry
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.retry import RetryPolicy
-from queue_tasks.worker import atomic
+from queue_tasks.worker import atomic, failures
 from queue_tasks.worker.attempt import Attempt
 from queue_tasks.worker.context import make_context
 
@@ -59,6 +59,9 @@ class Runnable(Protocol):
     def encode(self, value: Any) -> str | None:
         """The return value as JSON text, None when it is not kept. Raises TypeError or ValueError."""
 
+    def explain(self, error: TypeError, attempt: Attempt) -> TypeError:
+        """The error, or one that says more, if it is that the row's arguments do not fit the function."""
+
     def retry(self, error: BaseException, attempt: Attempt) -> Outcome | None:
         """The outcome of an attempt that is tried again; None: it is not."""
 
@@ -100,6 +103,21 @@ class DjangoRunnable:
             raise TypeError(str(exc)) from None
         except ArgumentsOutOfRange as exc:
             raise ValueError(str(exc)) from None
+
+    def explain(self, error: TypeError, attempt: Attempt) -> TypeError:
+        """See Runnable. Names only: the values may be nobody's to read in a log."""
+        if not failures.is_ours(error):
+            return error
+        args, kwargs = self._arguments(attempt.job)
+        shape = tasks.signature(self.task.func, takes_context=self.task.takes_context)
+        try:
+            shape.bind(*args, **kwargs)
+        except TypeError as misfit:
+            given = ", ".join([f"{len(args)} by position", *kwargs])
+            told = ArgumentsDoNotFit(attempt.job.id, self.name, f"({given})", str(shape), str(misfit))
+            told.__cause__ = error
+            return told
+        return error
 
     def retry(self, error: BaseException, attempt: Attempt) -> Outcome | None:
         """See Runnable."""
@@ -190,6 +208,10 @@ class StockRunnable:
             return arguments.encode_value(self.name, "return value", value)
         except (ArgumentsNotStorable, ArgumentsOutOfRange):
             return None
+
+    def explain(self, error: TypeError, attempt: Attempt) -> TypeError:  # noqa: ARG002 - as Runnable
+        """See Runnable. What middleware hands on is not ours to judge."""
+        return error
 
     def retry(self, error: BaseException, attempt: Attempt) -> Outcome | None:
         """See Runnable."""

@@ -21,7 +21,7 @@ from procrastinate.contrib.django import app
 from queue_tasks import TaskResult, compat, enqueue_many, events, exceptions
 from queue_tasks.compat import TaskResultDoesNotExist, TaskResultStatus
 from queue_tasks.testing import adrain, aenqueued, arun_job, clear, drain, enqueued, run_job
-from tests.testapp import drained, tasks
+from tests.testapp import atomic, drained, tasks
 
 
 @pytest.fixture(
@@ -620,3 +620,48 @@ def test_many_jobs_do_not_leave_garbage_that_holds_the_connection() -> None:
     assert len(drain()) == 30
     gc.collect()
     assert connection.is_usable()
+
+
+# -------------------------------------------------------------------------------------------------------- atomic tasks
+
+
+def test_an_atomic_job_is_a_transaction_of_its_own_in_the_test_s_too() -> None:
+    atomic.after_commit.clear()
+    results = [atomic.once.enqueue("a"), atomic.succeed_on_attempt.enqueue("b", 2), atomic.watch_commit.enqueue()]
+    done = {result.id: result for result in drain(include_scheduled=True)}
+    assert [done[result.id].status for result in results] == [TaskResultStatus.SUCCESSFUL] * 3
+    assert done[results[0].id].return_value == {"made": "a"}
+    assert [error.exception_class for error in done[results[1].id].errors] == [OSError]
+    assert group_names() == {"a", "b"}
+    assert atomic.after_commit == ["doing", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "kind"),
+    [
+        (lambda: atomic.catch.enqueue("c", fenced=False), exceptions.AtomicBroken),
+        (lambda: atomic.end_with.enqueue("discard", "c"), exceptions.Discard),
+    ],
+)
+def test_an_atomic_job_that_fails_has_no_effect_and_the_test_goes_on(fails: Any, kind: type[Exception]) -> None:
+    Group.objects.create(name="before")
+    result = fails()
+    with pytest.raises(kind):
+        run_job(result)
+    assert group_names() == {"before"}
+    assert enqueued() == []
+    assert statuses([run_job(atomic.once.enqueue("after"))]) == [TaskResultStatus.SUCCESSFUL]
+    assert group_names() == {"before", "after"}
+
+
+def test_an_atomic_job_runs_within_a_block_of_the_test_and_goes_with_it() -> None:
+    with transaction.atomic():
+        assert run_job(atomic.once.enqueue("d")).return_value == {"made": "d"}
+        assert group_names() == {"d"}
+        transaction.set_rollback(True)
+    assert group_names() == set()
+
+
+def test_an_atomic_job_that_keeps_nothing_is_gone_and_told() -> None:
+    assert run_job(atomic.once_ephemeral.enqueue("e")).status == TaskResultStatus.SUCCESSFUL
+    assert rows("select count(*) from procrastinate_jobs where task_name like %(task)s", task="%ephemeral") == [(0,)]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from queue_tasks import bridge
 from queue_tasks.conf import Options
+from queue_tasks.exceptions import TaskNotFound
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
+from queue_tasks.tasks import find_task
 from queue_tasks.worker.attempt import Attempt, StopReason
 from queue_tasks.worker.execution import Execution
 from queue_tasks.worker.failures import MAX_MESSAGE, MAX_TRACEBACK, describe
@@ -219,6 +222,55 @@ async def test_a_time_to_snooze_until_is_left_to_the_database_s_clock(bench: Ben
     until = datetime.now(UTC) + timedelta(hours=3)
     outcome = await bench.run(TASKS + "snooze_until", [until.isoformat()])
     assert (outcome.kind, outcome.until) == (OutcomeKind.SNOOZED, until)
+
+
+@pytest.mark.parametrize("task", ["add", "signed_async", "signed_atomic"])
+@pytest.mark.parametrize(
+    ("args", "given", "reason"),
+    [
+        ([], "(0 by position)", "missing a required argument: 'a'"),
+        ([1, 2, 3], "(3 by position)", "too many positional arguments"),
+        ({"args": [1], "kwargs": {"was": 2}}, "(1 by position, was)", "got an unexpected keyword argument 'was'"),
+    ],
+)
+async def test_arguments_of_another_release_say_what_was_given_and_what_is_taken(
+    bench: Bench, db: Any, task: str, args: Any, given: str, reason: str
+) -> None:
+    text = args if isinstance(args, dict) else {"args": args, "kwargs": {}}
+    outcome = await bench.run(TASKS + task, json.dumps(text), id=7)
+    assert outcome.kind is OutcomeKind.FAILED
+    entry = written(outcome)
+    assert entry["exception"] == "queue_tasks.exceptions.ArgumentsDoNotFit"
+    assert entry["message"].startswith(
+        f"Job 7 gives {TASKS}{task} {given}, and the function takes (a: 'int', b: 'int' = 1)"
+    )
+    assert reason in entry["message"]
+
+
+async def test_a_type_error_of_the_body_stays_as_it_is(bench: Bench) -> None:
+    entry = written(await bench.run(TASKS + "add", ["one", 1]))
+    assert entry["exception"] == "builtins.TypeError"
+
+
+async def test_arguments_of_another_release_follow_the_retry_policy(bench: Bench) -> None:
+    outcome = await bench.run(TASKS + "succeed_on_attempt", [])
+    assert outcome.kind is OutcomeKind.RETRIED
+
+
+async def test_a_row_has_no_code_imported_but_that_of_the_project_and_its_apps(
+    bench: Bench, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere_of_tests.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(TaskNotFound, match=r'"elsewhere_of_tests" is not imported yet and belongs to no app'):
+        find_task("elsewhere_of_tests.task")
+    assert (await bench.run("elsewhere_of_tests.task")).kind is OutcomeKind.SNOOZED
+    assert "elsewhere_of_tests" not in sys.modules
+    # The standard library's are no exception, and what an app has is.
+    assert (await bench.run("this.is_zen")).kind is OutcomeKind.SNOOZED
+    assert "this" not in sys.modules
+    with pytest.raises(TaskNotFound, match=r"No module named 'tests\.testapp\.no_such'"):
+        find_task("tests.testapp.no_such.task")
 
 
 # ------------------------------------------------------------------------------------------------------------ stopping

@@ -40,6 +40,18 @@ def add(a: int, b: int = 1) -> int:
 
 
 @task
+async def signed_async(a: int, b: int = 1) -> int:
+    """Return a + b, on the loop."""
+    return a + b
+
+
+@task(atomic=True)
+def signed_atomic(a: int, b: int = 1) -> int:
+    """Return a + b, in a transaction."""
+    return a + b
+
+
+@task
 async def echo(*args: Any, **kwargs: Any) -> dict[str, Any]:
     """Return what was given."""
     return {"args": args, "kwargs": kwargs}

@@ -14,6 +14,7 @@ from queue_tasks import RetryPolicy, Task, compat, task
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import TaskNotFound
 from queue_tasks.tasks import adopt, declared, find_task, keep_seconds, make_spec, signature
+from tests import testapp
 from tests.testapp import tasks
 
 # Functions at module level: what Django demands of a task.
@@ -196,6 +197,18 @@ def test_an_unknown_backend_is_refused():
         task(backend="elsewhere")(plain)
 
 
+def test_a_coroutine_function_cannot_be_atomic_and_is_told_what_can():
+    async def stir() -> None: ...
+
+    stir.__qualname__ = "stir"
+    options: Any = {"atomic": "yes"}
+    with pytest.raises(compat.InvalidTask, match=r"a coroutine function cannot be atomic: .* Make it a plain function"):
+        task(atomic=True)(stir)
+    with pytest.raises(compat.InvalidTask, match=r"atomic='yes'; expected True or False"):
+        task(**options)(plain)
+    assert task(atomic=True)(plain).atomic
+
+
 # --------------------------------------------------------------------------------------------------------------- using
 
 
@@ -347,7 +360,7 @@ def test_the_declared_task_is_found_and_not_what_using_made_of_it():
     ("name", "reason"),
     [
         ("tests.testapp.tasks.ad", r'Did you mean "tests.testapp.tasks'),
-        ("no_such_module.task", "No module named 'no_such_module'"),
+        ("tests.no_such_module.task", "No module named 'tests.no_such_module'"),
         ("tests.testapp.tasks", "it is module, not a task"),
         ("os.getcwd", "it is builtin_function_or_method, not a task"),
         ("nodots", "doesn't look like a module path"),
@@ -364,9 +377,9 @@ def test_a_name_that_is_no_task_is_told_why_and_what_to_do(name, reason):
 
 def test_a_module_that_breaks_as_it_is_imported_is_a_task_not_found(tmp_path, monkeypatch):
     (tmp_path / "broken_module_of_a_test.py").write_text("raise RuntimeError('no licence')")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(testapp, "__path__", [*testapp.__path__, str(tmp_path)])
     with pytest.raises(TaskNotFound, match="no licence"):
-        find_task("broken_module_of_a_test.task")
+        find_task("tests.testapp.broken_module_of_a_test.task")
 
 
 # --------------------------------------------------------------------------------------------- tasks of Django's making
