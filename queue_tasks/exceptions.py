@@ -13,6 +13,9 @@ QueueTasksError
 ├── AtomicBroken                                     an atomic task's body went on after its transaction was broken
 ├── AtomicEnded                                      an atomic task's body ended its transaction by itself
 ├── OutsideAtomic                                    an atomic task's body would change another database
+├── MemoryLimitExceeded           (also MemoryError) a task in a process took more memory than it may
+├── ProcessDied                                      the process that a task ran in ended under it
+├── RaisedInProcess                                  an exception that was raised in a process, as text
 ├── WorkerCrashed                                    a job's worker died again and again; found in its errors
 ├── JobAborted                                       a running job was told to stop
 ├── JobCancelled                                     a job was cancelled before it ran; found in its errors
@@ -140,6 +143,33 @@ class OutsideAtomic(QueueTasksError):
             f'in database "{alias}", outside of its transaction. Only SELECT may be run there. Do it in a task of its '
             "own, enqueued by this one, or take atomic=True away."
         )
+
+
+class MemoryLimitExceeded(QueueTasksError, MemoryError):
+    """A task in a process of its own took more memory than its `memory_limit`."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(f"Task {name} took more memory than its limit of {limit:,} bytes and was stopped.")
+
+
+class ProcessDied(QueueTasksError):
+    """The process that a task ran in ended under it: by a signal, out of memory, or by its own doing."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"The task's process {how}. The worker and its other jobs go on.")
+
+
+class RaisedInProcess(QueueTasksError):
+    """An exception that a task raised in a process of its own, as text: what events and receivers are shown.
+
+    The job's errors have the exception itself: its path, its message, its traceback.
+    """
+
+    def __init__(self, path: str, message: str, trace: str) -> None:
+        self.path = path
+        self.message = message
+        self.trace = trace
+        super().__init__(f"{path}: {message}")
 
 
 class WorkerCrashed(QueueTasksError):

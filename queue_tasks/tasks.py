@@ -51,6 +51,9 @@ MAX_NAME_LENGTH = 128
 MAX_LOCK_BYTES = 1000
 """Bytes of a lock: Postgres refuses index entries of more than about 2,700."""
 
+MAX_MEMORY = 2**60
+"""Bytes: more than any machine has, and less than what overflows."""
+
 RUN_BEFORE = datetime(9000, 1, 1, tzinfo=UTC)
 """Jobs are not scheduled for later: that is where parked jobs are (queue_tasks_parked_until_v1)."""
 
@@ -68,8 +71,11 @@ class Task(compat.Task, Generic[P, R_co]):  # type: ignore[type-arg]  # generic 
     timeout: float | None = None
     """Seconds one attempt may take; None: no limit."""
 
-    executor: Literal["async", "thread"] | None = None
-    """Where the body runs: "async" for coroutine functions, "thread" for others; None: implied."""
+    executor: Literal["async", "thread", "process"] | None = None
+    """Where the body runs: "async" for coroutine functions, "thread" or "process" for others; None: async or thread."""
+
+    memory_limit: int | None = None
+    """Bytes of memory one attempt may take, in a process; None: no limit."""
 
     atomic: bool = False
     """Whether body, follow-up jobs, return value and the job's end are one transaction: effects exactly once."""
@@ -356,10 +362,7 @@ def _option_problems(task: Task[..., Any]) -> list[str]:
     problems = []
     if retry is not None and not isinstance(retry, RetryPolicy):
         problems.append(f"retry={retry!r}; expected None, a number of attempts (1 or more), or a RetryPolicy.")
-    implied = "async" if task.is_async else "thread"
-    if task.executor not in (None, implied):
-        kind = "a coroutine function" if task.is_async else "a plain function"
-        problems.append(f"executor={task.executor!r}; {kind} runs in the {implied!r} executor.")
+    problems.extend(_place_problems(task))
     if timeout is not None:
         right = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
         if not right or not 0 < timeout <= LONGEST:
@@ -389,6 +392,22 @@ def _atomic_problems(task: Task[..., Any]) -> list[str]:
         )
         return [problem]
     return []
+
+
+def _place_problems(task: Task[..., Any]) -> list[str]:
+    problems = []
+    kind = "a coroutine function" if task.is_async else "a plain function"
+    possible = ("async",) if task.is_async else ("thread", "process")
+    if task.executor not in (None, *possible):
+        named = " or ".join(map(repr, possible))
+        problems.append(f"executor={task.executor!r}; {kind} runs in the {named} executor.")
+    limit: Any = task.memory_limit
+    if limit is not None:
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MAX_MEMORY:
+            problems.append(f"memory_limit={limit!r}; expected a whole number of bytes, 1 or more.")
+        if task.executor != "process":
+            problems.append(f"memory_limit={limit!r}; only executor='process' can limit a body's memory.")
+    return problems
 
 
 def _lock_problems(task: Task[..., Any], lock: str) -> list[str]:
@@ -438,7 +457,8 @@ class TaskOptions(TypedDict, total=False):
     backend: str
     retry: RetryPolicy | int | None
     timeout: float | timedelta | None
-    executor: Literal["async", "thread"] | None
+    executor: Literal["async", "thread", "process"] | None
+    memory_limit: int | None
     atomic: bool
     lock: str | Callable[..., str] | None
     keep: timedelta | Literal[False] | None

@@ -38,6 +38,7 @@ class Attempt:
         "ended",
         "job",
         "note_progress",
+        "on_stop",
         "runner",
         "started",
         "stop_reason",
@@ -60,13 +61,17 @@ class Attempt:
         self.ended = False
         self.durable = True
         """False: in a test, whose own transaction is around this attempt's."""
+        self.on_stop: Callable[[StopReason], None] | None = None
+        """Tells a body in another process."""
 
     def stop(self, reason: StopReason) -> None:
-        """Tell the body to stop: cancel it on the loop; a thread sees it by `should_abort`."""
+        """Tell the body to stop: cancel it on the loop; elsewhere it sees it by `should_abort`."""
         if self.ended or self.stop_reason is not None:
             return
         self.stop_reason = reason
-        if self.stoppable and self.runner is not None:
+        if self.on_stop is not None:
+            self.on_stop(reason)
+        elif self.stoppable and self.runner is not None:
             self.runner.cancel()
 
     def should_abort(self) -> bool:

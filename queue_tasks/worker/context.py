@@ -44,12 +44,18 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc,type-arg] # the stub
         done, total: finite numbers of any unit; ValueError otherwise. message: its first 1,000 characters are kept.
         Costs little to call often: only the newest is written, a few times a second.
         """
-        note = {
-            "done": _number("done", done),
-            "total": None if total is None else _number("total", total),
-            "message": storable(str(message), MAX_MESSAGE),
-        }
-        self.run.note_progress(self.run.job, note)
+        note = note_of(done, total, message)
+        if not self.run.ended:
+            self.run.note_progress(self.run.job, note)
+
+
+def note_of(done: float, total: float | None, message: str) -> dict[str, Any]:
+    """A note of progress as it is written. Raises ValueError for what is no finite number."""
+    return {
+        "done": _number("done", done),
+        "total": None if total is None else _number("total", total),
+        "message": storable(str(message), MAX_MESSAGE),
+    }
 
 
 def _number(name: str, value: float) -> float:

@@ -30,6 +30,7 @@ from queue_tasks.worker.attempt import Attempt, Ended
 from queue_tasks.worker.clock import clock
 from queue_tasks.worker.limits import Limit, Steps
 from queue_tasks.worker.loops import LoopExecutor
+from queue_tasks.worker.processes import ProcessExecutor
 from queue_tasks.worker.runnables import DEFAULT_RETRY, Call, DjangoRunnable, Runnable, StockRunnable
 from queue_tasks.worker.threads import ThreadExecutor
 
@@ -38,24 +39,34 @@ UNKNOWN_TASK_WAIT = 30.0
 
 
 class Execution:
-    """Runs attempts. Knows tasks and executors; knows nothing of the database."""
+    """Runs attempts. Knows tasks and executors; knows nothing of the database.
+
+    processes: None where this is one: what belongs in a process then runs where plain functions do.
+    """
 
     def __init__(
-        self, options: Options, threads: ThreadExecutor, loops: LoopExecutor, worker: bridge.WorkerFacade
+        self,
+        options: Options,
+        threads: ThreadExecutor,
+        loops: LoopExecutor,
+        worker: bridge.WorkerFacade,
+        processes: ProcessExecutor | None = None,
     ) -> None:
         self._options = options
         self._threads = threads
         self._loops = loops
+        self._processes = processes
         self._worker = worker
         self._known: dict[str, Runnable] = {}
         bridge.import_stock_tasks()
 
     async def run(self, attempt: Attempt) -> Outcome:
         """One attempt, from the row to its outcome. Never raises."""
-        runnable: Runnable | None = None
         attempt.started = time.monotonic()
         try:
             runnable = self._resolve(attempt.job.task_name)
+            if runnable.in_process and self._processes is not None:
+                return await self._run_in_process(self._processes, runnable, attempt)
             value, error = await self._perform(runnable, runnable.prepare(attempt), attempt)
             attempt.ended = True
             if isinstance(value, Settled):
@@ -68,8 +79,12 @@ class Execution:
         except BaseException as exc:  # noqa: BLE001 - whatever happens is this job's outcome
             error = exc
         attempt.ended = True
+        return self.fail(error, attempt)
+
+    def fail(self, error: BaseException, attempt: Attempt) -> Outcome:
+        """The outcome of an attempt that ended by an error. Never raises."""
         try:
-            return self._judge(runnable, error, attempt)
+            return self._judge(self._known.get(attempt.job.task_name), error, attempt)
         except BaseException as exc:  # noqa: BLE001 - a retry strategy of the user's may raise anything, too
             exc.__context__ = error
             return _failed(exc, attempt)
@@ -95,6 +110,19 @@ class Execution:
             if found is None:
                 raise
             return found
+
+    async def _run_in_process(self, processes: ProcessExecutor, runnable: Runnable, attempt: Attempt) -> Outcome:
+        """The outcome that a child has found, or what its end makes of the attempt."""
+        try:
+            outcome = await processes.run(attempt, runnable.timeout, runnable.memory_limit)
+        except BaseException as exc:  # noqa: BLE001 - whatever happens is this job's outcome
+            outcome = self.fail(exc, attempt)
+            if runnable.atomic:
+                # It may have been killed when it had committed, and not said so.
+                success = Outcome(OutcomeKind.SUCCEEDED, outcome.ended, attempt.started, keep=runnable.keep)
+                outcome = replace(outcome, perhaps=success)
+        attempt.ended = True
+        return outcome
 
     async def _perform(self, runnable: Runnable, call: Call, attempt: Attempt) -> Ended:
         if runnable.timeout is not None:

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from queue_tasks.exceptions import RaisedInProcess
 from queue_tasks.jobs import FetchedJob
 
 MAX_MESSAGE = 1_000
@@ -20,11 +21,15 @@ _OURS = str(Path(__file__).parent.parent)
 
 def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
     """One entry of qt_errors as JSON text: exception (dotted path), message, traceback, attempt, worker_id."""
+    if isinstance(error, RaisedInProcess):
+        path, message, trace = error.path, error.message, error.trace
+    else:
+        path, message, trace = path_of(type(error)), message_of(error), traceback_of(error)
     return json.dumps(
         {
-            "exception": storable(path_of(type(error)), MAX_MESSAGE),
-            "message": storable(message_of(error), MAX_MESSAGE),
-            "traceback": storable(traceback_of(error), MAX_TRACEBACK),
+            "exception": storable(path, MAX_MESSAGE),
+            "message": storable(message, MAX_MESSAGE),
+            "traceback": storable(trace, MAX_TRACEBACK),
             "attempt": job.attempt,
             "worker_id": worker_id,
         }

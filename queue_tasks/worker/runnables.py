@@ -46,6 +46,14 @@ class Runnable(Protocol):
         """Seconds one attempt may take; None: no limit."""
 
     @property
+    def in_process(self) -> bool:
+        """Whether it runs in a process of its own."""
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes it may take there; None: no limit."""
+
+    @property
     def keep(self) -> float | None:
         """Seconds a succeeded job's row stays; None: for ever; 0: deleted at once."""
 
@@ -74,6 +82,8 @@ class DjangoRunnable:
         self.name = task.module_path
         self.is_async = inspect.iscoroutinefunction(task.func)
         self.timeout = task.timeout if isinstance(task, tasks.Task) else None
+        self.in_process = isinstance(task, tasks.Task) and task.executor == "process"
+        self.memory_limit = task.memory_limit if isinstance(task, tasks.Task) else None
         self.policy = task.retry if isinstance(task, tasks.Task) else None
         self.keep = tasks.keep_seconds(task, options.keep)
         self.atomic = isinstance(task, tasks.Task) and task.atomic
@@ -187,6 +197,8 @@ class StockRunnable:
 
     timeout = None
     atomic = False
+    in_process = False
+    memory_limit = None
 
     def __init__(self, task: bridge.StockTask, options: Options, worker: bridge.WorkerFacade) -> None:
         self.task = task

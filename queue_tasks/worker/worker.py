@@ -31,6 +31,7 @@ from queue_tasks.worker.limits import Limit
 from queue_tasks.worker.listener import Listener
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner, Rescuer
+from queue_tasks.worker.processes import ProcessExecutor
 from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.scheduler import Scheduler
 from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service
@@ -247,7 +248,9 @@ class Worker:
         stack.callback(loops.close)
         stack.push_async_callback(self._close_threads, threads)
         self._facade = facade = bridge.WorkerFacade(settings.name, self.worker_id, settings.queues, self.stop)
-        self.execution = Execution(options, threads, loops, facade)
+        processes = ProcessExecutor(options, settings.name)
+        stack.push_async_callback(self._ending.within, "a process of a task", processes.close)
+        self.execution = Execution(options, threads, loops, facade, processes)
         self.promoter = Promoter(store, options.poll_interval, self._wake_fetcher, lambda: self.listening)
         self.fetcher = Fetcher(
             store,

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -56,12 +57,17 @@ _local = threading.local()
 _writers = ThreadPoolExecutor(4, thread_name_prefix="chaos ledger")
 
 
+def worker_pid() -> int:
+    """The worker's process, also in a process that it has started for a task."""
+    return os.getppid() if sys.argv[0].endswith("task_process.py") else os.getpid()
+
+
 def note(phase: str, key: str, job_id: int, lease: int, attempt: int) -> None:
     """Write one row and see it committed."""
     _run(
         "insert into chaos_ledger (key, job_id, lease, attempt, pid, phase) "
         "values (%s, %s, %s, %s, %s, %s) returning id",
-        [key, job_id, lease, attempt, os.getpid(), phase],
+        [key, job_id, lease, attempt, worker_pid(), phase],
     )
 
 
@@ -125,5 +131,5 @@ def effect(key: str, context: Any, alias: str = "default") -> None:
     """Leave the task's effect, on its Django connection."""
     with connections[alias].cursor() as cursor:
         cursor.execute(
-            "insert into chaos_effect (key, job_id, pid) values (%s, %s, %s)", [key, facts(context)[0], os.getpid()]
+            "insert into chaos_effect (key, job_id, pid) values (%s, %s, %s)", [key, facts(context)[0], worker_pid()]
         )

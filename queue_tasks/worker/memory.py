@@ -1,0 +1,46 @@
+"""Memory: how much of it a process has, and what it may take while a body runs in it. Linux only."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from queue_tasks.exceptions import MemoryLimitExceeded
+
+_PAGE = resource.getpagesize()
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory a process holds; 0 when that cannot be known, or it has ended."""
+    return _pages(pid, 1)
+
+
+def run_within(limit: int, name: str, body: Callable[[], Any]) -> Any:
+    """Run a body that may take `limit` bytes more than this process has now. name: of the task.
+
+    Raises MemoryLimitExceeded in the place of its MemoryError.
+    """
+    soft, hard = before = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = _pages("self", 5) + limit
+    for bound in (soft, hard):
+        if bound != resource.RLIM_INFINITY:
+            allowed = min(allowed, bound)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+    try:
+        return body()
+    except MemoryError as exc:
+        # First of all: there is nothing left to build an error of.
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+        raise MemoryLimitExceeded(name, limit) from exc
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _pages(pid: int | str, column: int) -> int:
+    """Bytes in a column of statm: 1 is resident, 5 data."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[column]) * _PAGE
+    except (OSError, IndexError):
+        return 0
