@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 from typing import Any
 
@@ -169,3 +171,30 @@ def lose(context: Any, how: str, name: str) -> None:
     thread = threading.Thread(target=take)
     thread.start()
     thread.join()
+
+
+@task(atomic=True, takes_context=True)
+def die_at(context: Any, point: str, name: str) -> str:
+    """Have an effect; at its first run, SIGKILL the process at a point of the transaction."""
+    effect(name)
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(run: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        ours = "finish_atomic" in str(sql)
+        if ours and point == "before the finish":
+            die()
+        result = run(sql, params, many, context)
+        if ours and point == "before the commit":
+            die()
+        return result
+
+    if context.run.job.crashes == 0:
+        if point == "in the body":
+            die()
+        elif point == "after the commit":
+            transaction.on_commit(die)
+        else:
+            connection.execute_wrappers.append(around)
+    return point
