@@ -106,20 +106,29 @@ def table(results: Mapping[str, Scenario]) -> str:
             if counts.get("requested"):
                 cells[-1] += f" (+{counts['requested']} asked)"
             times = [quantiles(counts.get(kind, [])) for kind in ("trec", "tres")]
-            verdict = "passed" if report["passed"] else f"**failed**: {', '.join(report['unmet'])}"
-            also = ", ".join(f"{key} {value}" for key, value in report["figures"].items())
+            verdict = "passed" if report["passed"] else f"**failed**: {shortened(', '.join(report['unmet']))}"
+            also = ", ".join(
+                f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+                for key, value in report["figures"].items()
+            )
             row = [f"{title} {report['variant']}".strip(), *cells, *times, also, str(report["seconds"]), verdict]
             lines.append(f"| {' | '.join(row)} |")
         told = bool(scenario.reports) and all(report["passed"] for report in scenario.reports) == scenario.passed
         for outcome in scenario.outcomes:
             # What a test without a report has to say is its outcome.
             if not told and outcome["outcome"] != "skipped":
-                verdict = "passed" if outcome["outcome"] == "passed" else f"**failed**: {outcome['reason']}"
+                verdict = "passed" if outcome["outcome"] == "passed" else f"**failed**: {shortened(outcome['reason'])}"
                 words = outcome["test"].removeprefix("test_").replace("_", " ")
                 lines.append(
                     f"| {title} | {' | ' * (len(COUNTERS) + 1)} | {words} | {outcome['seconds']} | {verdict} |"
                 )
     return "\n".join(lines)
+
+
+def shortened(text: str, longest: int = 200) -> str:
+    """So that it fits a cell of the table; the whole is above it."""
+    text = text.replace("|", "/").replace("\n", " ")
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def quantiles(times: Sequence[float]) -> str:

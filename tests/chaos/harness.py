@@ -183,6 +183,18 @@ class Chaos:
         self.acked += jobs
         return jobs
 
+    def enqueue_call(self, task: str, **arguments: Any) -> int:
+        """Enqueue any task by its name, which no book knows of; the job's id."""
+        if self.peer:
+            statement = """
+                select unnest(procrastinate_defer_jobs_v1(array[
+                    row('default', %s, 0, null, null, %s::jsonb, null)::procrastinate_job_to_defer_v1
+                ])) as id
+            """
+        else:
+            statement = "select queue_tasks_enqueue_v1(%s, kwargs => %s::jsonb) as id"
+        return int(self.rows(statement, task, json.dumps(arguments))[0]["id"])
+
     def statuses(self) -> dict[str, int]:
         """How many rows there are of each status."""
         found = self.rows("select status::text as status, count(*) as n from procrastinate_jobs group by 1")

@@ -127,6 +127,27 @@ async def arecorded(key: str, context: Any) -> AsyncIterator[None]:
     await anote("end", key, *row)
 
 
+def wait_at_gate(key: str, seconds: float) -> None:
+    """At a job's first start, wait for a row "open" of its key, at most so long; at a later one go through."""
+    until = time.monotonic() + seconds
+    first = noted("start", key) == 1
+    while first and not noted("open", key) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def watch(key: str, context: Any, seconds: float) -> None:
+    """At a job's first start, wait to be told to stop and note it, at most until five seconds after "open"."""
+    opened, until = False, time.monotonic() + seconds
+    first = noted("start", key) == 1
+    while first and time.monotonic() < until:
+        if context.should_abort():
+            note("told", key, *facts(context))
+            return
+        if not opened and noted("open", key):
+            opened, until = True, time.monotonic() + 5
+        time.sleep(0.02)
+
+
 def effect(key: str, context: Any, alias: str = "default") -> None:
     """Leave the task's effect, on its Django connection."""
     with connections[alias].cursor() as cursor:

@@ -10,7 +10,8 @@ from asgiref.sync import sync_to_async
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
-from tests.chaos.ledger import arecorded, effect, recorded
+from tests.chaos.ledger import arecorded, effect, recorded, wait_at_gate, watch
+from tests.testapp import hostile
 
 RETRY = RetryStrategy(max_attempts=25, wait=1)
 
@@ -33,9 +34,31 @@ async def work_async(context: JobContext, key: str, seconds: float = 0.0) -> str
     return key
 
 
+@app.task(name="tests.chaos.tasks.gated", pass_context=True)
+def gated(context: JobContext, key: str, seconds: float = 0.0) -> str:
+    """Run at its first start until it is let go, or for so long; at a later one at once."""
+    with recorded(key, context):
+        wait_at_gate(key, seconds)
+        effect(key, context)
+    return key
+
+
+@app.task(name="tests.chaos.tasks.watchful", pass_context=True)
+def watchful(context: JobContext, key: str, seconds: float = 0.0) -> str:
+    """Run at its first start until it is told to stop, and note that; at a later one at once."""
+    with recorded(key, context):
+        watch(key, context, seconds)
+        effect(key, context)
+    return key
+
+
 @app.task(name="tests.chaos.tasks.accept")
 async def accept(key: str, seconds: float = 0.0) -> None:
     """Take what the others take, and do nothing: for rows that may or may not be fit to run."""
+
+
+for _name in ("throw", "throw_async", "throw_async_later", "give", "overflow", "overflow_async"):
+    app.task(name=f"tests.testapp.hostile.{_name}")(getattr(hostile, _name).func)
 
 
 # Its documentation's recipe ("Retry stalled jobs"), with the times of the scenarios instead of ten minutes and 30 s.

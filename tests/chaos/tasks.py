@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from queue_tasks import RetryPolicy, task
 from queue_tasks.compat import InvalidTask
 from tests.chaos.canonical import canonical
-from tests.chaos.ledger import arecorded, effect, facts, note, noted, recorded
+from tests.chaos.ledger import arecorded, effect, recorded, wait_at_gate, watch
 
 RETRY = RetryPolicy(max_attempts=25, wait=0.2, backoff=1.5, max_wait=2, jitter=0.1)
 """A database that is away for seconds must not fail a job for good."""
@@ -64,24 +64,10 @@ def gated(context: Any, key: str, seconds: float = 0.0) -> str:
 @task(takes_context=True)
 def watchful(context: Any, key: str, seconds: float = 0.0) -> str:
     """Run at its first start until it is told to stop, and note that; at a later one at once."""
-    until = time.monotonic() + seconds
     with recorded(key, context):
-        first = noted("start", key) == 1
-        while first and time.monotonic() < until:
-            if context.should_abort():
-                note("told", key, *facts(context))
-                break
-            time.sleep(0.02)
+        watch(key, context, seconds)
         effect(key, context)
     return key
-
-
-def wait_at_gate(key: str, seconds: float) -> None:
-    """Wait for a row "open" of this key, unless the job has started before."""
-    until = time.monotonic() + seconds
-    first = noted("start", key) == 1
-    while first and not noted("open", key) and time.monotonic() < until:
-        time.sleep(0.02)
 
 
 MODES = {"sync": work, "async": work_async}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 
+import pytest
+
 from tests.chaos import accounting
 from tests.chaos.harness import Chaos
 
 
+@pytest.mark.peer
 def test_jobs_of_a_lock_never_overlap_and_start_in_order_whoever_is_killed(chaos: Chaos) -> None:
     line, others, locks, kills = chaos.size(quick=(25, 120, 30, 1), full=(300, 20_000, 5_000, 6))
     server = chaos.own_server() if chaos.full else None
