@@ -328,21 +328,28 @@ class WorkerConnection:
         """
         async with self._turn:
             try:
-                connection = await self.open()
-                with Deadline(connection, self._deadline):
-                    if self.direct and not under:
-                        cursor = await connection.execute(statement, parameters)
-                        return await cursor.fetchall() if cursor.description else ()
-                    return await self._in_transaction(connection, statement, parameters, under)
-            except psycopg.errors.ProgramLimitExceeded as exc:
-                if await self._notify_queue_is_full():
-                    raise NotifyQueueFull(f"the server's queue of notifications is full: {exc}") from exc
-                raise
+                try:
+                    return await self._rows(statement, parameters, under)
+                except psycopg.errors.ProgramLimitExceeded as exc:
+                    if await self._notify_queue_is_full():
+                        raise NotifyQueueFull(f"the server's queue of notifications is full: {exc}") from exc
+                    # It may have been until a moment ago, which says nothing of the values: once more.
+                    return await self._rows(statement, parameters, under)
             except BaseException as exc:
                 # A statement that the server refused leaves a good connection; anything else a doubtful one.
                 if not isinstance(exc, psycopg.Error) or isinstance(exc, DATABASE_ERRORS) or _is_of_the_session(exc):
                     await self.close()
                 raise
+
+    async def _rows(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None, under: LiteralString | None
+    ) -> Sequence[tuple[Any, ...]]:
+        connection = await self.open()
+        with Deadline(connection, self._deadline):
+            if self.direct and not under:
+                cursor = await connection.execute(statement, parameters)
+                return await cursor.fetchall() if cursor.description else ()
+            return await self._in_transaction(connection, statement, parameters, under)
 
     async def open(self) -> psycopg.AsyncConnection[Any]:
         """The live connection, opened and prepared if need be."""
@@ -387,14 +394,8 @@ class WorkerConnection:
 
     async def _notify_queue_is_full(self) -> bool:
         """Ask, which also clears what every listener has read: once it is full, nothing else does that."""
-        try:
-            connection = await self.open()
-            with Deadline(connection, self._deadline):
-                cursor = await connection.execute(NOTIFY_USAGE)
-                return bool((await cursor.fetchall())[0][0] >= QUEUE_IS_FULL)
-        except (*DATABASE_ERRORS, OSError):
-            await self.close()
-            return False
+        ((used,),) = await self._rows(NOTIFY_USAGE, None, None)
+        return bool(used >= QUEUE_IS_FULL)
 
 
 def _is_of_the_session(error: psycopg.Error) -> bool:

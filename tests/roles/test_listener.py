@@ -12,6 +12,24 @@ from tests.waiting import await_until
 
 SESSION = "queue_tasks listen"
 
+HOSTILE_PAYLOADS = [
+    "",
+    "garbage",
+    "null",
+    "[]",
+    "17",
+    '"abort"',
+    "abort_job_requested",
+    '["abort_job_requested"]',
+    '{"type": "abort_job_requested"',
+    '{"type": ["abort_job_requested"]}',
+    '{"type": {"abort_job_requested": 1}, "job_id": "x"}',
+    '{"abort": ' + "[" * 3900 + "]" * 3900 + "}",
+    '{"abort": ' + "9" * 7900 + "}",
+    "x" * 7999,
+    "abort \\ud800 \\u0000 '; drop table procrastinate_jobs; --",
+]
+
 
 class Ears:
     """A listener and what it passes on."""
@@ -117,26 +135,7 @@ async def test_a_burst_of_equal_notifications_is_heard_and_survived(
     assert not failures
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        "",
-        "garbage",
-        "null",
-        "[]",
-        "17",
-        '"abort"',
-        "abort_job_requested",
-        '["abort_job_requested"]',
-        '{"type": "abort_job_requested"',
-        '{"type": ["abort_job_requested"]}',
-        '{"type": {"abort_job_requested": 1}, "job_id": "x"}',
-        '{"abort": ' + "[" * 3900 + "]" * 3900 + "}",
-        '{"abort": ' + "9" * 7900 + "}",
-        "x" * 7999,
-        "abort \\ud800 \\u0000 '; drop table procrastinate_jobs; --",
-    ],
-)
+@pytest.mark.parametrize("payload", HOSTILE_PAYLOADS)
 async def test_a_hostile_payload_is_a_hint_to_look_and_nothing_more(
     rows: Rows, options: Options, failures: list, payload: str
 ) -> None:
