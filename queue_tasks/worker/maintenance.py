@@ -21,8 +21,11 @@ from queue_tasks.worker.service import Service, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
 
-RESCUE_EVERY = 20.0
-"""Seconds between looks for dead workers, and for jobs this worker has lost track of, that nobody has asked for."""
+RESCUE_EVERY = 30.0
+"""Seconds between looks for dead workers that no late heartbeat has asked for."""
+
+RECLAIM_EVERY = 60.0
+"""Seconds between looks for jobs this worker has lost track of that no failed fetch has asked for."""
 
 RESCUE_SPREAD = 0.2
 """Seconds over which the workers that notice the same death spread their looks."""
@@ -42,7 +45,7 @@ LEAST_SILENCE = 3.0
 PROMOTE_CHUNK = 1000
 """Jobs made ready in one statement."""
 
-POLLS_WHEN_HEARING = 3
+POLLS_WHEN_HEARING = 6
 """Poll intervals between a promoter's looks for jobs it was not told of while it would be told of them."""
 
 PRUNE_CHUNK = 500
@@ -140,7 +143,7 @@ class Rescuer(Service):
         self._in_hand = in_hand
         self._silent_after = max(LEAST_SILENCE, SILENT_BEATS * options.heartbeat)
         self._rescue_at = 0.0
-        self._reclaim_at = time.monotonic() + RESCUE_EVERY
+        self._reclaim_at = time.monotonic() + RECLAIM_EVERY
         self._failed_at = 0.0
         self._changed = asyncio.Event()
 
@@ -166,7 +169,7 @@ class Rescuer(Service):
             if time.monotonic() >= self._reclaim_at:
                 # The server may go on with a statement whose connection is gone.
                 uncertain = time.monotonic() < self._failed_at + self._options.statement_timeout + RECLAIM_LATER
-                self._reclaim_at = time.monotonic() + (RECLAIM_LATER if uncertain else RESCUE_EVERY)
+                self._reclaim_at = time.monotonic() + (RECLAIM_LATER if uncertain else RECLAIM_EVERY)
                 await self._reclaim()
             self._changed.clear()
             wait = min(self._rescue_at, self._reclaim_at) - time.monotonic()

@@ -120,7 +120,7 @@ def test_a_worker_whose_row_was_deleted_registers_anew_and_its_body_is_told() ->
 def test_a_job_whose_fetch_was_answered_into_the_void_is_reclaimed(monkeypatch: pytest.MonkeyPatch) -> None:
     from queue_tasks.worker import maintenance
 
-    monkeypatch.setattr(maintenance, "RESCUE_EVERY", 0.1)
+    monkeypatch.setattr(maintenance, "RECLAIM_EVERY", 0.1)
     result = tasks.noop.using(queue_name="void").enqueue()
     with running_worker(queues=["default"]) as worker, connection.cursor() as cursor:
         cursor.execute(

@@ -1,0 +1,56 @@
+"""S29 herd: many idle workers and few jobs. What the idle ask of the database, and how often they look for one job."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from site_app.embedded_postgres import EmbeddedPostgres
+from tests.chaos.harness import Chaos
+from tests.waiting import hold, wait_until
+
+NAME = re.compile(r"/\* queue_tasks: (\w+) \*/")
+POLLING = ("fetch_jobs", "promote_jobs", "rescue_jobs", "reclaim_jobs", "prune_jobs", "aborting_jobs")
+LIVENESS = ("heartbeat", "notify_usage")
+
+
+def test_idle_workers_ask_little_and_look_once_for_one_job(chaos: Chaos) -> None:
+    workers, seconds, jobs = chaos.size(quick=(3, 6.0, 3), full=(50, 60.0, 60))
+    server = chaos.own_server(log_statement="all", max_connections=400)
+    # The options of a worker that says nothing of them, but for the heartbeat, which is the scenarios'.
+    with chaos.fleet(workers, concurrency=2, options={"heartbeat": 2.0, "dead_after": 30.0}) as fleet:
+        wait_until(lambda: asked(server)["hold_lock"] >= workers)
+        before = asked(server)
+        hold(seconds)
+        idle = asked(server) - before
+        before = asked(server)
+        for _ in range(jobs):
+            chaos.enqueue(1, "async")
+            chaos.until_done()
+        busy = asked(server) - before
+    polling = sum(idle[name] for name in POLLING) / seconds / workers
+    liveness = sum(idle[name] for name in LIVENESS) / seconds / workers
+    looks = busy["fetch_jobs"] / jobs
+    # In a time so short each may have looked once more than its pace says.
+    slack = 3 / seconds
+    chaos.report(
+        fleet,
+        most_duplicates=0,
+        figures={
+            "polling": f"{polling:.2f}/s/worker",
+            "liveness": f"{liveness:.2f}/s/worker",
+            "looks": f"{looks:.1f}/job of {workers} workers",
+        },
+        criteria={
+            "idle polling <= 0.3 statements/s/worker": polling <= 0.3 + slack,
+            "idle liveness <= 0.7 statements/s/worker": liveness <= 0.7 + slack,
+            # Each hears of each job, and looks; the one that found it looks again when it has ended.
+            "no worker looks more than twice for one job": looks <= 2 * workers,
+        },
+    )
+
+
+def asked(server: EmbeddedPostgres) -> Counter[str]:
+    """How often each of our statements was sent, by the server's log."""
+    text = server.log.read_text(errors="replace")
+    return Counter(NAME.findall("\n".join(line for line in text.splitlines() if "LOG:  " in line)))
