@@ -153,6 +153,13 @@ MUTANTS = (
         "tests/sql/test_fetch.py::test_never_two_jobs_of_one_lock",
     ),
     mutant(
+        "the place that a costly look found is never forgotten",
+        FETCH,
+        "::timestamp with time zone > clock_timestamp()",
+        "::timestamp with time zone is not null",
+        "tests/sql/test_fetch.py::test_what_came_before_the_remembered_place_is_found_when_the_place_is_forgotten",
+    ),
+    mutant(
         "only a notification wakes the fetcher",
         "queue_tasks/worker/fetcher.py",
         "            self.idle_fetches = 0\n            await wait_for(self._wake, self._poll_interval)",
@@ -243,6 +250,36 @@ MUTANTS = (
         "            self._say(error, wait)\n",
         "            self._say(error, wait)\n            return\n",
         "tests/roles/test_service.py::test_a_loop_that_raises_is_started_again_after_a_wait_that_grows",
+    ),
+    # ----------------------------------------------------------------------------------------------------------- atomic
+    mutant(
+        "an atomic body commits although its job was taken away",
+        "queue_tasks/worker/atomic.py",
+        "    if status is None:\n        raise _LeaseLost",
+        "    if status is None:\n        return",
+        "tests/integration/test_atomic.py::test_a_body_whose_job_was_taken_away_has_no_effect_and_says_so",
+    ),
+    mutant(
+        "an atomic commit without an answer is taken for a failure",
+        "queue_tasks/worker/atomic.py",
+        "        if _may_be_committed(exc):\n",
+        "        if _may_be_committed(exc) and not finished:\n",
+        "tests/integration/test_atomic.py::test_a_connection_lost_at_any_statement_leaves_one_effect",
+    ),
+    mutant(
+        "an atomic body may change another database",
+        "queue_tasks/worker/atomic.py",
+        "        if not READS.match(text):",
+        "        if not text:",
+        "tests/integration/test_atomic_elsewhere.py::test_a_statement_that_would_change_another_database_is_refused",
+    ),
+    # ------------------------------------------------------------------------------------------------------ connections
+    mutant(
+        "a call that no answer comes to waits for ever",
+        "queue_tasks/connections.py",
+        "        self.expired = True\n        cut(self._connection)\n",
+        "        self.expired = True\n",
+        "tests/roles/test_half_open.py::test_a_call_that_no_answer_comes_to_ends_in_time_and_the_next_one_succeeds",
     ),
     # ---------------------------------------------------------------------------------------------------------- enqueue
     mutant(
