@@ -166,7 +166,7 @@ def one_run(chaos: Chaos, loss: Loss | None = None) -> list[int]:
     with workers.working():
         jobs = enqueue(chaos)
         unfinished = "select id from procrastinate_jobs where id = any (%s) and status in ('todo', 'doing')"
-        wait_until(lambda: not chaos.rows(unfinished, [job.job_id for job in jobs]), 60, "every job ended")
+        wait_until(lambda: not chaos.rows(unfinished, [job.job_id for job in jobs]), 120, "every job ended")
         if loss is not None:
             # Some come when the worker stops: the caller looks again.
             loss.happened.wait(LATE)
