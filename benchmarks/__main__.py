@@ -35,6 +35,7 @@ MEASUREMENTS = [
     Measurement("drain_async", "drain, no-op coroutines, kept", 40_000, 2_000, "per_second", "jobs/s"),
     Measurement("drain_ephemeral", "drain, no-op coroutines, ephemeral", 40_000, 0, "per_second", "jobs/s"),
     Measurement("drain_thread", "drain, no-op functions in threads", 15_000, 2_000, "per_second", "jobs/s"),
+    Measurement("drain_process", "drain, no-op functions in processes", 3_000, 0, "per_second", "jobs/s"),
     Measurement("latency", "commit to start, idle worker, p50", 300, 300, "p50", "ms", more_is_better=False),
     Measurement("enqueue_single", "enqueue, one a transaction", 2_000, 2_000, "per_second", "jobs/s"),
     Measurement("enqueue_bulk", "enqueue, many a transaction", 50_000, 20_000, "per_second", "jobs/s"),

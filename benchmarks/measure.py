@@ -42,6 +42,11 @@ def drain_thread(count: int) -> dict[str, Any]:
     return _drain("noop_thread", count)
 
 
+def drain_process(count: int) -> dict[str, Any]:
+    """Jobs per second of plain functions that do nothing, in processes, whose start is counted."""
+    return _drain("noop_process", count)
+
+
 def drain_ephemeral(count: int) -> dict[str, Any]:
     """Jobs per second of coroutines that leave no trace: between the worker's first and last line."""
     from benchmarks import tasks

@@ -20,6 +20,11 @@ def noop_thread() -> None:
     """Do nothing in a thread."""
 
 
+@task(executor="process")
+def noop_process() -> None:
+    """Do nothing in a process."""
+
+
 @task
 async def clock() -> float:
     """Return when the body ran, in seconds since 1970."""

@@ -1,4 +1,4 @@
-"""S21 hostile-outcomes: return values and errors of every odd shape from threads and loop, good jobs among them."""
+"""S21 hostile-outcomes: return values and errors of every odd shape, from wherever bodies run, good jobs among them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.chaos.harness import Chaos
 from tests.testapp import hostile
 
 HOSTILE = "tests.testapp.hostile"
+ISOLATED = "tests.testapp.isolated"
 RAISERS = ("throw", "throw_async", "throw_async_later")
 PLAIN = ("overflow", "overflow_async")
 
@@ -19,14 +20,20 @@ def test_whatever_a_task_returns_or_raises_its_job_ends_and_its_worker_goes_on(c
     shapes = [(task, {"name": name}) for task in RAISERS for name in hostile.NAMES]
     shapes += [("give", {"name": name}) for name in hostile.GIVEN]
     shapes += [(task, {}) for task in PLAIN]
+    shapes = [(f"{HOSTILE}.{task}", args) for task, args in shapes]
+    if "process" in chaos.modes:
+        shapes += [(f"{HOSTILE}.give_async", {"name": name}) for name in hostile.GIVEN]
+        shapes += [(f"{ISOLATED}.throw", {"name": name}) for name in hostile.NAMES]
+        shapes += [(f"{ISOLATED}.give", {"name": name}) for name in hostile.GIVEN]
+        shapes.append((f"{ISOLATED}.overflow", {}))
     rounds = chaos.size(quick=1, full=5)
     jobs: dict[int, str] = {}
     with chaos.fleet(concurrency=4) as fleet:
         for _ in range(rounds):
             chaos.random.shuffle(shapes)
             for task, args in shapes:
-                job_id = chaos.enqueue_call(f"{HOSTILE}.{task}", **args)
-                jobs[job_id] = f"{task}({', '.join(args.values())})"
+                job_id = chaos.enqueue_call(task, **args)
+                jobs[job_id] = f"{task.rpartition('.')[2]}({', '.join(args.values())})"
             # Behind them, on the same loop and in the same threads.
             chaos.enqueue(40, "async")
             chaos.enqueue(40, "sync")

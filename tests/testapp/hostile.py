@@ -237,6 +237,12 @@ def give(name: str) -> Any:
     return values[name]
 
 
+@task
+async def give_async(name: str) -> Any:
+    """The same, on the loop."""
+    return give.func(name)
+
+
 GIVEN = [
     "object",
     "bad_list",

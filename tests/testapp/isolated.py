@@ -100,6 +100,12 @@ def give(name: str) -> Any:
 
 
 @task(executor="process")
+def overflow() -> int:
+    """Recurse until Python stops it."""
+    return hostile.recurse()
+
+
+@task(executor="process")
 def give_much(megabytes: int) -> str:
     """Return a long text."""
     return "x" * (megabytes * MEGABYTE)
@@ -211,3 +217,12 @@ DEATHS: dict[str, Any] = {
     "fork and return": _fork_and_return,
     "fork and leave it": _fork_and_leave_it,
 }
+
+
+@task(executor="process", atomic=True)
+def write_atomically(name: str, dies: bool) -> str:
+    """Write, and return or die: in the transaction that finishes the job."""
+    Group.objects.create(name=name)
+    if dies:
+        os._exit(4)
+    return name
