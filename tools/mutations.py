@@ -281,6 +281,28 @@ MUTANTS = (
         "        self.expired = True\n",
         "tests/roles/test_half_open.py::test_a_call_that_no_answer_comes_to_ends_in_time_and_the_next_one_succeeds",
     ),
+    # -------------------------------------------------------------------------------------------------------- processes
+    mutant(
+        "a loop that a task cancels stays dead",
+        "queue_tasks/worker/service.py",
+        "                self._end_if_stopped()\n                error: BaseException = exc\n",
+        "                raise\n",
+        "tests/roles/test_service.py::test_a_loop_cancelled_by_nobody_who_may_is_started_again",
+    ),
+    mutant(
+        "a process that says nothing is left alone",
+        "queue_tasks/worker/supervisor.py",
+        "        elif silent >= limit:\n",
+        "        elif silent >= limit and child.over:\n",
+        "tests/roles/test_supervisor.py::test_a_process_that_closes_its_line_and_says_nothing_more_is_killed",
+    ),
+    mutant(
+        "a process that does not stop is waited for",
+        "queue_tasks/worker/supervisor.py",
+        "        if now >= self._kill_at:\n",
+        "        if now >= self._kill_at + 3600:\n",
+        "tests/roles/test_supervisor.py::test_one_that_does_not_heed_sigterm_is_killed_after_the_grace_time_with_code_1",
+    ),
     # ---------------------------------------------------------------------------------------------------------- enqueue
     mutant(
         "a job is enqueued outside the caller's transaction",

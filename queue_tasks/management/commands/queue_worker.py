@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import logging
 import os
@@ -10,11 +11,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
@@ -38,7 +40,7 @@ SWITCHES = ("drain", "no_listen", "traceback", "no_color", "force_color", "skip_
 """Flags without a value that a process of a supervisor is told as well."""
 
 LAST_WORDS = 0.5
-"""Seconds an ended worker's process may take to leave."""
+"""Seconds exit functions may take, such as those that flush logs."""
 
 
 class Command(BaseCommand):
@@ -92,6 +94,8 @@ class Command(BaseCommand):
             code = self._supervise(flags, options)
         else:
             code = self._work(flags, options, line)
+        if getattr(self, "_called_from_command_line", False):
+            leave(code)
         if code:
             sys.exit(code)
 
@@ -139,14 +143,6 @@ class Command(BaseCommand):
         tally = worker.tally
         if not line:
             self._say(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
-        if getattr(self, "_called_from_command_line", False):
-            if worker.stuck:
-                sys.stderr.flush()
-                os._exit(code)
-            # A thread that does not end (a body that never returns) must not keep the process: its job was given back.
-            last = threading.Timer(LAST_WORDS, os._exit, [code])
-            last.daemon = True
-            last.start()
         return code
 
     def _say_ready(self, worker: Worker, flags: dict[str, Any]) -> None:
@@ -215,6 +211,22 @@ def health_server(flags: dict[str, Any], ask: Callable[[], Health]) -> Iterator[
         place = f"[{host}]" if ":" in host else host
         logger.info("health is told at http://%s:%d/livez and /readyz", place, server.port)
         yield
+
+
+def leave(code: int) -> NoReturn:
+    """End this process: its exit functions have a moment, and threads that do not end have none.
+
+    Nothing else is taken apart: on a busy machine that takes seconds, in which nobody could end it any more.
+    """
+    limit = threading.Timer(LAST_WORDS, os._exit, [code])
+    limit.daemon = True
+    limit.start()
+    connections.close_all()
+    atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter itself calls
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def names(text: str) -> list[str]:
