@@ -273,14 +273,6 @@ MUTANTS = (
         "        if not text:",
         "tests/integration/test_atomic_elsewhere.py::test_a_statement_that_would_change_another_database_is_refused",
     ),
-    # ------------------------------------------------------------------------------------------------------ connections
-    mutant(
-        "a call that no answer comes to waits for ever",
-        "queue_tasks/connections.py",
-        "        self.expired = True\n        cut(self._connection)\n",
-        "        self.expired = True\n",
-        "tests/roles/test_half_open.py::test_a_call_that_no_answer_comes_to_ends_in_time_and_the_next_one_succeeds",
-    ),
     # -------------------------------------------------------------------------------------------------------- processes
     mutant(
         "a loop that a task cancels stays dead",
