@@ -103,8 +103,8 @@ class Fleet:
 
     @property
     def ready(self) -> list[Member]:
-        """Those of them that have said so."""
-        return [member for member in self.living if member.worker.said_ready]
+        """Those of them that have said that they are ready, and were not asked to end since."""
+        return [member for member in self.living if member.worker.said_ready and not member.requested]
 
     @property
     def output(self) -> str:

@@ -16,7 +16,9 @@ ACK_BUFFER = 8
 def test_killed_workers_lose_no_job_and_double_only_what_was_in_their_hands(chaos: Chaos) -> None:
     count, kills = chaos.size(quick=(160, 3), full=(10_000, 20))
     times = chaos.size(quick=(0.02, 0.08), full=(0.05, 0.2))
-    modes = [mode for mode in chaos.modes if mode != "process"]
+    # A child process takes a second to start: too long for the quick form.
+    modes = chaos.modes if chaos.full else [mode for mode in chaos.modes if mode != "process"]
+    latest = accounting.LEASE + chaos.size(quick=7, full=2)  # the quick form shares the machine with other tests
     for mode in modes:
         chaos.enqueue(count // len(modes), mode, seconds=times)
     with chaos.fleet(concurrency=CONCURRENCY) as fleet:
@@ -32,7 +34,7 @@ def test_killed_workers_lose_no_job_and_double_only_what_was_in_their_hands(chao
         most_duplicates=kills * (CONCURRENCY + ACK_BUFFER),
         criteria={
             "every duplicate was in flight at a kill": not accounting.unexplained(books, counts),
-            "Tres p99 <= lease + 2 s": accounting.percentile(counts.tres or [0.0], 99) <= accounting.LEASE + 2,
+            f"Tres p99 <= {latest:g} s": accounting.percentile(counts.tres or [0.0], 99) <= latest,
             "as many kills as planned": len(fleet.deaths) == kills,
         },
     )

@@ -111,7 +111,8 @@ def test_hostile_rows_end_alone_and_hold_nobody_up(chaos: Chaos) -> None:
         criteria={
             "the good jobs ended": done,
             f"every hostile row ended: {left}": not left,
-            f"the good ones took at most 1.2 times as long: {alone:.1f} s, {beside:.1f} s": beside < 1.2 * alone + 2,
+            f"the good ones took at most 1.2 times as long: {alone:.1f} s, {beside:.1f} s": beside
+            < 1.2 * alone + chaos.size(quick=6, full=2),
         },
         figures={"hostile": len(names), "refused by the database": len(rows) - len(names)},
     )
