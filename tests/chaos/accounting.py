@@ -255,7 +255,8 @@ def in_flight(books: Books, pid: int, at: float, ack_window: float = 1.0) -> lis
     return [
         run
         for run in books.executions
-        if run.pid == pid and run.started <= at and (run.ended is None or run.ended >= at - ack_window)
+        # A process dies a moment after it was told to: what it started in that moment was in its hands too.
+        if run.pid == pid and (run.ended is None or run.ended >= at - ack_window)
     ]
 
 
@@ -271,7 +272,7 @@ def restarts(books: Books, runs: Mapping[str, Sequence[Execution]]) -> list[floa
     for pid, at in books.deaths:
         for run in in_flight(books, pid, at, ack_window=0):
             if run.ended is None:
-                after = [other.started for other in runs[run.key] if other.started > at]
+                after = [other.started for other in runs[run.key] if other.started > at and other.pid != pid]
                 found += [min(after) - at] if after else []
     return found
 
