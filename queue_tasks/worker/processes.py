@@ -159,7 +159,7 @@ class TaskProcess(asyncio.Protocol):
         self._quiet = False
         """Whether its socket has come to its end."""
         self._killing = threading.Lock()
-        # Under the lock. Whether its number may be another's by now, and what it was killed for.
+        # Under the lock, as what it serves. Whether its number may be another's by now, and what it was killed for.
         self._reaped = False
         self._why: BaseException | None = None
         self.alive = True
@@ -178,7 +178,8 @@ class TaskProcess(asyncio.Protocol):
         self._courses.clear()
         if self.when_idle is not None:
             self.when_idle.cancel()
-        self._attempt = attempt
+        with self._killing:
+            self._attempt = attempt
         if attempt is not None:
             attempt.on_stop = self._stop
 
@@ -200,9 +201,9 @@ class TaskProcess(asyncio.Protocol):
         if timeout is not None:
             attempt.deadline = attempt.started + timeout
             late = TaskTimeout(attempt.job.task_name, timeout)
-            self._watch(self._kill_course(attempt.deadline + self._patience, late))
+            self._watch(self._kill_course(attempt.deadline + self._patience, late, attempt))
         if memory_limit is not None:
-            self._watch(self._memory_course(attempt.job.task_name, memory_limit))
+            self._watch(self._memory_course(attempt, memory_limit))
         try:
             outcome = await self._outcome
         finally:
@@ -216,10 +217,13 @@ class TaskProcess(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(pack(message))
 
-    def kill(self, why: BaseException | None) -> None:
-        """End it, and what it has started, at once. why: what its job fails of, if nothing was before."""
+    def kill(self, why: BaseException | None, of: Attempt | None = None) -> None:
+        """End it, and what it has started, at once. why: what its job fails of, if nothing was before.
+
+        of: only if it serves this attempt; the clock may come when that has just ended, and another has begun.
+        """
         with self._killing:
-            if self._reaped:
+            if self._reaped or (of is not None and of is not self._attempt):
                 return
             self._why = self._why or why
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -319,7 +323,7 @@ class TaskProcess(asyncio.Protocol):
             return
         self.say({"stop": reason.name})
         patience = SHUTDOWN_PATIENCE if reason is StopReason.SHUTDOWN else self._patience
-        self._watch(self._kill_course(time.monotonic() + patience, asyncio.CancelledError()))
+        self._watch(self._kill_course(time.monotonic() + patience, asyncio.CancelledError(), self._attempt))
 
     # ----------------------------------------------------------------------------------------------------- its limits
 
@@ -332,16 +336,16 @@ class TaskProcess(asyncio.Protocol):
         if not self._ready.done():
             self.kill(ProcessDied(f"was not ready within {START_WITHIN:g} s, and was killed"))
 
-    def _kill_course(self, when: float, why: BaseException | None) -> Course:
+    def _kill_course(self, when: float, why: BaseException | None, of: Attempt | None = None) -> Course:
         yield when
-        self.kill(why)
+        self.kill(why, of)
 
-    def _memory_course(self, name: str, limit: int) -> Course:
+    def _memory_course(self, of: Attempt, limit: int) -> Course:
         allowed = resident(self._process.pid) + limit
         while True:
             yield time.monotonic() + LOOK_EVERY
             if resident(self._process.pid) > allowed:
-                self.kill(MemoryLimitExceeded(name, limit))
+                self.kill(MemoryLimitExceeded(of.job.task_name, limit), of)
                 return
 
 

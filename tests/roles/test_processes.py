@@ -302,6 +302,19 @@ async def test_a_body_that_does_not_end_when_told_is_killed(
     await await_until(lambda: not bench.processes._all)
 
 
+async def test_a_limit_of_the_last_job_does_not_reach_the_next(bench: Bench) -> None:
+    first, second = (attempt_of(fetched(ISOLATED + "sleep", [seconds])) for seconds in (0, 0.5))
+    await bench.run_attempt(first)
+    child = bench.child
+    running = asyncio.create_task(bench.run_attempt(second))
+    await await_until(lambda: child._attempt is second)
+    # As the clock's thread does that was already on its way when the first one ended.
+    next(course := child._kill_course(time.monotonic(), TimeoutError("of the first"), first))
+    assert next(course, None) is None
+    assert value(await running) == "awake"
+    assert bench.child is child
+
+
 async def test_a_stop_while_the_process_starts_ends_it(bench: Bench) -> None:
     attempt = attempt_of(fetched(ISOLATED + "sleep", [60]))
     running = asyncio.create_task(bench.run_attempt(attempt))
