@@ -66,7 +66,8 @@ def test_a_body_that_never_returns_is_timed_out_and_the_others_go_on(chaos: Chao
 def rate(chaos: Chaos, count: int) -> float:
     """Jobs a second of so many that take a moment each, in threads and on the loop."""
     begun = time.monotonic()
-    jobs = chaos.enqueue(count // 2, "sync", seconds=0.2) + chaos.enqueue(count // 2, "async", seconds=0.2)
+    took = chaos.size(quick=0.2, full=0.3)
+    jobs = chaos.enqueue(count // 2, "sync", seconds=took) + chaos.enqueue(count // 2, "async", seconds=took)
     ids = [job.job_id for job in jobs]
     left = "select 1 from procrastinate_jobs where id = any (%s) and status in ('todo', 'doing') limit 1"
     assert chaos.until(lambda: not chaos.rows(left, ids), 120), "the others did not go on"
