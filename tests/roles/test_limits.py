@@ -177,6 +177,8 @@ async def test_a_body_that_ignores_it_is_given_up_and_its_thread_replaced(
 
     with caplog.at_level(logging.ERROR, "queue_tasks.worker"):
         value, error = await threads.run(ignore, OWNER, limit_of(0.1))
+        # Said after the job is given up: what says it may be what is stuck.
+        await await_until(lambda: caplog.records)
     assert value is None
     assert isinstance(error, TaskTimeout)
     assert said == [f"{OWNER} ignores its timeout"]
