@@ -62,8 +62,8 @@ def test_a_coroutine_that_blocks_the_loop_is_named_and_interrupted_and_the_worke
 
 
 def test_a_coroutine_that_blocks_the_loop_in_c_ends_the_process_and_its_jobs_are_rescued(dsn: str, table: Table):
-    blocking = hostile.block_in_c.enqueue(60)
     with worker_process(dsn, settings=IMPATIENT) as worker:
+        blocking = hostile.block_in_c.enqueue(60)
         assert worker.wait(30) == 1
     assert "tests.testapp.hostile.block_in_c blocks the event loop" in worker.output
     assert "in block_in_c" in worker.output

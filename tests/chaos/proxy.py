@@ -53,7 +53,7 @@ class Loss:
     statement: bytes = b""
     """The one that was struck."""
     happened: threading.Event = field(default_factory=threading.Event)
-    """Set when it has been lost, and the connection closed."""
+    """Set when it has been lost; the connection is closed then."""
 
     def strikes(self, statement: bytes, name: str) -> bool:
         """Count a statement; whether it is the one."""
@@ -355,8 +355,9 @@ class _Session:
                 if kind == b"Z":
                     self._answered += 1
                     if lost and doomed is not None:
-                        self.sever()
+                        # First: who finds the connection closed may ask at once why.
                         doomed[1].happened.set()
+                        self.sever()
                         return
                 if not lost:
                     self.proxy._wait_to_pass(self, answer=True)

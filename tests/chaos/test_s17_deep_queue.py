@@ -33,6 +33,9 @@ def watch(template_database: str) -> Iterator[Stopwatch]:
 def test_a_fetch_costs_no_more_however_deep_the_queue(chaos: Chaos, watch: Stopwatch) -> None:
     shallow, deep = chaos.size(quick=(2_000, 20_000), full=(10_000, 1_000_000))
     rounds = chaos.size(quick=15, full=350)
+    if not chaos.full:
+        # An analyze in the midst of it holds a snapshot: the few rows taken before would be walked past, and counted.
+        watch.session.rows("alter table procrastinate_jobs set (autovacuum_enabled = off)")
     fill(watch, shallow)
     base = measure(watch, rounds)
     fill(watch, deep - shallow)
