@@ -7,6 +7,7 @@ be; the catalogs say how they are. Looking takes no lock that anybody would noti
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,11 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, LiteralString
 
-from django.db import migrations, transaction
+from django.db import OperationalError, migrations, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from queue_tasks.statements import (
+    PREPARE_TRANSACTION,
     SCHEMA_COLUMNS,
     SCHEMA_CONSTRAINTS,
     SCHEMA_FUNCTIONS,
@@ -102,6 +104,18 @@ NEEDED_OF_UPSTREAM = (
     (Kind.UPSTREAM_TYPE, "procrastinate_job_event_type"),
     (Kind.UPSTREAM_TYPE, "procrastinate_job_status"),
 )
+
+LOCK_TIMEOUT = 0.4
+"""Seconds a repair waits for each of the four tables at a time: whoever comes after it waits behind it."""
+
+LOCK_REFUSED = ("55P03", "40P01")
+"""SQLSTATEs of a wait for a lock that was given up: by the timeout, or because two sessions waited for each other."""
+
+LOCK_PAUSE = 1.0
+"""Seconds it leaves them to the others before it tries again."""
+
+LOCK_PATIENCE = 60.0
+"""Seconds after which it does not try again."""
 
 REPLACED = "upstream/replaced.sql"
 FIRST_FUNCTION = "queue_tasks_parked_until_v1"  # other functions are checked against it when they are created
@@ -310,11 +324,34 @@ def repair(connection: BaseDatabaseWrapper) -> list[SchemaObject]:
 
     Missing objects are made, outdated ones replaced, and upstream's own dropped where ours stand in for them. Unknown
     objects, and columns of another type, are left as they are: see them in `status`.
-    Locks procrastinate's four tables until it commits, if there is anything to do; else nothing.
+    Locks procrastinate's four tables until it commits, if there is anything to do; else nothing. While a transaction of
+    others holds one of them, it gives way, so that workers go on, and tries again for a minute; then it raises
+    OperationalError, with a note on what to do.
     """
     if not _wrong(connection):
         return []
+    last = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            return _repair_under_lock(connection)
+        except OperationalError as exc:
+            if getattr(exc.__cause__, "sqlstate", None) not in LOCK_REFUSED:
+                raise
+            if time.monotonic() > last:
+                exc.add_note(
+                    f"For {LOCK_PATIENCE:g} s transactions have held one of procrastinate's tables, which queue_tasks "
+                    "must lock to repair what is not as sql/ says. Find the oldest in pg_stat_activity by its "
+                    "xact_start, let it end, and migrate again."
+                )
+                raise
+        time.sleep(LOCK_PAUSE)
+
+
+def _repair_under_lock(connection: BaseDatabaseWrapper) -> list[SchemaObject]:
+    # Making an index may take its time; only the wait for a lock is limited.
+    limits = {"statement_timeout": "0", "lock_timeout": str(round(LOCK_TIMEOUT * 1000)), "synchronous_commit": "on"}
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(PREPARE_TRANSACTION, limits)
         cursor.execute(SCHEMA_LOCK)
         found = _read_catalogs(connection)
         before = _wrong(connection)  # another session may have been quicker

@@ -1,16 +1,18 @@
 """schema.status and schema.repair, the check, and repair after migrate."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 
 from queue_tasks import apps, checks, schema, statements
 from queue_tasks.schema import Kind, State
 from tests.sql.session import Session, manage
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -273,6 +275,41 @@ def test_migrate_repairs_and_says_so_once(aside):
     aside.rows("drop index procrastinate_jobs_qt_ready_idx")
     assert "Repaired" not in manage(aside.url, "migrate", "--verbosity=0")
     assert aside.value("select to_regclass('procrastinate_jobs_qt_ready_idx') is not null")
+
+
+def test_a_repair_gives_way_to_a_transaction_that_holds_a_table_and_tries_again(aside, open_session):
+    aside.rows("drop index procrastinate_jobs_qt_expires_idx")
+    reader, worker = open_session("tests.reader"), open_session("tests.worker")
+    reader.rows("begin")
+    reader.rows("select from procrastinate_jobs limit 1")
+    waits = (
+        "select count(*) from pg_stat_activity where datname = current_database() "
+        "and (select pid from pg_stat_activity where application_name = 'tests.reader') = any (pg_blocking_pids(pid))"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        migration = pool.submit(manage, aside.url, "migrate", "procrastinate")
+        wait_until(lambda: aside.value(waits), 60, "the repair waits for the reader")
+        # Whoever works on the table waits no longer than the repair does.
+        worker.rows("set statement_timeout = '30s'")
+        worker.rows("delete from procrastinate_jobs where false")
+        assert aside.value("select to_regclass('procrastinate_jobs_qt_expires_idx') is null")
+        wait_until(lambda: aside.value(waits), 60, "the repair waits for the reader again")
+        reader.rows("commit")
+        assert "Repaired index procrastinate_jobs_qt_expires_idx: missing" in migration.result()
+    assert aside.value("select to_regclass('procrastinate_jobs_qt_expires_idx') is not null")
+
+
+def test_a_repair_that_never_gets_its_locks_says_what_to_do(dsn, monkeypatch, session):
+    monkeypatch.setattr(schema, "LOCK_PATIENCE", 0)
+    execute("drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs")
+    session.rows("lock table procrastinate_workers in access share mode")
+    with pytest.raises(OperationalError, match="lock timeout") as refused:
+        schema.repair(connection)
+    (note,) = refused.value.__notes__
+    assert "xact_start" in note
+    assert "migrate again" in note
+    session.rows("rollback")
+    assert [item.name for item in schema.repair(connection)] == ["procrastinate_jobs_qt_inserted"]
 
 
 @pytest.mark.parametrize(
