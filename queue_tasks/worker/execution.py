@@ -34,8 +34,12 @@ from queue_tasks.worker.processes import ProcessExecutor
 from queue_tasks.worker.runnables import DEFAULT_RETRY, Call, DjangoRunnable, Runnable, StockRunnable
 from queue_tasks.worker.threads import ThreadExecutor
 
+UNKNOWN_TASK_FIRST_WAIT = 1.0
+"""Seconds until a job of an unknown task is looked at again, at first: the next worker may be of a newer release.
+Later it is half as long as the job has waited."""
+
 UNKNOWN_TASK_WAIT = 30.0
-"""Seconds until a job of an unknown task is looked at again; a newer worker may come."""
+"""The longest such wait, seconds."""
 
 
 class Execution:
@@ -223,8 +227,10 @@ class Execution:
         """A task that cannot be imported may be that of a newer release: wait for a worker that knows it, then fail."""
         job, grace = attempt.job, self._options.unknown_task_grace
         # Both times are the database's, whatever this worker's clock says.
-        if (job.attempted_at - job.started_at).total_seconds() < grace:
-            return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=min(UNKNOWN_TASK_WAIT, grace))
+        waited = (job.attempted_at - job.started_at).total_seconds()
+        if waited < grace:
+            wait = min(max(waited / 2, UNKNOWN_TASK_FIRST_WAIT), UNKNOWN_TASK_WAIT, grace)
+            return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=wait)
         return _failed(error, attempt)
 
 

@@ -202,6 +202,16 @@ async def test_a_job_of_an_unknown_task_waits_for_a_worker_that_knows_it_then_fa
     await bench.close()
 
 
+@pytest.mark.parametrize(("waited", "wait"), [(0, 1), (1, 1), (10, 5), (60, 30), (3000, 30)])
+async def test_a_job_of_an_unknown_task_is_soon_looked_at_again_at_first(waited: float, wait: float) -> None:
+    bench = Bench(unknown_task_grace=3600)
+    first = datetime.now(UTC)
+    times = {"started_at": first, "attempted_at": first + timedelta(seconds=waited)}
+    outcome = await bench.run("no.such", **times)
+    assert (outcome.kind, outcome.wait) == (OutcomeKind.SNOOZED, wait)
+    await bench.close()
+
+
 async def test_a_task_that_appears_later_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await bench.run("tests.testapp.hostile.appears")).kind is OutcomeKind.SNOOZED
     monkeypatch.setattr(hostile, "appears", hostile.give_coroutine, raising=False)
