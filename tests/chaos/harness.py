@@ -245,20 +245,22 @@ class Chaos:
         options: Mapping[str, Any] | None = None,
         respawn: bool = True,
         settings: str = "tests.chaos.settings",
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | Callable[[int], Mapping[str, str]] | None = None,
     ) -> Fleet:
         """Workers (two in the quick form, four in the full one), as a context manager.
 
         url: the database as they see it, such as a proxy's. options: more OPTIONS of the backend. settings: another
-        module of settings, made on the scenarios' own.
+        module of settings, made on the scenarios' own. environment: more variables; a function gives those of the nth
+        worker that is started, from 0.
         """
-        environment = {
-            "CHAOS_LEDGER_URL": self.url,
-            "CHAOS_OPTIONS": json.dumps(dict(options or {})),
-            **(environment or {}),
-        }
 
         def start(number: int) -> WorkerProcess:
+            more = environment(number) if callable(environment) else environment
+            variables = {
+                "CHAOS_LEDGER_URL": self.url,
+                "CHAOS_OPTIONS": json.dumps(dict(options or {})),
+                **(more or {}),
+            }
             if self.peer:
                 return StockProcess(
                     url or self.url,
@@ -266,7 +268,7 @@ class Chaos:
                     str(concurrency),
                     settings="tests.chaos.stock_settings",
                     command=("procrastinate", "worker"),
-                    environment=environment,
+                    environment=variables,
                 )
             return WorkerProcess(
                 url or self.url,
@@ -274,7 +276,7 @@ class Chaos:
                 str(concurrency),
                 *flags,
                 settings=settings,
-                environment=environment,
+                environment=variables,
             )
 
         fleet = Fleet(start, size or self.size(quick=2, full=4), respawn=respawn)
