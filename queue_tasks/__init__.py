@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from queue_tasks.enqueue import aenqueue_many, enqueue_many
 from queue_tasks.exceptions import Discard, Retry, Snooze
+from queue_tasks.periodic import All, periodic
 from queue_tasks.results import Progress, TaskResult
 from queue_tasks.retry import RetryPolicy
 from queue_tasks.tasks import JobSpec, Task, task
@@ -19,6 +20,7 @@ from queue_tasks.tasks import JobSpec, Task, task
 __version__ = "0.1.0"
 
 __all__ = [
+    "All",
     "Discard",
     "JobSpec",
     "Progress",
@@ -29,5 +31,6 @@ __all__ = [
     "TaskResult",
     "aenqueue_many",
     "enqueue_many",
+    "periodic",
     "task",
 ]

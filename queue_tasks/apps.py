@@ -13,7 +13,7 @@ from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules, import_string
 
 from queue_tasks import schema
-from queue_tasks.checks import check_database
+from queue_tasks.checks import check_database, check_schedules
 
 
 class QueueTasksConfig(AppConfig):
@@ -29,6 +29,7 @@ class QueueTasksConfig(AppConfig):
         autodiscover_modules("tasks")
         bridge.show_tasks_to_stock_workers()
         checks.register(check_schema, checks.Tags.database)
+        checks.register(check_periodic)
         if apps.is_installed("procrastinate.contrib.django"):
             # Sent after all migrations, once for each app that has models: ours need not have any.
             upstream = apps.get_app_config("procrastinate")
@@ -58,6 +59,14 @@ def check_schema(
     """The database check that Django runs for `migrate`, `test` and `check --database`."""
     ours = [alias for alias in job_databases() if alias in (databases or ())]
     return [message for alias in ours for message in check_database(alias)]
+
+
+def check_periodic(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001 - Django's protocol
+    **kwargs: Any,  # noqa: ARG001 - the same
+) -> list[checks.CheckMessage]:
+    """The check that Django runs before nearly every command."""
+    return check_schedules()
 
 
 def repair_schema(using: str, verbosity: int = 1, **kwargs: Any) -> None:  # noqa: ARG001 - a signal's arguments

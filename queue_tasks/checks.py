@@ -13,6 +13,7 @@ from django.db import connections
 from queue_tasks import compat, schema
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import OptionsInvalid
+from queue_tasks.periodic import declared
 
 
 def check_backend(alias: str, given: Mapping[str, Any]) -> list[checks.CheckMessage]:
@@ -65,6 +66,36 @@ def check_backend(alias: str, given: Mapping[str, Any]) -> list[checks.CheckMess
                 id="queue_tasks.W001",
             )
         )
+    return found
+
+
+def check_schedules() -> list[checks.CheckMessage]:
+    """Check what `@periodic` declares: before anything runs, and without keeping a site from starting."""
+    found: list[checks.CheckMessage] = []
+    seen: set[tuple[str | None, str]] = set()
+    for schedule in declared:
+        who = f'Schedule "{schedule.name}" of task {schedule.task.module_path}'
+        found.extend(
+            checks.Error(f"{who}: {problem.text}", hint=problem.hint, id=problem.check)
+            for problem in schedule.problems()
+        )
+        if schedule.database is None:
+            found.append(
+                checks.Warning(
+                    f"{who} never ticks: the backend of its task is not PostgresBackend.",
+                    hint="Give the task a backend= that is, or leave @periodic out.",
+                    id="queue_tasks.W002",
+                )
+            )
+        elif (schedule.database, schedule.name) in seen:
+            found.append(
+                checks.Error(
+                    f"{who}: another schedule has this name.",
+                    hint="Give each schedule a name= of its own.",
+                    id="queue_tasks.E014",
+                )
+            )
+        seen.add((schedule.database, schedule.name))
     return found
 
 

@@ -7,6 +7,8 @@ QueueTasksError
 ├── OptionsInvalid                                   TASKS[...]["OPTIONS"] has an unknown or wrong option
 ├── TaskNotFound                                     a job names a task that cannot be imported
 ├── JobNotFound                                      a job row does not exist
+├── ScheduleInvalid               (also ValueError)  a schedule's cron line, time zone or another option is wrong
+├── ScheduleNotFound                                 no schedule has this name
 ├── WorkerNotRegistered                              the worker was taken for dead and removed
 ├── TaskTimeout                   (also TimeoutError) a task ran longer than its timeout
 ├── AtomicNotCommitted                               an atomic task was not committed, for no fault of its body
@@ -90,6 +92,19 @@ class JobNotFound(QueueTasksError):
 
     def __init__(self, job_id: object) -> None:
         super().__init__(f"Job {job_id} does not exist: it never did, or it was deleted after it had finished.")
+
+
+class ScheduleInvalid(QueueTasksError, ValueError):
+    """A cron line, a time zone or another option of a schedule is wrong; says what was found and what was expected."""
+
+
+class ScheduleNotFound(QueueTasksError):
+    """No schedule has this name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        near = difflib.get_close_matches(name, list(known), n=1)
+        hint = f'Did you mean "{near[0]}"? ' if near else ""
+        super().__init__(f'There is no schedule "{name}". {hint}To see them all: manage.py queue schedules')
 
 
 class WorkerNotRegistered(QueueTasksError):

@@ -204,7 +204,7 @@ def _rows(connection: BaseDatabaseWrapper, statement: LiteralString) -> list[tup
 def _is_named_as_ours(kind: Kind, name: str) -> bool:
     match kind:
         case Kind.COLUMN:
-            return True  # only columns that begin with qt_ are read
+            return True  # only columns of ours are read
         case Kind.FUNCTION:
             return name.startswith("queue_tasks_")
         case Kind.INDEX | Kind.TRIGGER:

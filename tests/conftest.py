@@ -15,7 +15,10 @@ from tests import postgres
 from tests.waiting import wait_until
 
 # procrastinate's models are unmanaged, so Django's own flush leaves their tables as they are.
-UNMANAGED_TABLES = "procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers"
+UNMANAGED_TABLES = (
+    "procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers, "
+    "queue_tasks_schedules, queue_tasks_ticks"
+)
 
 # ----------------------------------------------------------------------------------------------------------- databases
 

@@ -162,7 +162,7 @@ def drop(path: str, text: str) -> str:
         case "functions":
             return f"drop function if exists {name};"
         case "triggers":
-            table = re.search(r"\bon (procrastinate_\w+)", text)
+            table = re.search(r"\bon (procrastinate_\w+|queue_tasks_\w+)", text)
             functions = re.findall(r"create or replace function (\w+)\(\)", text)
             lines = [f"drop trigger if exists {name} on {table[1] if table else '?'};"]
             return "\n".join([*lines, *(f"drop function if exists {function}();" for function in functions)])

@@ -19,7 +19,7 @@ END = "<!-- end of the map -->"
 # folder -> its heading
 FOLDERS = {
     "upstream": "What we take away from procrastinate's schema",
-    "tables": "Columns on procrastinate's tables",
+    "tables": "Columns on procrastinate's tables, and tables of our own",
     "indexes": "Indexes",
     "functions": "Functions",
     "triggers": "Triggers, each with its function",

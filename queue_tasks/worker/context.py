@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from queue_tasks import compat
+from queue_tasks.arguments import decode
 from queue_tasks.results import TaskResult
 from queue_tasks.worker.attempt import Attempt
 from queue_tasks.worker.failures import MAX_MESSAGE, storable
@@ -33,6 +34,13 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc,type-arg] # the stub
         if self.run.deadline is None:
             return None
         return timezone.now() + timedelta(seconds=self.run.deadline - time.monotonic())
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The tick of its schedule that the job is for, in UTC; None when no schedule made it."""
+        meta = decode(self.run.job.meta or "{}")
+        tick = meta.get("scheduled_for") if isinstance(meta, dict) else None
+        return None if tick is None else datetime.fromisoformat(tick).astimezone(UTC)
 
     def should_abort(self) -> bool:
         """Whether the task should end as soon as it can: told to abort, the worker stops, or its time is over."""

@@ -1,4 +1,4 @@
-"""Listener: hears of new, scheduled and aborting jobs by NOTIFY, and passes the hints on.
+"""Listener: hears of new, scheduled and aborting jobs, and of changed schedules, by NOTIFY, and passes the hints on.
 
 A notification is a hint and never a command: what it says is read again from the rows. When listening is impossible the
 polls of the others find the same facts a little later.
@@ -28,6 +28,7 @@ ANY_QUEUE = "procrastinate_any_queue_v1"
 ONE_QUEUE = "procrastinate_queue_v1#"
 SCHEDULED = "queue_tasks_scheduled"
 ECHOES = "queue_tasks_echo"
+SCHEDULES = "queue_tasks_schedules"
 MAX_CHANNEL_BYTES = 63
 """Postgres' limit."""
 
@@ -71,6 +72,7 @@ class Listener(Service):
         *,
         on_ready: Callable[[], None],
         on_scheduled: Callable[[], None],
+        on_schedules: Callable[[], None],
         on_abort: Callable[[], None],
         on_listening: Callable[[], None],
         on_deaf: Callable[[], None] = lambda: None,
@@ -84,6 +86,7 @@ class Listener(Service):
         self._channels = channels_of(queues)
         self._on_ready = on_ready
         self._on_scheduled = on_scheduled
+        self._on_schedules = on_schedules
         self._on_abort = on_abort
         self._on_listening = on_listening
         self._on_deaf = on_deaf
@@ -118,7 +121,7 @@ class Listener(Service):
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
         with Deadline(connection, self._patience):
-            for channel in (*self._channels, ECHOES):
+            for channel in (*self._channels, SCHEDULES, ECHOES):
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
 
     async def _hears_itself(self, connection: psycopg.AsyncConnection[Any]) -> bool:
@@ -148,6 +151,7 @@ class Listener(Service):
         # Whatever was said before we listened is found by looking.
         self._on_ready()
         self._on_scheduled()
+        self._on_schedules()
         self._on_abort()
         while True:
             async for notice in connection.notifies(timeout=CHECK_EVERY):
@@ -163,6 +167,8 @@ class Listener(Service):
             return
         if channel == SCHEDULED:
             self._on_scheduled()
+        elif channel == SCHEDULES:
+            self._on_schedules()
         elif _is_abort(payload):
             self._on_abort()
         else:

@@ -1,37 +1,115 @@
-"""Scheduler: enqueues the ticks of procrastinate's `@app.periodic` tasks when they are due.
+"""Scheduler: sees to it that each tick of each schedule makes its job, on time and once.
 
-Every worker may: a unique key (task, periodic id, time) in the database lets one tick make one job.
+Every worker may, and there is no leader: what a schedule is and how far it is stands in its row, and one function of
+the database sees to its ticks in one transaction. Who comes second finds them seen to. The database's clock decides.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from datetime import datetime
 
 from queue_tasks.bridge import PeriodicTick, PeriodicTicks
-from queue_tasks.store import Store
-from queue_tasks.worker.service import Service
+from queue_tasks.conf import Options
+from queue_tasks.cron import Timetable, plan
+from queue_tasks.exceptions import ScheduleInvalid
+from queue_tasks.periodic import rows_for
+from queue_tasks.store import DueSchedule, Store
+from queue_tasks.worker.service import Service, wait_for
+
+logger = logging.getLogger("queue_tasks.worker")
+
+MAX_SCHEDULES = 100
+"""Schedules seen to between two looks."""
+
+SPREAD = 0.1
+"""Seconds between the starts of jobs for several missed ticks, so that a long outage does not end in a storm."""
+
+AGAIN = 0.02
+"""Seconds until the next look when another worker was at what is due."""
+
+CHANGES = {
+    "added": "is new",
+    "changed": "has changed",
+    "back": "is declared again",
+    "gone": "is not declared any more, and does not tick",
+}
 
 
 class Scheduler(Service):
-    """Sleeps from tick to tick; ends at once when there is no periodic task."""
+    """Sleeps from tick to tick. `wake` when schedules were changed: the timer may be wrong for them."""
 
     name = "scheduler"
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, options: Options) -> None:
         super().__init__()
         self._store = store
-        self._ticks = PeriodicTicks()
-        # Due and not enqueued yet: kept until they are, also when the database is away at their time.
-        self._due: list[PeriodicTick] = []
+        self._database = options.database
+        self._poll_interval = options.poll_interval
+        self._wake = asyncio.Event()
+        self._wrong: set[tuple[int, int]] = set()
+        """(id, revision) of rows that cannot be understood; said once, and left to a worker that can."""
+        self._stock = PeriodicTicks()
+        # procrastinate's that are due and not enqueued yet: kept until they are, also when the database is away.
+        self._stock_due: list[PeriodicTick] = []
+
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
 
     async def run(self) -> None:
-        """Enqueue what is due, then sleep until the next tick."""
-        if not self._ticks.any:
-            return
+        """Bring the declared schedules to the database; then see to what is due, and sleep until something is."""
+        await self._sync()
         while True:
-            self._due += self._ticks.due(time.time())
-            while self._due:
-                await self._store.defer_tick(self._due[0])
-                del self._due[0]
-            await asyncio.sleep(max(self._ticks.seconds_to_next(time.time()), 0.001))
+            self._wake.clear()
+            # More than a poll interval is never slept: another worker's clock, or a notification, may have been lost.
+            wait = min(await self._look(), self._poll_interval)
+            await wait_for(self._wake, max(wait, 0.001))
+
+    async def _sync(self) -> None:
+        declared, wrong = rows_for(self._database)
+        for problem in wrong:
+            logger.error("%s It does not tick.", problem)
+        for name, change in await self._store.sync_schedules(declared):
+            logger.info('schedule "%s" %s', name, CHANGES.get(change, change))
+
+    async def _look(self) -> float:
+        """See to what is due; the seconds until something is."""
+        now, next_in, found = await self._store.due_schedules(MAX_SCHEDULES)
+        read_at = time.monotonic()
+        due = [schedule for schedule in found if (schedule.id, schedule.revision) not in self._wrong]
+        fired = 0
+        for schedule in due:
+            fired += await self._fire(schedule, now)
+        wait = await self._defer_stock(now.timestamp(), read_at)
+        if next_in is not None:
+            wait = min(wait, next_in - (time.monotonic() - read_at))
+        if not due:
+            return wait
+        return 0.0 if fired else min(wait, AGAIN)
+
+    async def _fire(self, schedule: DueSchedule, now: datetime) -> bool:
+        """See to the ticks of one schedule; whether it was we who did."""
+        try:
+            timetable = Timetable(schedule.cron, schedule.every, schedule.timezone)
+        except ScheduleInvalid as exc:
+            self._wrong.add((schedule.id, schedule.revision))
+            logger.error('schedule "%s" does not tick here: %s', schedule.name, exc)  # noqa: TRY400 - that is all
+            return False
+        what = plan(timetable, schedule.last_tick, now, schedule.missed, schedule.max_missed)
+        seen = await self._store.fire_schedule(schedule, what, SPREAD)
+        if what.passed and seen:
+            logger.warning('schedule "%s": %d missed ticks were passed over', schedule.name, what.passed)
+        return bool(seen)
+
+    async def _defer_stock(self, now: float, read_at: float) -> float:
+        """Enqueue what is due of procrastinate's periodic tasks; the seconds until the next. now: since 1970."""
+        if not self._stock.any:
+            return self._poll_interval
+        self._stock_due += self._stock.due(now)
+        while self._stock_due:
+            await self._store.defer_tick(self._stock_due[0])
+            del self._stock_due[0]
+        return self._stock.seconds_to_next(now + time.monotonic() - read_at)

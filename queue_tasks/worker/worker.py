@@ -280,8 +280,9 @@ class Worker:
             self.aborter,
             self.rescuer,
         ]
+        self.scheduler = Scheduler(store, options)
         if not settings.drain:
-            services += [Scheduler(store), Pruner(store, lambda: self.listening)]
+            services += [self.scheduler, Pruner(store, lambda: self.listening)]
         if settings.listen:
             self.listener = Listener(
                 options,
@@ -289,6 +290,7 @@ class Worker:
                 settings.queues,
                 on_ready=self.fetcher.wake,
                 on_scheduled=self.promoter.wake,
+                on_schedules=self.scheduler.wake,
                 on_abort=self.aborter.wake,
                 on_listening=self._ready,
                 on_deaf=self._ready,

@@ -1,6 +1,6 @@
 -- 0001_initial.reverse: back to procrastinate's own schema, exactly
 -- Called by  manage.py migrate queue_tasks zero
--- What only we know is lost: results, errors, times, progress. Jobs, their states and their events stay. A reference that upstream's
+-- What only we know is lost: results, errors, times, progress, schedules. Jobs, their states and their events stay. A reference that upstream's
 -- foreign keys would refuse (a finished job's worker that is gone) becomes null, as upstream would have made it.
 drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs;
 drop trigger procrastinate_jobs_qt_updated on procrastinate_jobs;
@@ -13,6 +13,13 @@ drop trigger procrastinate_periodic_defers_qt_updated on procrastinate_periodic_
 -- A parked job has no meaning to upstream: it becomes ready.
 update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at >= queue_tasks_parked_until_v1();
 
+drop table queue_tasks_ticks;
+drop table queue_tasks_schedules;
+drop function queue_tasks_schedules_changed_v1();
+drop function queue_tasks_sync_schedules_v1(jsonb);
+drop function queue_tasks_fire_schedule_v1(bigint, bigint, timestamp with time zone, timestamp with time zone[], integer, timestamp with time zone, timestamp with time zone, timestamp with time zone, double precision);
+drop function queue_tasks_run_schedule_v1(text);
+drop function queue_tasks_enqueue_ticks_v1(bigint, timestamp with time zone[], timestamp with time zone[]);
 drop function queue_tasks_jobs_inserted_v1();
 drop function queue_tasks_jobs_updated_v1();
 drop function queue_tasks_jobs_deleted_v1();

@@ -69,6 +69,74 @@ comment on column procrastinate_workers.qt_name is 'The worker''s name; null for
 comment on column procrastinate_workers.qt_locked is 'True: the worker holds its advisory lock; nobody holding it means that it is dead.';
 comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';
 
+-- from sql/tables/queue_tasks_schedules.sql
+-- queue_tasks_schedules: one row for each schedule
+-- Declared in code and brought here by every worker that starts, or added by an operator, whose overrides win. Whoever
+-- changes when a schedule ticks raises revision, sets last_tick to the present and next_tick to null: a worker finds the
+-- next tick, and none before is made up for.
+-- Called by  the migrations; schema.repair
+create table if not exists queue_tasks_schedules (id bigint generated always as identity primary key);
+
+alter table queue_tasks_schedules
+    add column if not exists name text not null,
+    add column if not exists declared boolean not null default true,
+    add column if not exists task_name text not null,
+    add column if not exists queue_name text not null,
+    add column if not exists priority integer not null default 0,
+    add column if not exists lock text,
+    add column if not exists args jsonb not null,
+    add column if not exists ephemeral boolean not null default false,
+    add column if not exists cron text,
+    add column if not exists every double precision,
+    add column if not exists timezone text not null,
+    add column if not exists missed text not null,
+    add column if not exists max_missed integer not null default 1,
+    add column if not exists overlap text not null,
+    add column if not exists jitter double precision not null default 0,
+    add column if not exists override_cron text,
+    add column if not exists override_every double precision,
+    add column if not exists override_timezone text,
+    add column if not exists paused_at timestamp with time zone,
+    add column if not exists gone_at timestamp with time zone,
+    add column if not exists revision bigint not null default 1,
+    add column if not exists last_tick timestamp with time zone not null default clock_timestamp(),
+    add column if not exists next_tick timestamp with time zone,
+    add column if not exists last_job_id bigint;
+
+comment on table queue_tasks_schedules is 'One row for each schedule: what it enqueues, when it ticks, how far it is.';
+comment on column queue_tasks_schedules.declared is 'True: in the code; false: added by an operator.';
+comment on column queue_tasks_schedules.every is 'Seconds between ticks, counted from 1970 in UTC; null when there is a cron line.';
+comment on column queue_tasks_schedules.missed is 'skip, latest or all: what becomes of ticks at which no worker was there.';
+comment on column queue_tasks_schedules.overlap is 'allow or skip: whether a tick makes a job while the last one is unfinished.';
+comment on column queue_tasks_schedules.override_cron is 'An operator''s line: it wins, as override_every does, over cron and every.';
+comment on column queue_tasks_schedules.gone_at is 'When a worker started whose code does not declare it any more; null: it is declared.';
+comment on column queue_tasks_schedules.revision is 'Raised by every change of what it is; a worker fires only what it has read.';
+comment on column queue_tasks_schedules.last_tick is 'The newest tick that was seen to, or the time since when it counts.';
+comment on column queue_tasks_schedules.next_tick is 'The next tick; null: a worker is to find it.';
+comment on column queue_tasks_schedules.last_job_id is 'The newest job it made, for overlap.';
+
+-- from sql/tables/queue_tasks_ticks.sql
+-- queue_tasks_ticks: what became of the newest ticks of each schedule
+-- The primary key lets one tick make one job, whoever fires. The newest hundred are kept of each schedule; an older tick
+-- cannot come again, because queue_tasks_schedules.last_tick has passed it.
+-- Called by  the migrations; schema.repair
+create table if not exists queue_tasks_ticks (
+    schedule_id bigint not null references queue_tasks_schedules on delete cascade,
+    tick timestamp with time zone not null,
+    primary key (schedule_id, tick)
+);
+
+alter table queue_tasks_ticks
+    add column if not exists seen_at timestamp with time zone not null default clock_timestamp(),
+    add column if not exists outcome text not null,
+    add column if not exists passed integer not null default 1,
+    add column if not exists job_id bigint;
+
+comment on table queue_tasks_ticks is 'What became of the newest ticks of each schedule.';
+comment on column queue_tasks_ticks.seen_at is 'When it was seen to.';
+comment on column queue_tasks_ticks.outcome is 'enqueued; run: by an operator, at no tick; overlap: the last job was unfinished; missed: passed over.';
+comment on column queue_tasks_ticks.passed is 'Of missed: how many ticks were passed over, this being the newest; of others 1.';
+
 -- from sql/indexes/procrastinate_jobs_id_lock_idx_v1.sql
 drop index if exists procrastinate_jobs_id_lock_idx_v1;
 -- procrastinate_jobs_id_lock_idx_v1: upstream's index, narrowed to the jobs that have a lock
@@ -126,6 +194,12 @@ drop index if exists procrastinate_jobs_queueing_lock_idx_v1;
 -- Called by  upstream's defer (on conflict); the narrower predicate is implied by every value that can conflict
 create unique index if not exists procrastinate_jobs_queueing_lock_idx_v1 on procrastinate_jobs using btree (queueing_lock) where ((status = 'todo'::procrastinate_job_status) and (queueing_lock is not null));
 
+-- from sql/indexes/queue_tasks_schedules_name_idx.sql
+drop index if exists queue_tasks_schedules_name_idx;
+-- queue_tasks_schedules_name_idx: a schedule's name is its own
+-- Called by  sync, and everything an operator does
+create unique index if not exists queue_tasks_schedules_name_idx on queue_tasks_schedules using btree (name);
+
 -- from sql/functions/queue_tasks_parked_until_v1.sql
 -- queue_tasks_parked_until_v1() -> timestamp with time zone
 -- The scheduled_at of a parked job: it waits for somebody to free it, not for a time.
@@ -138,6 +212,36 @@ as $body$
 $body$;
 
 comment on function queue_tasks_parked_until_v1() is 'The scheduled_at of a parked job.';
+
+-- from sql/functions/queue_tasks_enqueue_ticks_v1.sql
+-- queue_tasks_enqueue_ticks_v1(schedule_id, ticks, run_afters) -> one row for each tick: tick timestamptz, job_id bigint
+-- Enqueue one job of a schedule for each tick, in the order given. run_afters: of the length of ticks; past means now.
+-- Called by  queue_tasks_fire_schedule_v1, queue_tasks_run_schedule_v1
+-- Writes     procrastinate_jobs
+create or replace function queue_tasks_enqueue_ticks_v1(p_schedule_id bigint, p_ticks timestamp with time zone[], p_run_afters timestamp with time zone[])
+    returns table (tick timestamp with time zone, job_id bigint)
+    language plpgsql
+as $body$
+begin
+    return query
+    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
+    select
+        s.queue_name,
+        s.task_name,
+        s.priority,
+        s.lock,
+        s.args,
+        case when t.run_after > clock_timestamp() then t.run_after end,
+        s.ephemeral,
+        jsonb_build_object('schedule', s.name, 'scheduled_for', t.tick)
+    from unnest(p_ticks, p_run_afters) with ordinality as t (tick, run_after, position)
+    join queue_tasks_schedules s on s.id = p_schedule_id
+    order by t.position
+    returning (qt_meta ->> 'scheduled_for')::timestamp with time zone, id;
+end
+$body$;
+
+comment on function queue_tasks_enqueue_ticks_v1(bigint, timestamp with time zone[], timestamp with time zone[]) is 'Enqueue one job of a schedule for each tick.';
 
 -- from sql/functions/queue_tasks_enqueue_v1.sql
 -- queue_tasks_enqueue_v1(task, args, kwargs, queue_name, priority, run_after, lock, ephemeral) -> bigint
@@ -682,6 +786,91 @@ $body$;
 
 comment on function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], timestamp with time zone[], double precision[], integer[], text[], text[]) is 'Write the outcomes of many attempts under their fence; returns the rows written.';
 
+-- from sql/functions/queue_tasks_fire_schedule_v1.sql
+-- queue_tasks_fire_schedule_v1(id, revision, last_tick, ticks, passed, passed_tick, last, following, spread) -> one row for each tick: tick timestamptz, outcome text, job_id bigint
+-- See to the ticks of a schedule up to `last`, in one transaction: enqueue a job for each of `ticks` (oldest first), note
+-- those passed over, and go on to `following`. Nothing happens, and no row comes back, when somebody else has seen to
+-- them, is at it, or has changed the schedule since it was read: (revision, last_tick) says so. spread: seconds between
+-- the starts of several jobs.
+-- Called by  queries/fire_schedule.sql
+-- Writes     procrastinate_jobs, queue_tasks_ticks, queue_tasks_schedules
+-- Locks      the schedule, for update skip locked, until commit
+create or replace function queue_tasks_fire_schedule_v1(
+    p_id bigint,
+    p_revision bigint,
+    p_last_tick timestamp with time zone,
+    p_ticks timestamp with time zone[],
+    p_passed integer,
+    p_passed_tick timestamp with time zone,
+    p_last timestamp with time zone,
+    p_following timestamp with time zone,
+    p_spread double precision
+) returns table (tick timestamp with time zone, outcome text, job_id bigint)
+    language plpgsql
+as $body$
+#variable_conflict use_column
+declare
+    v_schedule record;
+    v_now timestamp with time zone := clock_timestamp();
+    v_ticks timestamp with time zone[];
+    v_busy boolean;
+    v_job_id bigint;
+begin
+    select s.overlap, s.jitter, s.last_job_id into v_schedule
+    from queue_tasks_schedules s
+    where s.id = p_id and s.revision = p_revision and s.last_tick = p_last_tick and s.paused_at is null and s.gone_at is null
+    for update skip locked;
+    -- A tick is due by the database's clock or not at all.
+    if not found or p_last > v_now then
+        return;
+    end if;
+
+    v_busy := v_schedule.overlap = 'skip' and exists (
+        select
+        from procrastinate_jobs j
+        where j.id = v_schedule.last_job_id and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
+    );
+    -- Where jobs may not overlap, the first of several ticks makes the one job.
+    v_ticks := case when v_busy then '{}' when v_schedule.overlap = 'skip' then p_ticks[1:1] else p_ticks end;
+
+    if p_passed > 0 then
+        insert into queue_tasks_ticks (schedule_id, tick, outcome, passed) values (p_id, p_passed_tick, 'missed', p_passed);
+    end if;
+    insert into queue_tasks_ticks (schedule_id, tick, outcome)
+    select p_id, t.tick, 'overlap'
+    from unnest(p_ticks[coalesce(cardinality(v_ticks), 0) + 1:]) t (tick);
+    insert into queue_tasks_ticks (schedule_id, tick, outcome, job_id)
+    select p_id, j.tick, 'enqueued', j.job_id
+    from queue_tasks_enqueue_ticks_v1(
+        p_id,
+        v_ticks,
+        array(
+            select
+                greatest(t.tick + make_interval(secs => random() * v_schedule.jitter), v_now)
+                    + make_interval(secs => (t.position - 1) * p_spread)
+            from unnest(v_ticks) with ordinality t (tick, position)
+            order by t.position
+        )
+    ) j;
+
+    select max(n.job_id) into v_job_id from queue_tasks_ticks n where n.schedule_id = p_id and n.tick = any (v_ticks);
+    update queue_tasks_schedules s
+    set last_tick = p_last, next_tick = p_following, last_job_id = coalesce(v_job_id, s.last_job_id)
+    where s.id = p_id;
+    delete from queue_tasks_ticks n
+    where n.schedule_id = p_id
+        and n.tick < (select k.tick from queue_tasks_ticks k where k.schedule_id = p_id order by k.tick desc offset 99 limit 1);
+
+    return query
+    select n.tick, n.outcome, n.job_id
+    from queue_tasks_ticks n
+    where n.schedule_id = p_id and (n.tick = any (p_ticks) or (p_passed > 0 and n.tick = p_passed_tick))
+    order by n.tick;
+end
+$body$;
+
+comment on function queue_tasks_fire_schedule_v1(bigint, bigint, timestamp with time zone, timestamp with time zone[], integer, timestamp with time zone, timestamp with time zone, timestamp with time zone, double precision) is 'See to the ticks of a schedule: one job for each, once.';
+
 -- from sql/functions/queue_tasks_promote_jobs_v1.sql
 -- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
 -- Make ready up to max_jobs scheduled jobs whose time has come, earliest first. next_due_in: seconds until the next one
@@ -965,6 +1154,130 @@ end
 $body$;
 
 comment on function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer) is 'Take back the running jobs of dead workers.';
+
+-- from sql/functions/queue_tasks_run_schedule_v1.sql
+-- queue_tasks_run_schedule_v1(name) -> bigint: the job's id; null when there is no such schedule
+-- Enqueue a schedule's job now, at no tick of it, also when it is paused or gone.
+-- Called by  queries/run_schedule.sql
+-- Writes     procrastinate_jobs, queue_tasks_ticks, queue_tasks_schedules
+-- Locks      the schedule, for update, until commit
+create or replace function queue_tasks_run_schedule_v1(p_name text) returns bigint
+    language plpgsql
+as $body$
+declare
+    v_id bigint;
+    v_now timestamp with time zone;
+    v_job_id bigint;
+begin
+    select s.id into v_id from queue_tasks_schedules s where s.name = p_name for update;
+    if not found then
+        return null;
+    end if;
+    -- After the lock, so that two in a row are two times.
+    v_now := clock_timestamp();
+    select e.job_id into v_job_id from queue_tasks_enqueue_ticks_v1(v_id, array[v_now], array[v_now]) e;
+    insert into queue_tasks_ticks (schedule_id, tick, outcome, job_id) values (v_id, v_now, 'run', v_job_id);
+    update queue_tasks_schedules s set last_job_id = v_job_id where s.id = v_id;
+    return v_job_id;
+end
+$body$;
+
+comment on function queue_tasks_run_schedule_v1(text) is 'Enqueue a schedule''s job now.';
+
+-- from sql/functions/queue_tasks_sync_schedules_v1.sql
+-- queue_tasks_sync_schedules_v1(declared jsonb) -> one row for each schedule that changed: name text, change text (added, changed, back or gone)
+-- Bring what the code declares to the database: an array of objects with the names of queue_tasks_schedules' columns.
+-- What an operator has overridden or paused stays so. A schedule that is not declared any more is marked as gone and
+-- does not tick; nothing is deleted. When it ticks is counted anew only where that was changed.
+-- Called by  queries/sync_schedules.sql
+-- Writes     queue_tasks_schedules
+-- Locks      an advisory lock of the transaction: workers that start together come one after the other
+create or replace function queue_tasks_sync_schedules_v1(p_declared jsonb)
+    returns table (name text, change text)
+    language plpgsql
+as $body$
+#variable_conflict use_column
+declare
+    v_declared record;
+    v_known record;
+begin
+    -- 29044 is "qt" in ASCII.
+    perform pg_advisory_xact_lock(29044, 0);
+    for v_declared in
+        select
+            d.name, d.task_name, d.queue_name, d.priority, d.lock, d.args, d.ephemeral,
+            d.cron, d.every, d.timezone, d.missed, d.max_missed, d.overlap, d.jitter
+        from jsonb_populate_recordset(null::queue_tasks_schedules, p_declared) d
+    loop
+        select
+            s.id,
+            s.gone_at is not null as gone,
+            (
+                s.declared, s.gone_at is null, s.task_name, s.queue_name, s.priority, s.lock, s.args, s.ephemeral,
+                s.cron, s.every, s.timezone, s.missed, s.max_missed, s.overlap, s.jitter
+            ) is not distinct from (
+                true, true, v_declared.task_name, v_declared.queue_name, v_declared.priority, v_declared.lock,
+                v_declared.args, v_declared.ephemeral, v_declared.cron, v_declared.every, v_declared.timezone,
+                v_declared.missed, v_declared.max_missed, v_declared.overlap, v_declared.jitter
+            ) as same,
+            s.gone_at is not null
+                or (
+                    s.override_cron is null and s.override_every is null
+                    and (s.cron, s.every) is distinct from (v_declared.cron, v_declared.every)
+                )
+                or (s.override_timezone is null and s.timezone <> v_declared.timezone) as anew
+        into v_known
+        from queue_tasks_schedules s
+        where s.name = v_declared.name
+        for update;
+        if not found then
+            insert into queue_tasks_schedules (
+                name, task_name, queue_name, priority, lock, args, ephemeral,
+                cron, every, timezone, missed, max_missed, overlap, jitter
+            )
+            values (
+                v_declared.name, v_declared.task_name, v_declared.queue_name, v_declared.priority, v_declared.lock,
+                v_declared.args, v_declared.ephemeral, v_declared.cron, v_declared.every, v_declared.timezone,
+                v_declared.missed, v_declared.max_missed, v_declared.overlap, v_declared.jitter
+            );
+            return query select v_declared.name, 'added'::text;
+        elsif not v_known.same then
+            update queue_tasks_schedules s
+            set
+                declared = true,
+                gone_at = null,
+                task_name = v_declared.task_name,
+                queue_name = v_declared.queue_name,
+                priority = v_declared.priority,
+                lock = v_declared.lock,
+                args = v_declared.args,
+                ephemeral = v_declared.ephemeral,
+                cron = v_declared.cron,
+                every = v_declared.every,
+                timezone = v_declared.timezone,
+                missed = v_declared.missed,
+                max_missed = v_declared.max_missed,
+                overlap = v_declared.overlap,
+                jitter = v_declared.jitter,
+                revision = s.revision + 1,
+                last_tick = case when v_known.anew then clock_timestamp() else s.last_tick end,
+                next_tick = case when v_known.anew then null else s.next_tick end
+            where s.id = v_known.id;
+            return query select v_declared.name, case when v_known.gone then 'back' else 'changed' end;
+        end if;
+    end loop;
+
+    return query
+    update queue_tasks_schedules s
+    set gone_at = clock_timestamp(), revision = s.revision + 1
+    where s.declared
+        and s.gone_at is null
+        and s.name <> all (array(select d ->> 'name' from jsonb_array_elements(p_declared) d))
+    returning s.name, 'gone'::text;
+end
+$body$;
+
+comment on function queue_tasks_sync_schedules_v1(jsonb) is 'Bring what the code declares to the database.';
 
 -- from sql/functions/queue_tasks_tell_finished_v1.sql
 -- queue_tasks_tell_finished_v1(ids bigint[]) -> void
@@ -1396,3 +1709,23 @@ create or replace trigger procrastinate_workers_qt_deleted
     referencing old table as old_workers
     for each statement
     execute function queue_tasks_workers_deleted_v1();
+
+-- from sql/triggers/queue_tasks_schedules_changed.sql
+-- queue_tasks_schedules_changed: after insert, delete or update of revision on queue_tasks_schedules, for each row
+-- Tells running workers that a schedule was added, changed or taken away; not that it ticked.
+-- Called by  sync, and everything an operator does
+create or replace function queue_tasks_schedules_changed_v1() returns trigger
+    language plpgsql
+as $body$
+begin
+    perform pg_notify('queue_tasks_schedules', '');
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_schedules_changed_v1() is 'Tell running workers that a schedule was changed.';
+
+create or replace trigger queue_tasks_schedules_changed
+    after insert or delete or update of revision on queue_tasks_schedules
+    for each row
+    execute function queue_tasks_schedules_changed_v1();

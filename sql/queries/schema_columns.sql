@@ -1,4 +1,4 @@
--- schema_columns() -> table text, column text, definition text; our columns on procrastinate's tables
+-- schema_columns() -> table text, column text, definition text; our columns on procrastinate's tables, and those of our own tables but for their keys
 -- Called by  schema.status
 select
     c.relname::text,
@@ -9,8 +9,18 @@ select
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-where a.attrelid = any (array[to_regclass('procrastinate_jobs'), to_regclass('procrastinate_workers')])
+where a.attrelid = any (
+        array[
+            to_regclass('procrastinate_jobs'),
+            to_regclass('procrastinate_workers'),
+            to_regclass('queue_tasks_schedules'),
+            to_regclass('queue_tasks_ticks')
+        ]
+    )
     and a.attnum > 0
     and not a.attisdropped
-    and starts_with(a.attname, 'qt_')
+    and (starts_with(a.attname, 'qt_') or starts_with(c.relname, 'queue_tasks_'))
+    and not exists (
+        select from pg_index x where x.indrelid = c.oid and x.indisprimary and a.attnum = any (x.indkey::smallint[])
+    )
 order by c.relname, a.attnum

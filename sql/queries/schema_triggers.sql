@@ -1,5 +1,5 @@
 -- schema_triggers() -> table text, name text, definition text, namespace text, enabled boolean
--- The triggers on procrastinate's tables, but for those of foreign keys.
+-- The triggers on procrastinate's tables and ours, but for those of foreign keys.
 -- Called by  schema.status
 select
     c.relname::text,
@@ -12,5 +12,5 @@ join pg_class c on c.oid = t.tgrelid
 join pg_namespace n on n.oid = c.relnamespace
 where not t.tgisinternal
     and c.relnamespace = (select j.relnamespace from pg_class j where j.oid = to_regclass('procrastinate_jobs'))
-    and starts_with(c.relname, 'procrastinate_')
+    and (starts_with(c.relname, 'procrastinate_') or starts_with(c.relname, 'queue_tasks_'))
 order by c.relname, t.tgname

@@ -36,12 +36,14 @@ class Ears:
 
     def __init__(self, options: Options, queues: list[str] | None = None, worker_id: int = 7) -> None:
         self.ready, self.scheduled, self.abort, self.listening = Calls(), Calls(), Calls(), Calls()
+        self.schedules = Calls()
         self.listener = Listener(
             options,
             worker_id,
             queues,
             on_ready=self.ready,
             on_scheduled=self.scheduled,
+            on_schedules=self.schedules,
             on_abort=self.abort,
             on_listening=self.listening,
         )
@@ -56,7 +58,7 @@ class Ears:
         await self.listener.stop()
 
     def forget(self) -> None:
-        for calls in (self.ready, self.scheduled, self.abort):
+        for calls in (self.ready, self.scheduled, self.schedules, self.abort):
             calls.all.clear()
 
 
@@ -66,6 +68,21 @@ async def test_it_hears_of_a_new_job_and_of_nothing_else(rows: Rows, options: Op
         await await_until(lambda: ears.ready)
         assert not ears.abort
         assert not ears.scheduled
+
+
+async def test_it_hears_of_a_changed_schedule_and_not_of_its_ticks(rows: Rows, options: Options) -> None:
+    async with Ears(options) as ears:
+        rows.db.execute(
+            "insert into queue_tasks_schedules (name, task_name, queue_name, args, cron, timezone, missed, overlap) "
+            "values ('s', 't', 'q', '{}', '@daily', 'UTC', 'skip', 'skip')"
+        )
+        await await_until(lambda: ears.schedules)
+        ears.forget()
+        rows.db.execute("update queue_tasks_schedules set last_tick = now(), next_tick = now()")
+        rows.db.execute("update queue_tasks_schedules set revision = revision + 1")
+        await await_until(lambda: ears.schedules)
+        assert len(ears.schedules) == 1
+        assert not ears.ready
 
 
 async def test_it_hears_of_a_scheduled_job(rows: Rows, options: Options) -> None:

@@ -1,20 +1,14 @@
-"""Promoter, aborter, pruner, scheduler: the small duties."""
+"""Promoter, aborter, pruner: the small duties."""
 
-import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
-from procrastinate.contrib.django import app
 
-from queue_tasks.bridge import PeriodicTick
 from queue_tasks.store import Store
 from queue_tasks.worker import maintenance
 from queue_tasks.worker.maintenance import Aborter, Promoter, Pruner, Rescuer
-from queue_tasks.worker.scheduler import Scheduler
-from tests.roles.parts import NOOP, Calls, Rows
+from tests.roles.parts import Calls, Rows
 from tests.waiting import await_until
 
 SESSION = "queue_tasks tend"
@@ -153,87 +147,6 @@ async def test_what_is_past_its_time_is_pruned_in_chunks_and_the_rest_stays(
     rows.add(1)
     async with Pruner(store):
         await await_until(lambda: rows.statuses() == {"succeeded": 2, "failed": 1, "todo": 1})
-
-
-# ------------------------------------------------------------------------------------------------------------ schedule
-
-
-@pytest.fixture
-def ticking() -> Iterator[str]:
-    """A procrastinate task that is due each second, known during the test only."""
-    name = "tests.roles.tick"
-
-    @app.periodic(cron="* * * * * *")
-    @app.task(name=name, queue="ticks")
-    def tick(timestamp: int) -> int:
-        return timestamp
-
-    yield name
-    app.tasks.pop(name)
-    app.periodic_registry.periodic_tasks.pop((name, ""))
-
-
-def ticks(rows: Rows) -> list[int]:
-    found = rows.db.execute("select (args ->> 'timestamp')::bigint as at from procrastinate_jobs order by id")
-    return [row["at"] for row in found]
-
-
-async def test_each_tick_is_one_job_whatever_the_number_of_schedulers(store: Store, rows: Rows, ticking: str) -> None:
-    other = Store(store_options(store))
-    async with Scheduler(store), Scheduler(other), Scheduler(store):
-        await await_until(lambda: len(ticks(rows)) >= 4)
-    await other.close()
-    seen = ticks(rows)
-    assert seen == list(range(seen[0], seen[0] + len(seen)))
-
-
-async def test_a_tick_that_the_database_refuses_is_not_lost(
-    store: Store, rows: Rows, ticking: str, failures: list, db: psycopg.Connection[Any]
-) -> None:
-    db.execute("create sequence tests_refusals")
-    db.execute(
-        "create function tests_refuse() returns trigger language plpgsql as $$ begin "
-        "if nextval('tests_refusals') <= 2 then raise exception 'not now' using errcode = '57014'; end if; "
-        "return new; end $$"
-    )
-    db.execute(
-        "create trigger tests_refuse before insert on procrastinate_jobs for each row execute function tests_refuse()"
-    )
-    try:
-        begun = int(time.time())
-        async with Scheduler(store):
-            await await_until(lambda: len(ticks(rows)) >= 3)
-    finally:
-        db.execute("drop trigger tests_refuse on procrastinate_jobs")
-        db.execute("drop function tests_refuse")
-        db.execute("drop sequence tests_refusals")
-    seen = ticks(rows)
-    assert seen[0] <= begun
-    assert seen == list(range(seen[0], seen[0] + len(seen)))
-    assert len(failures) == 2
-
-
-async def test_without_periodic_tasks_it_ends_without_having_failed(store: Store) -> None:
-    scheduler = Scheduler(store)
-    async with scheduler:
-        await asyncio.wait_for(asyncio.shield(scheduler._loop), 5)  # type: ignore[arg-type]
-        assert not scheduler.failed
-
-
-async def test_a_worker_that_lags_behind_does_not_enqueue_again_what_others_did(store: Store, rows: Rows) -> None:
-    """Upstream forgets each tick when a newer one is enqueued."""
-
-    def tick(at: int) -> PeriodicTick:
-        return PeriodicTick(NOOP, "p", at, "default", None, None, 0, {"timestamp": at})
-
-    other = Store(store_options(store))
-    first = [await store.defer_tick(tick(at)) for at in (10, 11, 12)]
-    late = [await other.defer_tick(tick(at)) for at in (10, 11, 12, 13)]
-    await other.close()
-    assert None not in first
-    assert late[:3] == [None] * 3
-    assert late[3] is not None
-    assert ticks(rows) == [10, 11, 12, 13]
 
 
 # -------------------------------------------------------------------------------------------------- rescue and reclaim

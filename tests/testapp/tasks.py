@@ -313,3 +313,10 @@ def setting_on(alias: str, setting: str) -> str:
     with connections[alias].cursor() as cursor:
         cursor.execute("select current_setting(%s)", [setting])
         return cursor.fetchone()[0]
+
+
+@task(takes_context=True)
+def tell_tick(context: Any) -> str | None:
+    """Return the tick of the schedule that the job is for."""
+    tick = context.scheduled_for
+    return None if tick is None else str(tick.isoformat())

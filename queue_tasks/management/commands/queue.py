@@ -20,6 +20,7 @@ from queue_tasks.backend import PostgresBackend
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.management import story
+from queue_tasks.management.schedules import ScheduleVerbs, add_schedule_arguments, add_schedules_arguments
 from queue_tasks.management.terminal import (
     Column,
     ProgressBar,
@@ -44,16 +45,18 @@ VERBS = {
     "abort": "tell running jobs to stop; cancel those that have not started",
     "queues": "count the jobs of each queue",
     "workers": "list the workers",
+    "schedules": "list the schedules: what ticks next, what ran last",
+    "schedule": "tell all about one schedule, or change, pause, run, add it",
     "stats": "counts, throughput, latency, sizes",
     "schema": "compare the database's objects with sql/",
     "prune": "delete finished jobs whose time to be kept is over",
 }
 
 
-class Command(BaseCommand):
+class Command(ScheduleVerbs, BaseCommand):
     """Exit codes: 0 done, 1 failed or not all done, 2 wrong usage."""
 
-    help = "Look at jobs, queues and workers; retry, cancel, abort and prune jobs."
+    help = "Look at jobs, queues, workers and schedules; retry, cancel, abort and prune jobs; change schedules."
     missing_args_message = f"say what to do: {', '.join(VERBS)}"
     # An operator looks when something is wrong: no check may stand in the way.
     requires_system_checks = ()
@@ -81,7 +84,7 @@ class Command(BaseCommand):
         listing.add_argument("--json", action="store_true", help="JSON, for programs")
 
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=OneLineParser)
-        lists = {"jobs", "show", "queues", "workers", "stats"}
+        lists = {"jobs", "show", "queues", "workers", "schedules", "schedule", "stats"}
         made = {
             verb: verbs.add_parser(
                 verb, help=text, description=text, parents=[everywhere, listing] if verb in lists else [everywhere]
@@ -99,6 +102,8 @@ class Command(BaseCommand):
         made["show"].add_argument("id", metavar="ID", type=whole)
         for verb in ("retry", "cancel", "abort"):
             made[verb].add_argument("ids", metavar="ID", type=whole, nargs="+")
+        add_schedules_arguments(made["schedules"])
+        add_schedule_arguments(made["schedule"])
         made["schema"].add_argument("what", choices=["status", "sql"], nargs="?", default="status")
 
     def handle(self, *_args: Any, **flags: Any) -> None:
