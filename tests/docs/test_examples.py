@@ -26,7 +26,8 @@ from django.test import RequestFactory, override_settings
 from procrastinate.contrib.django import app
 
 from queue_tasks import events, tasks
-from queue_tasks.checks import check_backend
+from queue_tasks.checks import check_backend, check_schedules
+from queue_tasks.periodic import declared as declared_schedules
 from tests.docs.pages import PROJECT, Block, all_pages, blocks, name_of
 from tests.waiting import wait_until
 from tests.workers import drain, running_worker
@@ -51,6 +52,7 @@ def modules_of(page: Path) -> Iterator[types.ModuleType]:
     """The page's own module; afterwards everything its examples made in this process is gone."""
     modules, declared = set(sys.modules), set(tasks.declared)
     stock, periodic = dict(app.tasks), dict(app.periodic_registry.periodic_tasks)
+    schedules = list(declared_schedules)
     listening = {kind: list(subscribers) for kind, subscribers in events._subscribers.items()}
     try:
         yield module("_".join(("page", *page.relative_to(PROJECT).with_suffix("").parts)).replace("-", "_"))
@@ -60,6 +62,7 @@ def modules_of(page: Path) -> Iterator[types.ModuleType]:
                 del sys.modules[name]
         for name in set(tasks.declared) - declared:
             del tasks.declared[name]
+        declared_schedules[:] = schedules
         app.tasks.clear()
         app.tasks.update(stock)
         app.periodic_registry.periodic_tasks.clear()
@@ -120,6 +123,7 @@ def test_the_examples_of_the_page_run(page: Path, transactional_db: None):
             if block.language in ("python", "check"):
                 run_block(page, block, own)
             check_settings()
+            assert check_schedules() == []
 
 
 def check_settings() -> None:

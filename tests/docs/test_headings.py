@@ -88,6 +88,13 @@ def test_every_field_of_a_retry_policy():
     assert named("reference/tasks.md", "RetryPolicy") == {option.name for option in fields(RetryPolicy)}
 
 
+def test_every_option_of_a_schedule():
+    documented = {
+        name for heading in named("reference/periodic.md", "Options of @periodic") for name in heading.split(" and ")
+    }
+    assert documented == set(inspect.signature(queue_tasks.periodic).parameters)
+
+
 def test_every_attribute_of_the_context():
     public = {name for name in dir(TaskContext) if not name.startswith("_")} - {"run"}
     assert named("reference/context.md") == public
@@ -180,13 +187,19 @@ def test_every_parameter_of_the_public_sql_function():
 
 def test_every_column_index_and_trigger():
     page = (REFERENCE / "schema.md").read_text()
-    objects = {
-        item.name.partition(".")[2] if item.kind is Kind.COLUMN else item.name
-        for item in wanted()
-        if item.kind is not Kind.FUNCTION
-    }
-    documented = set(re.findall(r"`(qt_\w+|procrastinate_\w*(?:_idx\w*|_qt_\w+))`", page))
+    columns = [item.name.partition(".") for item in wanted() if item.kind is Kind.COLUMN]
+    objects = {item.name for item in wanted() if item.kind not in (Kind.COLUMN, Kind.FUNCTION)}
+    objects |= {column for table, _, column in columns if table.startswith("procrastinate_")}
+    documented = set(
+        re.findall(r"`(qt_\w+|procrastinate_\w*(?:_idx\w*|_qt_\w+)|queue_tasks_\w+_(?:idx|changed))`", page)
+    )
     assert documented == objects
+    for table in {table for table, _, _ in columns if table.startswith("queue_tasks_")}:
+        section = page.partition(f"## `{table}`")[2].partition("\n## ")[0]
+        cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+        assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == {
+            column for owner, _, column in columns if owner == table
+        }
 
 
 def test_every_channel():
