@@ -10,6 +10,7 @@ Everything a deployment changes is an environment variable; everything has a def
     SITE_MEDIA_ROOT       folder of the pictures and reports (default media/)
     SITE_STATIC_ROOT      folder for collectstatic; not needed, see WHITENOISE_USE_FINDERS
     SITE_GALLERY_LIMIT    photos the gallery holds (default 1000)
+    SITE_SCHEDULES        0 leaves the site's schedules out (default 1)
 """
 
 import os
@@ -29,6 +30,7 @@ SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or development_key(BASE_DIR / "
 ALLOWED_HOSTS = os.environ.get("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 
 INSTALLED_APPS = [
+    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "procrastinate.contrib.django",
     "queue_tasks",
@@ -45,6 +47,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "site_app.reports.counting.note_visits",
 ]
 
 ROOT_URLCONF = "site_app.urls"
@@ -71,6 +75,9 @@ TASKS = {
         "QUEUES": ["default", "media", "reports"],
     }
 }
+
+SCHEDULES = os.environ.get("SITE_SCHEDULES", "1") == "1"
+"""Whether the site looks after itself at night and each hour; see site_app/upkeep.py."""
 
 # --------------------------------------------------------------------------------------------------------------- photos
 
@@ -115,6 +122,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 14 * 86_400
 X_FRAME_OPTIONS = "DENY"
 
 LOGGING = {

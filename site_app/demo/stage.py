@@ -62,6 +62,7 @@ class Stage:
             "DATABASE_URL": self.database_url,
             "SITE_MEDIA_ROOT": str(self.media),
             "SITE_GALLERY_LIMIT": str(self.gallery_limit),
+            "SITE_SCHEDULES": "0",
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,26 @@ def remove_unless_committed(key: uuid.UUID) -> None:
         return
     if not committed:
         remove_folder(key)
+
+
+def orphans(older_than: float) -> list[uuid.UUID]:
+    """The folders, older than so many seconds, whose photo is not there; asked a thousand at a time."""
+    root = Path(settings.MEDIA_ROOT) / "photos"
+    before = time.time() - older_than
+    keys = [key for path in sorted(root.glob("*")) if (key := key_of(path)) and path.stat().st_mtime < before]
+    found: list[uuid.UUID] = []
+    for chunk in (keys[first : first + 1000] for first in range(0, len(keys), 1000)):
+        kept = set(Photo.objects.filter(key__in=chunk).values_list("key", flat=True))
+        found += [key for key in chunk if key not in kept]
+    return found
+
+
+def key_of(path: Path) -> uuid.UUID | None:
+    """The key that a folder is named by; None for what is not a photo's."""
+    try:
+        return uuid.UUID(path.name) if path.is_dir() else None
+    except ValueError:
+        return None
 
 
 def remove_folder(key: uuid.UUID) -> None:

@@ -4,13 +4,17 @@ import asyncio
 import uuid
 from typing import Any
 
+from django.core.management import call_command
 from django.db import transaction
 
 from queue_tasks import RetryPolicy, task
 from site_app.photos import files, images, steps
 from site_app.photos.attempts import READ_AGAIN, aattempt, attempt, success
 from site_app.photos.models import Photo, Step
+from site_app.upkeep import scheduled
 from site_app.whole_files import put_in_place, written_beside
+
+A_DAY = 86_400.0  # seconds; what is younger may belong to an upload that has not committed yet
 
 # A job may find its photo deleted: nothing is left to do, and nothing is wrong.
 GONE = {"skipped": "the photo was deleted"}
@@ -57,6 +61,23 @@ async def read_details(context: Any, photo_id: int) -> dict[str, Any]:
 def remove_files(key: str) -> None:
     """Remove a deleted photo's files. Enqueued in the transaction that deletes it: no photo ever misses its files."""
     files.remove_folder(uuid.UUID(key))
+
+
+@scheduled(cron="30 3 * * *", timezone="Europe/Paris", overlap="skip")
+@task(retry=3)
+def purge_orphans() -> int:
+    """Remove what no photo has: folders that a crash between files and rows left behind; how many there were."""
+    orphans = files.orphans(older_than=A_DAY)
+    for key in orphans:
+        files.remove_folder(key)
+    return len(orphans)
+
+
+@scheduled(cron="45 3 * * *", timezone="Europe/Paris", overlap="skip")
+@task(retry=3)
+def clear_sessions() -> None:
+    """Delete the sessions that have expired."""
+    call_command("clearsessions")
 
 
 def publish(photo: Photo, name: str, data: bytes, made: dict[str, Any]) -> bool:

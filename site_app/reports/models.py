@@ -11,7 +11,7 @@ from site_app.states import State
 
 
 class Visit(models.Model):
-    """Somebody looked at a page. A million of them, made up by `reports_fill_visits`."""
+    """Somebody looked at a page. Real ones by `counting.note_visits`, a million made up by `reports_fill_visits`."""
 
     visited_at = models.DateTimeField(db_index=True)
     path = models.TextField()
@@ -20,6 +20,26 @@ class Visit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.path} at {self.visited_at}"
+
+
+class VisitHour(models.Model):
+    """What `count_hour` makes of the visits of one hour to one page."""
+
+    hour = models.DateTimeField()
+    path = models.TextField()
+    visits = models.IntegerField()
+    visitors = models.IntegerField()
+    median_ms = models.IntegerField()
+    slow_ms = models.IntegerField()
+    """The 95th percentile."""
+
+    class Meta:
+        """One row for each hour and page."""
+
+        constraints = (models.UniqueConstraint(fields=("hour", "path"), name="reports_visithour_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.path} in the hour from {self.hour}"
 
 
 class Report(models.Model):

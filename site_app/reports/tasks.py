@@ -1,21 +1,33 @@
-"""Making a report."""
+"""Making a report, and the reports' own upkeep."""
 
 import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from queue_tasks import RetryPolicy, task
+from queue_tasks import All, RetryPolicy, task
 from site_app.reports import visits
 from site_app.reports.models import Report
 from site_app.states import State
+from site_app.upkeep import scheduled
 from site_app.whole_files import put_in_place, written_beside
 
 ONCE_MORE = RetryPolicy(max_attempts=2, wait=5.0, retry_on=(OSError,))
 DAYS_PER_NOTE = 5  # days between two words on the progress
+
+
+def ask_for(days: int) -> None:
+    """Write the report's row and enqueue its job: both, or neither."""
+    with transaction.atomic():
+        report = Report.objects.create(days=days)
+        report.job_id = make_report.enqueue(report.pk).id
+        report.save(update_fields=["job_id"])
 
 
 @task(queue_name="reports", takes_context=True, retry=ONCE_MORE, lock="reports")
@@ -65,3 +77,18 @@ def attempt(context: Any, report_id: int) -> Iterator[Report | None]:
         reason = f"Something went wrong inside the site ({type(error).__name__})."
         row.update(state=State.RETRYING if again else State.FAILED, reason=reason, ended_at=Now())
         raise
+
+
+@scheduled(cron="0 * * * *", missed=All(max=48), overlap="skip")
+@task(queue_name="reports", takes_context=True, retry=3)
+def count_hour(context: Any) -> int:
+    """Roll up the visits of the hour before the tick, page by page. Counted twice, it is the same."""
+    tick = (context.scheduled_for or timezone.now()).replace(minute=0, second=0, microsecond=0)
+    return visits.roll_up_hour(tick - timedelta(hours=1))
+
+
+@scheduled(cron="0 6 * * MON", timezone="Europe/Paris", missed="latest")
+@task(queue_name="reports")
+def ask_for_weekly_report() -> None:
+    """Ask for a report of the last seven days, as a visitor would."""
+    ask_for(days=7)

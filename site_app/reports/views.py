@@ -1,6 +1,5 @@
 """Pages of reports."""
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -10,7 +9,7 @@ from site_app.live.stream import live_response
 from site_app.reports import live
 from site_app.reports.forms import ReportForm
 from site_app.reports.models import Report
-from site_app.reports.tasks import make_report
+from site_app.reports.tasks import ask_for
 from site_app.states import State
 
 SHOWN = 20  # the newest reports on the page
@@ -27,14 +26,6 @@ def index(request: HttpRequest) -> HttpResponse:
     reports = live.with_progress(Report.objects.all()[:SHOWN])
     status = 422 if form.errors else 200
     return render(request, "reports/index.html", {"form": form, "reports": reports}, status=status)
-
-
-def ask_for(days: int) -> None:
-    """Write the report's row and enqueue its job: both, or neither."""
-    with transaction.atomic():
-        report = Report.objects.create(days=days)
-        report.job_id = make_report.enqueue(report.pk).id
-        report.save(update_fields=["job_id"])
 
 
 @require_safe

@@ -1,7 +1,7 @@
 """Reading the big table, a day at a time, so that a report knows how far it is and never holds it all in memory."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,18 @@ HEADINGS = ("day", "page", "visits", "visitors", "median ms", "95th percentile m
 
 
 def fill(rows: int = ROWS) -> int:
-    """Make up visits unless there are some; returns how many were written."""
+    """Make up visits unless there are some of before today; returns how many were written."""
     with connection.cursor() as cursor:
         cursor.execute(read_sql(SQL / "fill_visits.sql"), {"rows": rows})
         (written,) = cursor.fetchone() or (0,)
     return int(written)
+
+
+def roll_up_hour(hour: datetime) -> int:
+    """Count the visits of the hour that begins then, page by page; how many pages there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(read_sql(SQL / "roll_up_hour.sql"), {"hour": hour})
+        return int(cursor.rowcount)
 
 
 def days_until_newest(days: int) -> list[date]:

@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 
 EMPTY: LiteralString = """
     truncate photos_photo, photos_step, reports_report, procrastinate_jobs, procrastinate_events,
-        procrastinate_periodic_defers restart identity cascade
+        procrastinate_periodic_defers, queue_tasks_schedules, queue_tasks_ticks, django_session restart identity cascade
 """
 
 
@@ -32,6 +32,7 @@ class House:
             "DATABASE_URL": url,
             "SITE_MEDIA_ROOT": str(self.media),
             "SITE_GALLERY_LIMIT": "60",
+            "SITE_SCHEDULES": "0",
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }

@@ -1,9 +1,9 @@
--- reports_fill_visits(rows integer) -> the number of rows written, 0 when there were visits already
+-- reports_fill_visits(rows integer) -> the number of rows written, 0 when there were visits of before today already
 -- Make up visits: spread over the 365 days before today, more in the evening, the same on every machine.
 -- Called by  sql/fill_visits.sql
 -- Writes     reports_visit
 -- Locks      reports_visit against other writers, until commit: of two that come at once the second finds it filled
-create function reports_fill_visits(p_rows integer) returns integer
+create or replace function reports_fill_visits(p_rows integer) returns integer
     language plpgsql
 as $body$
 declare
@@ -12,7 +12,8 @@ declare
     ];
 begin
     lock table reports_visit in share row exclusive mode;
-    if exists (select from reports_visit) then
+    -- Visits of today may be real; those of before are made up, or a year of real ones.
+    if exists (select from reports_visit where visited_at < current_date) then
         return 0;
     end if;
     insert into reports_visit (visited_at, path, visitor, duration_ms)
