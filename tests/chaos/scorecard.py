@@ -42,8 +42,6 @@ NAMES = {
 }
 
 OUT_OF_REACH = {
-    "S27": "daylight saving is the library's own scheduler's matter, which is not built yet; "
-    "procrastinate's periodic tasks are UTC only",
     "S36": "the dashboard is not built yet",
 }
 """Why there is no file for it."""
