@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -15,6 +16,7 @@ from queue_tasks.management.usage import USAGE
 from queue_tasks.periodic import rows_for
 from queue_tasks.statements import SYNC_SCHEDULES
 from queue_tasks.store import schedule_as_json
+from queue_tasks.worker import maintenance
 from tests.schedules import declare, nothing_declared
 from tests.testapp.tasks import add, noop, tell_tick
 from tests.waiting import wait_until
@@ -255,3 +257,18 @@ def test_what_is_wrong_is_said_and_changes_nothing(arguments: list[str], said: s
     assert said in str(error)
     assert error.returncode == code
     assert sql("select * from queue_tasks_schedules") == before
+
+
+# ------------------------------------------------------------------------------------------------------------ retention
+
+
+def test_finished_jobs_go_by_themselves_when_their_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "PRUNE_EVERY", 0.02)
+    job = noop.enqueue()
+    with running_worker():
+        wait_until(lambda: sql("select 1 from procrastinate_jobs where status = 'succeeded'"))
+        # As long as the default says.
+        ((kept,),) = sql("select qt_expires_at - qt_finished_at from procrastinate_jobs")
+        assert timedelta(days=7) <= kept < timedelta(days=7, seconds=1)
+        sql("update procrastinate_jobs set qt_expires_at = now() where id = %s", int(job.id))
+        wait_until(lambda: not sql("select 1 from procrastinate_jobs"))

@@ -46,6 +46,7 @@ def test_it_asks_for_what_it_needs_and_no_more(wheel):
         metadata = Parser().parsestr(archive.read(name).decode())
     needed = {line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
     assert {line.split(";")[0].split("<")[0].split(">")[0].split("[")[0].strip().lower() for line in needed} == {
+        "cronsim",
         "django",
         "django-tasks",
         "procrastinate",

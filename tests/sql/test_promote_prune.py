@@ -92,3 +92,17 @@ def test_two_prunes_at_once_do_not_wait_for_each_other(open_session):
         assert prune(one, 2) == 2
         assert prune(two, 100) == 3
     assert one.statuses() == {}
+
+
+def test_a_prune_in_the_midst_holds_up_neither_enqueue_nor_fetch_nor_finish(open_session):
+    one, two = open_session("one"), open_session("two")
+    one.jobs(500, status="succeeded", qt_expires_at=AGO)
+    worker = two.worker()
+    two.rows("set lock_timeout = '1ms'")
+    with one.connection.transaction():
+        assert prune(one, 500) == 500
+        two.jobs(3)
+        jobs = two.fetch(worker, max_jobs=3)
+        assert len(jobs) == 3
+        assert len(two.finish(worker, jobs, "succeeded")) == 3
+    assert set(one.statuses().values()) == {"succeeded"}

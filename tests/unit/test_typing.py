@@ -13,10 +13,15 @@ CODE = dedent(
     from datetime import timedelta
     from typing import Any
 
-    from queue_tasks import RetryPolicy, aenqueue_many, enqueue_many, task
+    from queue_tasks import RetryPolicy, aenqueue_many, enqueue_many, periodic, task
 
     @task
     def resize(photo_id: int, width: int = 256) -> str: ...
+
+    @periodic(cron="@daily", args=(1,), name="a")
+    @periodic(every=timedelta(hours=1), args=(2,), name="b")
+    @task
+    def again(photo_id: int) -> str: ...
 
     @task(queue_name="media", priority=10, retry=RetryPolicy(max_attempts=3), lock="photo:{photo_id}", keep=False)
     def heavy(photo_id: int) -> dict[str, int]: ...
@@ -37,6 +42,7 @@ CODE = dedent(
         reveal_type(resize.enqueue(1, width=64))  # plain
         reveal_type(resize.enqueue(1).return_value)  # value
         reveal_type(heavy.enqueue(1))  # options
+        reveal_type(again.enqueue(1))  # periodic
         reveal_type(fetch.enqueue("x"))  # async
         reveal_type(slow.enqueue("x"))  # async with options
         reveal_type(told.enqueue(1))  # context
@@ -65,6 +71,7 @@ CODE = dedent(
         told.enqueue(None, 1)  # context passed
         told_async.enqueue("x")  # async context wrong type
         heavy.enqueue("x")  # options wrong type
+        again.enqueue("x")  # periodic wrong type
         resize.using(colour="red")  # unknown change
         enqueue_many([resize])  # not bound
 
@@ -102,6 +109,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
         ("plain", "TaskResult[str]"),
         ("value", "str"),
         ("options", "TaskResult[dict[str, int]]"),
+        ("periodic", "TaskResult[str]"),
         ("async", "TaskResult[bytes]"),
         ("async with options", "TaskResult[float]"),
         ("context", "TaskResult[bool]"),
@@ -135,6 +143,7 @@ def test_the_type_of_a_result_is_that_of_the_body(verdict, line, expected):
         ("async wrong type", 'has incompatible type "int"; expected "str"'),
         ("context passed", "Too many arguments"),
         ("async context wrong type", 'has incompatible type "str"; expected "int"'),
+        ("periodic wrong type", 'has incompatible type "str"; expected "int"'),
         ("options wrong type", 'has incompatible type "str"; expected "int"'),
         ("unknown change", 'Unexpected keyword argument "colour"'),
         ("not bound", "JobSpec"),
