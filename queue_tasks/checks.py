@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from queue_tasks import compat, schema
@@ -74,12 +75,16 @@ def check_schedules() -> list[checks.CheckMessage]:
     found: list[checks.CheckMessage] = []
     seen: set[tuple[str | None, str]] = set()
     for schedule in declared:
+        try:
+            problems, database = schedule.problems(), schedule.database
+        except ImproperlyConfigured:
+            continue  # of TASKS, which other checks and Django itself tell of
         who = f'Schedule "{schedule.name}" of task {schedule.task.module_path}'
         found.extend(
             checks.Error(f"{who}: {problem.text}", hint=problem.hint, id=problem.check)
-            for problem in schedule.problems()
+            for problem in problems
         )
-        if schedule.database is None:
+        if database is None:
             found.append(
                 checks.Warning(
                     f"{who} never ticks: the backend of its task is not PostgresBackend.",
@@ -87,7 +92,7 @@ def check_schedules() -> list[checks.CheckMessage]:
                     id="queue_tasks.W002",
                 )
             )
-        elif (schedule.database, schedule.name) in seen:
+        elif (database, schedule.name) in seen:
             found.append(
                 checks.Error(
                     f"{who}: another schedule has this name.",
@@ -95,7 +100,7 @@ def check_schedules() -> list[checks.CheckMessage]:
                     id="queue_tasks.E014",
                 )
             )
-        seen.add((schedule.database, schedule.name))
+        seen.add((database, schedule.name))
     return found
 
 

@@ -91,6 +91,19 @@ def missing(found: list[datetime]) -> list[datetime]:
     return [tick for tick in every if tick not in there]
 
 
+def passed_over(chaos: Chaos, name: str, found: list[datetime]) -> int:
+    """The missed ticks that the history notes between the first job and the last."""
+    rows = chaos.rows(
+        "select coalesce(sum(n.passed), 0)::int as passed from queue_tasks_ticks n "
+        "join queue_tasks_schedules s on s.id = n.schedule_id "
+        "where s.name = %s and n.outcome = 'missed' and n.tick between %s and %s",
+        name,
+        found[0],
+        found[-1],
+    )
+    return int(rows[0]["passed"])
+
+
 def run_until(chaos: Chaos, name: str, count: int) -> None:
     wait_until(lambda: len(ticks(chaos, name)) >= count, 60 + 3 * count, f"{count} ticks of {name}")
 
@@ -102,8 +115,8 @@ def test_no_tick_comes_twice_and_none_is_missed_whatever_the_clocks_and_the_deat
     clocks = [chaos.random.randint(-MOST_OFF, MOST_OFF) or 1 for _ in range(size + kills)]
     clocks[:2] = [-MOST_OFF, MOST_OFF]
     limit = chaos.size(quick=10, full=2)  # of the tests of a busy machine only the ticks are held to account
-    add(chaos, "swarm", cron=EACH_SECOND, missed=All(max=1000))
     with swarm(chaos, size, lambda number: clocks[number % len(clocks)]) as fleet:
+        add(chaos, "swarm", cron=EACH_SECOND, missed=All(max=1000))
         for moment in sorted(chaos.random.sample(range(2, count), kills)):
             run_until(chaos, "swarm", moment)
             # At a tick: whoever has just made a job, or is about to.
@@ -127,13 +140,13 @@ def test_no_tick_comes_twice_and_none_is_missed_whatever_the_clocks_and_the_deat
 @OURS
 def test_one_living_worker_is_on_time(chaos: Chaos) -> None:
     count = chaos.size(quick=3, full=120)
-    add(chaos, "lone", cron=EACH_SECOND, missed=All())
     with swarm(chaos, 1, lambda _: 0, poll=60) as fleet:
+        add(chaos, "lone", cron=EACH_SECOND, missed=All())
         run_until(chaos, "lone", count)
         found, late = ticks(chaos, "lone"), lateness(chaos, "lone")
     p99 = accounting.percentile(late, 99)
     # The promise is 50 ms, of a machine that is not busy with other tests.
-    limit = chaos.size(quick=2.0, full=0.05)
+    limit = chaos.size(quick=5.0, full=0.05)
     chaos.report(
         fleet,
         criteria={f"lateness p99 <= {limit} s: {p99:.4f}": p99 <= limit, "none missed": not missing(found)},
@@ -159,13 +172,7 @@ def test_an_outage_over_several_ticks_ends_as_each_policy_says(chaos: Chaos) -> 
         for name in ("all", "latest", "skip"):
             run_until(chaos, name, before + 3)
         found = {name: ticks(chaos, name) for name in ("all", "latest", "skip")}
-        passed = {
-            row["name"]: row["passed"]
-            for row in chaos.rows(
-                "select s.name, sum(n.passed)::int as passed from queue_tasks_ticks n "
-                "join queue_tasks_schedules s on s.id = n.schedule_id where n.outcome = 'missed' group by 1"
-            )
-        }
+        passed = {name: passed_over(chaos, name, found[name]) for name in ("latest", "skip")}
     gaps = {name: len(missing(some)) for name, some in found.items()}
     chaos.report(
         fleet,
@@ -173,9 +180,9 @@ def test_an_outage_over_several_ticks_ends_as_each_policy_says(chaos: Chaos) -> 
             f"All missed none: {missing(found['all'])}": not missing(found["all"]),
             f"no tick twice: {found}": not any(twice(some) for some in found.values()),
             f"latest passed over what it missed, and said so: {gaps} {passed}": gaps["latest"] >= 1
-            and passed.get("latest") == gaps["latest"],
+            and passed["latest"] == gaps["latest"],
             f"skip passed over what it missed, and said so: {gaps} {passed}": gaps["skip"] >= 1
-            and passed.get("skip") == gaps["skip"],
+            and passed["skip"] == gaps["skip"],
         },
         figures={"away": away, **{f"passed_{name}": count for name, count in passed.items()}},
         variant="outage",

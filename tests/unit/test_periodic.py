@@ -146,6 +146,15 @@ def test_a_task_of_another_backend_is_warned_of() -> None:
         assert rows_for("default") == ([], [])
 
 
+def test_wrong_settings_of_the_backend_are_told_once_and_by_their_own_check() -> None:
+    wrong = {"BACKEND": "queue_tasks.backend.PostgresBackend", "OPTIONS": {"grace": -1}}
+    with override_settings(TASKS={"default": wrong}):
+        declare(noop, cron="@daily")
+        assert check_schedules() == []
+        with pytest.raises(CommandError, match="E001"):
+            call_command("check")
+
+
 def test_manage_py_check_says_it_before_anything_runs() -> None:
     declare(noop, cron="61 * * * *")
     with pytest.raises(CommandError, match="E010"):
