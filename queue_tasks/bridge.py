@@ -214,6 +214,15 @@ def _stand_in(task: tasks.Task[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def periodic_lines(now: float) -> list[tuple[str, str, float]]:
+    """(task's name, cron line, next tick) of each `@app.periodic` of this process; times since 1970, lines in UTC."""
+    found = []
+    for known in current_app.periodic_registry.periodic_tasks.values():
+        upcoming = float(known.croniter.get_next(ret_type=float, start_time=now))
+        found.append((known.task.name, known.cron, upcoming))
+    return sorted(found)
+
+
 class PeriodicTicks:
     """The ticks of procrastinate's `@app.periodic` tasks, in UTC, under upstream's own rules.
 

@@ -81,8 +81,7 @@ def check_schedules() -> list[checks.CheckMessage]:
             continue  # of TASKS, which other checks and Django itself tell of
         who = f'Schedule "{schedule.name}" of task {schedule.task.module_path}'
         found.extend(
-            checks.Error(f"{who}: {problem.text}", hint=problem.hint, id=problem.check)
-            for problem in problems
+            checks.Error(f"{who}: {problem.text}", hint=problem.hint, id=problem.check) for problem in problems
         )
         if database is None:
             found.append(

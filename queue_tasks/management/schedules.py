@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 
-from queue_tasks import schedules
+from queue_tasks import bridge, schedules
 from queue_tasks.exceptions import QueueTasksError
 from queue_tasks.jobs import JobState
 from queue_tasks.management.terminal import Column, duration, when
@@ -97,7 +98,7 @@ class ScheduleVerbs:
         lines = self._found(self.flags["name"])
         if self.flags["json"]:
             self._json_list(_values(line, count or 1) for line in lines)
-        elif not lines:
+        elif not lines and not _stock_cells():
             self._say("no schedules. Declare one with @periodic, and start a worker")
         elif count:
             for line in lines:
@@ -112,7 +113,8 @@ class ScheduleVerbs:
                 Column("LAST"),
                 Column("STATE"),
             ]
-            self._table(columns, [_cells(line) for line in lines], lambda row, column: _colour(lines[row], column))
+            cells = [*map(_cells, lines), *(_stock_cells() if self.flags["name"] is None else [])]
+            self._table(columns, cells, lambda row, column: _colour(lines[row], column) if row < len(lines) else None)
 
     def schedule(self) -> None:
         """Do what the flags say to one schedule; without one, tell all about it."""
@@ -208,6 +210,15 @@ def _cells(line: ScheduleLine) -> list[str]:
     last = "" if line.ran_at is None else f"{when(line.ran_at, line.now)}, {_job_word(line.job_status)}"
     state = line.state + (", overridden" if line.overridden else "")
     return [line.name, line.in_words, when(upcoming, line.now), last, state]
+
+
+def _stock_cells() -> list[list[str]]:
+    """Procrastinate's periodic tasks, which are in code only."""
+    now = timezone.now()
+    return [
+        [name, f"{cron}, UTC", when(datetime.fromtimestamp(upcoming, UTC), now), "", "procrastinate's"]
+        for name, cron, upcoming in bridge.periodic_lines(now.timestamp())
+    ]
 
 
 def _colour(line: ScheduleLine, column: int) -> JobState | None:

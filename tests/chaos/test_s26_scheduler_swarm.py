@@ -5,7 +5,11 @@ No tick twice, and with `All` none missed: also through an outage of the databas
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -42,19 +46,23 @@ def add(chaos: Chaos, name: str, **options: Any) -> None:
     chaos.db.execute(ADD_SCHEDULE, {"schedule": row})
 
 
+def wrong_clock(seconds: int) -> dict[str, str]:
+    """What makes a process's clock wrong by so many seconds; the one that counts from the start stays right."""
+    return {
+        "LD_PRELOAD": str(FAKETIME[0]),
+        "FAKETIME": f"{seconds:+d}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 def swarm(chaos: Chaos, size: int, clock: Callable[[int], int], poll: float = 5) -> Fleet:
     """Workers, each with a clock that is off by so many seconds."""
 
     def start(number: int) -> WorkerProcess:
-        off = {
-            "LD_PRELOAD": str(FAKETIME[0]),
-            "FAKETIME": f"{clock(number):+d}s",
-            # A clock that was set wrong; the one that counts seconds since the start is right.
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
+        off = wrong_clock(clock(number)) if clock(number) else {}
         flags = ("--concurrency", "4", "--poll-interval", str(poll))
-        environment = {"CHAOS_OPTIONS": '{"grace": 5}', **(off if clock(number) else {})}
+        environment = {"CHAOS_OPTIONS": '{"grace": 5}', **off}
         return WorkerProcess(chaos.url, *flags, settings="tests.chaos.settings", environment=environment)
 
     return Fleet(start, size)
@@ -135,6 +143,14 @@ def test_no_tick_comes_twice_and_none_is_missed_whatever_the_clocks_and_the_deat
         },
         figures={"ticks": len(found), "late_p99_ms": round(1000 * accounting.percentile(late, 99), 1)},
     )
+
+
+@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed: apt-get install faketime")
+@pytest.mark.parametrize("seconds", [-MOST_OFF, MOST_OFF])
+def test_a_clock_that_is_set_wrong_is_wrong(seconds: int) -> None:
+    asks = [sys.executable, "-c", "import time; print(time.time())"]
+    said = subprocess.run(asks, env={**os.environ, **wrong_clock(seconds)}, check=True, capture_output=True, text=True)
+    assert abs(float(said.stdout) - time.time() - seconds) < 60
 
 
 @OURS

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
+from procrastinate.contrib.django import app
 
 from queue_tasks import schedules
 from queue_tasks.management.usage import USAGE
@@ -124,6 +125,22 @@ def test_it_lists_schedules_in_words() -> None:
     assert NOOP in second
     assert "at 03:00 every day, Europe/Paris" in second
     assert second.endswith("active")
+
+
+def test_it_lists_procrastinates_periodic_tasks_beside_them() -> None:
+    name = "tests.integration.tidy"
+
+    @app.periodic(cron="0 3 * * *")
+    @app.task(name=name)
+    def tidy(timestamp: int) -> None: ...
+
+    try:
+        (line,) = [line for line in queue("schedules").splitlines() if name in line]
+    finally:
+        app.tasks.pop(name)
+        app.periodic_registry.periodic_tasks.pop((name, ""))
+    assert "0 3 * * *, UTC  in " in line
+    assert line.endswith("procrastinate's")
 
 
 def test_it_lists_schedules_for_programs() -> None:
