@@ -585,7 +585,13 @@ def test_as_a_process_what_cannot_be_done_is_on_stderr_with_exit_code_1(run):
     ("arguments", "line"),
     [
         (["jobs", "--limit", "0"], "queue jobs: argument --limit: '0' is not a whole number of 1 or more. See: "),
-        ([], "queue: say what to do: jobs, show, retry, cancel, abort, queues, workers, stats, schema, prune. See: "),
+        (
+            [],
+            (
+                "queue: say what to do: jobs, show, retry, cancel, abort, queues, workers, schedules, schedule, "
+                "stats, schema, prune. See: "
+            ),
+        ),
         (["--colour"], "queue: "),
     ],
 )

@@ -116,7 +116,7 @@ async def test_a_job_is_made_of_what_is_declared(scheduler: Scheduler, rows: Row
 
 
 async def test_a_new_schedule_makes_up_for_nothing(scheduler: Scheduler, rows: Rows) -> None:
-    declare(noop, cron="* * * * *", missed=All())
+    declare(noop, cron="0 * * * *", missed=All())
     declare(noop, every=timedelta(days=1), name="daily", missed=All())
     await settle(scheduler)
     assert rows.statuses() == {}
@@ -128,14 +128,13 @@ async def test_a_new_schedule_makes_up_for_nothing(scheduler: Scheduler, rows: R
 
 
 async def test_of_missed_ticks_the_latest_makes_a_job_unless_said_otherwise(scheduler: Scheduler, rows: Rows) -> None:
-    declare(noop, cron="*/10 * * * *")
+    declare(noop, cron="0 0 * * *")
     await settle(scheduler)
-    nobody_was_there_for(rows, timedelta(hours=2))
+    nobody_was_there_for(rows, timedelta(days=12))
     await settle(scheduler)
     (tick,) = ticks(rows)
-    assert timedelta(0) <= datetime.now(UTC) - tick < timedelta(minutes=11)
-    # A tick that falls exactly on the beginning was seen to.
-    assert history(rows) in ([("missed", 11), ("enqueued", 1)], [("missed", 10), ("enqueued", 1)])
+    assert timedelta(0) <= datetime.now(UTC) - tick < timedelta(days=1, seconds=30)
+    assert history(rows) == [("missed", 11), ("enqueued", 1)]
     assert schedule(rows)["last_tick"] == tick
 
 
@@ -151,25 +150,17 @@ async def test_missed_ticks_are_passed_over_when_they_are_to_be_skipped(schedule
     assert schedule(rows)["next_tick"] > datetime.now(UTC)
 
 
-async def test_a_tick_that_is_a_little_late_was_not_missed(scheduler: Scheduler, rows: Rows) -> None:
-    declare(noop, every=2, missed="skip")
-    await settle(scheduler)
-    nobody_was_there_for(rows, timedelta(seconds=3))
-    await settle(scheduler)
-    assert len(ticks(rows)) == 1
-
-
 async def test_all_missed_ticks_are_made_up_for_up_to_a_bound_oldest_first_and_spread(
     scheduler: Scheduler, rows: Rows
 ) -> None:
-    declare(noop, cron="* * * * *", missed=All(max=20))
+    declare(noop, cron="0 0 * * *", missed=All(max=20))
     await settle(scheduler)
-    nobody_was_there_for(rows, timedelta(days=1))
+    nobody_was_there_for(rows, timedelta(days=1100))
     await settle(scheduler)
     found = ticks(rows)
     assert len(found) == 20
-    assert seconds_apart(found) == {60.0}
-    assert datetime.now(UTC) - found[-1] < timedelta(minutes=2)
+    assert seconds_apart(found) == {86_400.0}
+    assert datetime.now(UTC) - found[-1] < timedelta(days=1, seconds=30)
     assert history(rows)[0] == ("missed", 1000), "as many as are counted"
     starts = [row["scheduled_at"] for row in rows.db.execute("select scheduled_at from procrastinate_jobs order by id")]
     assert starts[0] is None
@@ -217,21 +208,21 @@ async def test_a_history_of_a_hundred_ticks_is_kept(scheduler: Scheduler, rows: 
 async def test_a_tick_that_would_overlap_makes_no_job_and_says_so(
     scheduler: Scheduler, rows: Rows, unfinished: str
 ) -> None:
-    declare(noop, every=60, overlap="skip")
+    declare(noop, every=3600, overlap="skip")
     await settle(scheduler)
-    nobody_was_there_for(rows, timedelta(seconds=90))
+    nobody_was_there_for(rows, timedelta(minutes=90))
     await settle(scheduler)
     assert len(ticks(rows)) == 1
     rows.db.execute("update procrastinate_jobs set status = %s::procrastinate_job_status", [unfinished])
-    rows.db.execute("update queue_tasks_schedules set last_tick = last_tick - interval '1 hour'")
+    rows.db.execute("update queue_tasks_schedules set last_tick = last_tick - interval '1 day'")
     rows.db.execute("delete from queue_tasks_ticks")
-    nobody_was_there_for(rows, timedelta(seconds=90))
+    nobody_was_there_for(rows, timedelta(minutes=90))
     await settle(scheduler)
     assert len(ticks(rows)) == 1
     assert ("overlap", 1) in history(rows)
     rows.db.execute("update procrastinate_jobs set status = 'failed'")
     rows.db.execute("delete from queue_tasks_ticks")
-    nobody_was_there_for(rows, timedelta(seconds=90))
+    nobody_was_there_for(rows, timedelta(minutes=90))
     await settle(scheduler)
     assert len(ticks(rows)) == 2
 
@@ -242,7 +233,10 @@ async def test_jobs_that_may_not_overlap_are_not_made_up_for_all_at_once(schedul
     nobody_was_there_for(rows, timedelta(seconds=301))
     await settle(scheduler)
     assert len(ticks(rows)) == 1
-    assert [outcome for outcome, _ in history(rows)] in (["enqueued", *["overlap"] * 4], ["enqueued", *["overlap"] * 5])
+    first, *others = [outcome for outcome, _ in history(rows)]
+    assert first == "enqueued"
+    assert len(others) >= 4
+    assert set(others) == {"overlap"}
 
 
 async def test_jitter_puts_a_job_off_at_random_and_never_before_its_tick(scheduler: Scheduler, rows: Rows) -> None:
@@ -267,7 +261,7 @@ async def test_jitter_puts_a_job_off_at_random_and_never_before_its_tick(schedul
 async def test_what_is_not_declared_any_more_is_gone_until_it_is_declared_again(
     scheduler: Scheduler, store: Store, rows: Rows
 ) -> None:
-    declare(noop, every=1)
+    declare(noop, cron=NEVER_SOON)
     declare(add, every=1, args=(1,), name="sum")
     await settle(scheduler)
     with nothing_declared():

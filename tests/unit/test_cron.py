@@ -237,6 +237,13 @@ def test_of_missed_ticks_each_policy_chooses_its_own() -> None:
     assert {what.last for what in (skipped, latest, some, everything)} == {NOON}
 
 
+def test_a_tick_that_is_a_little_late_was_not_missed() -> None:
+    late = plan(MINUTELY, NOON - minutes(1), NOON + timedelta(seconds=10), "skip", 1)
+    assert late.ticks == (NOON,)
+    too_late = plan(MINUTELY, NOON - minutes(1), NOON + timedelta(seconds=10.1), "skip", 1)
+    assert (too_late.ticks, too_late.passed) == ((), 1)
+
+
 def test_after_a_year_the_plan_is_bounded() -> None:
     what = plan(Timetable("* * * * * *", None, PARIS), NOON - timedelta(days=365), NOON, "all", 1000)
     assert len(what.ticks) == 1000
