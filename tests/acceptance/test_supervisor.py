@@ -177,7 +177,7 @@ def test_a_frozen_process_is_killed_and_replaced(dsn: str, table: Table) -> None
         os.kill(frozen, signal.SIGSTOP)
         after = wait_until(lambda: len(pids(table)) == 2 and frozen not in pids(table) and pids(table), 40)
         assert other in after
-        assert not alive(frozen)
+        wait_until(lambda: not alive(frozen))
         assert worker.stop()[0] == 0
         assert "is killed: it has said nothing for" in worker.output
 

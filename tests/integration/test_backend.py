@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
 
 import queue_tasks.checks
+import queue_tasks.periodic
 from queue_tasks import Task, compat
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.checks import check_backend, check_database
@@ -171,16 +172,19 @@ def test_W011_names_the_objects_that_nobody_knows():  # noqa: N802
     assert "queue_tasks_mystery_v9" in found.msg
 
 
-def test_every_check_has_a_test_here():
-    source = Path(queue_tasks.checks.__file__).read_text(encoding="utf-8")
-    tests = Path(__file__).read_text(encoding="utf-8")
-    for number in set(re.findall(r'"queue_tasks\.([EW]\d+)"', source)):
-        assert f"def test_{number}_" in tests, number
+def test_every_check_has_a_test():
+    sources = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (queue_tasks.checks, queue_tasks.periodic))
+    here = Path(__file__).read_text(encoding="utf-8")
+    of_schedules = (PROJECT / "tests/unit/test_periodic.py").read_text(encoding="utf-8")
+    numbers = set(re.findall(r'"queue_tasks\.([EW]\d+)"', sources))
+    assert {"E001", "E010"} <= numbers
+    for number in numbers:
+        assert f"def test_{number}_" in here or f"queue_tasks.{number}" in of_schedules, number
 
 
 def test_every_check_says_what_to_do():
     source = Path(queue_tasks.checks.__file__).read_text(encoding="utf-8")
-    assert source.count("hint=") == source.count('id="queue_tasks.')
+    assert source.count("hint=") == len(re.findall(r"\bid=", source))
 
 
 def test_manage_py_check_tells_wrong_options(dsn):
