@@ -79,8 +79,7 @@ class TaskNotFound(QueueTasksError):
     """A job names a task that cannot be imported."""
 
     def __init__(self, name: str, reason: str, known: Iterable[str] = ()) -> None:
-        near = difflib.get_close_matches(name, list(known), n=1)
-        hint = f'Did you mean "{near[0]}"? ' if near else ""
+        hint = _did_you_mean(name, known)
         super().__init__(
             f'Task "{name}" cannot be imported: {reason}. {hint}'
             "If it was renamed, keep the old name until its jobs are done."
@@ -102,8 +101,7 @@ class ScheduleNotFound(QueueTasksError):
     """No schedule has this name."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
-        near = difflib.get_close_matches(name, list(known), n=1)
-        hint = f'Did you mean "{near[0]}"? ' if near else ""
+        hint = _did_you_mean(name, known)
         super().__init__(f'There is no schedule "{name}". {hint}To see them all: manage.py queue schedules')
 
 
@@ -261,3 +259,11 @@ def _seconds(value: float | timedelta | None) -> float:
     if not 0 <= seconds <= LONGEST_WAIT:
         raise ValueError(f"after is {value!r}; give 0 or more seconds, or a timedelta, of less than 31 years.")
     return seconds
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The name that comes next: one that ends alike, as a function moved to another module, or is written alike."""
+    names = list(known)
+    last = name.rpartition(".")[2]
+    near = [other for other in names if other.rpartition(".")[2] == last] or difflib.get_close_matches(name, names, n=1)
+    return f'Did you mean "{near[0]}"? ' if near else ""

@@ -12,6 +12,7 @@ from queue_tasks.exceptions import (
     JobNotFound,
     OptionsInvalid,
     QueueTasksError,
+    ScheduleNotFound,
     TaskNotFound,
     TaskTimeout,
     WaitTimeout,
@@ -135,3 +136,20 @@ def test_what_a_task_raises_reads_well_in_a_log():
     assert str(Retry(5)) == "asked to be tried again after 5 s"
     assert str(Snooze(60)) == "snoozed for 60 s"
     assert str(Discard("no such order")) == "no such order"
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "near"),
+    [
+        ("purge", ["site.photos.tasks.purge", "purgatory"], "site.photos.tasks.purge"),
+        ("shop.jobs.send", ["mail.send_all", "mail.tasks.send"], "mail.tasks.send"),
+        ("nigthly", ["nightly"], "nightly"),
+    ],
+)
+def test_a_name_that_is_not_there_has_its_neighbour_named(asked, known, near):
+    assert f'Did you mean "{near}"?' in str(ScheduleNotFound(asked, known))
+    assert f'Did you mean "{near}"?' in str(TaskNotFound(asked, "gone", known))
+
+
+def test_no_neighbour_is_named_where_there_is_none():
+    assert "Did you mean" not in str(ScheduleNotFound("purge", ["weekly"]))
