@@ -6,37 +6,16 @@ import http.client
 import os
 import signal
 import socket
-from collections.abc import Iterator
 
 import pytest
-from django.db import connection
 
 from tests.acceptance.health import ask, port_of, until
-from tests.acceptance.workers import Table, worker_process
+from tests.acceptance.workers import Table, by_sql, doing, worker_process
 from tests.chaos.proxy import Proxy
 from tests.testapp import tasks
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def table(dsn: str, transactional_db: None) -> Iterator[Table]:
-    table = Table(dsn)
-    yield table
-    connection.close()
-    wait_until(lambda: not table.backends(), message="sessions of workers remain")
-    table.db.close()
-
-
-def by_sql(task: str, *args: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("select queue_tasks_enqueue_v1(%s, %s::jsonb)", [task, f"[{','.join(args)}]"])
-        return int(cursor.fetchone()[0])
-
-
-def doing(table: Table, count: int) -> None:
-    wait_until(lambda: table.statuses().get("doing", 0) == count, 20, f"{count} jobs running")
 
 
 def test_it_lives_and_is_ready_until_it_is_told_to_stop(dsn: str, table: Table) -> None:

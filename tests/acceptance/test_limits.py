@@ -12,13 +12,6 @@ IMPATIENT = "tests.testapp.impatient_settings"
 TIMED_OUT = "queue_tasks.exceptions.TaskTimeout"
 
 
-@pytest.fixture
-def table(dsn: str):
-    table = Table(dsn)
-    yield table
-    table.db.close()
-
-
 def test_plain_functions_that_spin_are_timed_out_and_tried_again_in_a_worker_that_goes_on(dsn: str, table: Table):
     spinning = [hostile.spin.enqueue(0) for _ in range(4)]
     with worker_process(dsn, "--concurrency=4", settings=IMPATIENT) as worker:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection
 
 from tests.acceptance.workers import Table, worker_process
 from tests.testapp import isolated, tasks
@@ -16,15 +14,6 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 IMPATIENT = "tests.testapp.impatient_settings"
-
-
-@pytest.fixture
-def table(dsn: str, transactional_db: None) -> Iterator[Table]:
-    table = Table(dsn)
-    yield table
-    connection.close()
-    wait_until(lambda: not table.backends(), message="sessions of workers remain")
-    table.db.close()
 
 
 def children_of(pid: int) -> list[int]:

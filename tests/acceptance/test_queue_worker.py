@@ -6,41 +6,17 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from queue_tasks import enqueue_many
 from queue_tasks.worker.process import BURST
-from tests.acceptance.workers import Table, worker_process
+from tests.acceptance.workers import Table, by_sql, doing, worker_process
 from tests.testapp import hostile, tasks
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def table(dsn: str, transactional_db: None) -> Iterator[Table]:
-    table = Table(dsn)
-    yield table
-    connection.close()
-    # A killed worker's sessions end a moment after it.
-    wait_until(lambda: not table.backends(), message="sessions of workers remain")
-    table.db.close()
-
-
-def running(table: Table, count: int = 1) -> None:
-    """Wait until so many jobs are with a worker."""
-    wait_until(lambda: table.statuses().get("doing", 0) == count, message=f"{count} jobs running")
-
-
-def by_sql(task: str, *args: str) -> int:
-    """Enqueue a task this process need not know; its id."""
-    with connection.cursor() as cursor:
-        cursor.execute("select queue_tasks_enqueue_v1(%s, %s::jsonb)", [task, f"[{','.join(args)}]"])
-        return int(cursor.fetchone()[0])
 
 
 # ---------------------------------------------------------------------------------------------------------- says
@@ -88,7 +64,7 @@ def after_the_burst() -> None:
 def test_the_first_signal_lets_running_jobs_end(dsn: str, table: Table, number: signal.Signals) -> None:
     with worker_process(dsn) as worker:
         results = [tasks.sleep.enqueue(1), tasks.sleep_thread.enqueue(1)]
-        running(table, 2)
+        doing(table, 2)
         code, _ = worker.stop(number)
         assert code == 0
         assert not any("rescued" in line for line in worker.errors), worker.output
@@ -101,7 +77,7 @@ def test_the_first_signal_lets_running_jobs_end(dsn: str, table: Table, number: 
 def test_the_second_signal_ends_it_at_once_with_code_1(dsn: str, table: Table, second: signal.Signals) -> None:
     with worker_process(dsn) as worker:
         tasks.sleep_thread.enqueue(30)
-        running(table)
+        doing(table)
         worker.send(signal.SIGTERM)
         wait_until(lambda: "stopping: 1 running jobs have 30 s to end" in worker.output)
         after_the_burst()
@@ -117,7 +93,7 @@ def test_the_second_signal_ends_it_at_once_with_code_1(dsn: str, table: Table, s
 def test_a_body_that_never_returns_does_not_keep_it_and_spends_no_attempt(dsn: str, table: Table, task: str) -> None:
     with worker_process(dsn, "--grace", "1") as worker:
         job = by_sql(task, "600")
-        running(table)
+        doing(table)
         code, took = worker.stop()
         assert code == 0, worker.output
         assert 1 <= took < 1 + 2 + 1.5, worker.output  # the grace, two seconds, and a busy machine
@@ -131,7 +107,7 @@ def test_a_body_that_never_returns_does_not_keep_it_and_spends_no_attempt(dsn: s
 def test_a_body_that_blocks_the_loop_does_not_keep_it(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--grace", "0.5") as worker:
         by_sql("tests.testapp.hostile.block", "600")
-        running(table)
+        doing(table)
         code, took = worker.stop()
         assert code == 1
         assert took < 0.5 + 2 + 1.5
@@ -141,7 +117,7 @@ def test_a_body_that_blocks_the_loop_does_not_keep_it(dsn: str, table: Table) ->
 def test_a_body_that_blocks_the_loop_after_the_signal_does_not_keep_it_either(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--grace", "0.5") as worker:
         by_sql("tests.testapp.hostile.block_later", "0.4", "600")
-        running(table)
+        doing(table)
         code, took = worker.stop()
         assert code == 1
         assert took < 0.5 + 2 + 1.5
@@ -150,7 +126,7 @@ def test_a_body_that_blocks_the_loop_after_the_signal_does_not_keep_it_either(ds
 def test_the_second_signal_ends_it_although_the_loop_is_blocked(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--grace", "60") as worker:
         by_sql("tests.testapp.hostile.block", "600")
-        running(table)
+        doing(table)
         worker.send(signal.SIGTERM)
         after_the_burst()
         code, took = worker.stop(signal.SIGINT)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,14 +18,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SETTINGS = "tests.testapp.stock_settings"
-
-
-@pytest.fixture
-def table(dsn: str, transactional_db: None) -> Iterator[Table]:
-    table = Table(dsn)
-    yield table
-    wait_until(lambda: not table.backends(), message="sessions of workers remain")
-    table.db.close()
 
 
 def command(url: str, *arguments: str) -> subprocess.Popen[str]:

@@ -7,10 +7,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
 
 from queue_tasks import enqueue_many
-from tests.acceptance.workers import Table, WorkerProcess, worker_process
+from tests.acceptance.workers import Table, WorkerProcess, by_sql, doing, worker_process
 from tests.chaos.proxy import Proxy
 from tests.testapp import tasks
 from tests.waiting import wait_until
@@ -22,28 +21,9 @@ MARGIN = 2
 
 
 @pytest.fixture
-def table(dsn: str, transactional_db: None) -> Iterator[Table]:
-    table = Table(dsn)
-    yield table
-    connection.close()
-    wait_until(lambda: not table.backends(), message="sessions of workers remain")
-    table.db.close()
-
-
-@pytest.fixture
 def proxy(dsn: str, table: Table) -> Iterator[Proxy]:
     with Proxy(dsn) as proxy:
         yield proxy
-
-
-def by_sql(task: str, *args: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("select queue_tasks_enqueue_v1(%s, %s::jsonb)", [task, f"[{','.join(args)}]"])
-        return int(cursor.fetchone()[0])
-
-
-def doing(table: Table, count: int) -> None:
-    wait_until(lambda: table.statuses().get("doing", 0) == count, 20, f"{count} jobs running")
 
 
 def until_said(worker: WorkerProcess, words: str) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from django.db import connection
 
 from queue_tasks import enqueue_many
 from queue_tasks.worker.supervisor import BURST
-from tests.acceptance.workers import Table, WorkerProcess, worker_process
+from tests.acceptance.workers import Table, WorkerProcess, by_sql, doing, worker_process
 from tests.testapp import tasks
 from tests.waiting import wait_until
 
@@ -22,25 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SHORT_LEASE = "tests.testapp.short_lease_settings"
 BUSY = 4  # seconds a busy machine may need more than was promised
-
-
-@pytest.fixture
-def table(dsn: str, transactional_db: None) -> Iterator[Table]:
-    table = Table(dsn)
-    yield table
-    connection.close()
-    wait_until(lambda: not table.backends(), message="sessions of workers remain")
-    table.db.close()
-
-
-def by_sql(task: str, *args: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("select queue_tasks_enqueue_v1(%s, %s::jsonb)", [task, f"[{','.join(args)}]"])
-        return int(cursor.fetchone()[0])
-
-
-def doing(table: Table, count: int) -> None:
-    wait_until(lambda: table.statuses().get("doing", 0) == count, 20, f"{count} jobs running")
 
 
 def pids(table: Table) -> list[int]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from django.db import connection
 from psycopg.rows import dict_row
 
 from tests.postgres import PROJECT
@@ -151,3 +152,15 @@ class Table:
             CHILD,
         )
         return len(found)
+
+
+def by_sql(task: str, *args: str) -> int:
+    """Enqueue a task this process need not know; its id. args: JSON texts."""
+    with connection.cursor() as cursor:
+        cursor.execute("select queue_tasks_enqueue_v1(%s, %s::jsonb)", [task, f"[{','.join(args)}]"])
+        return int(cursor.fetchone()[0])
+
+
+def doing(table: Table, count: int = 1) -> None:
+    """Wait until so many jobs are with a worker."""
+    wait_until(lambda: table.statuses().get("doing", 0) == count, 20, f"{count} jobs running")

@@ -84,7 +84,8 @@ class Chaos:
         self._keys = 0
         self.url = ""
         self._db: psycopg.Connection[dict[str, Any]]
-        self._use(url)
+        self.use(url)
+        self._db.execute(ledger.TABLES)
 
     def size(self, *, quick: T, full: T) -> T:
         """A number that depends on the form: `make test` runs the quick one, `make chaos` the full one."""
@@ -106,7 +107,8 @@ class Chaos:
         server = EmbeddedPostgres(self.folder / "pg", settings={**FORGETFUL, **settings}, temporary=True)
         self.server = self._stack.enter_context(server)
         migrate(server.url, self.peer)
-        self._use(server.url)
+        self.use(server.url)
+        self._db.execute(ledger.TABLES)
         return server
 
     def enter(self, context: AbstractContextManager[T]) -> T:
@@ -142,10 +144,10 @@ class Chaos:
                 if time.monotonic() > deadline:
                     raise
 
-    def _use(self, url: str) -> None:
+    def use(self, url: str) -> None:
+        """Have everything go to the database of this URL from now on: the scenario's looks, enqueuers, the ledger."""
         self.url = url
         self._db = self.connect()
-        self._db.execute(ledger.TABLES)
 
     # ------------------------------------------------------------------------------------------------ the jobs
 

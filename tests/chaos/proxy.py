@@ -9,6 +9,7 @@
         proxy.refuse()                      # new connections are closed at once
         proxy.heal()                        # all of that is over; what was held back is delivered
         proxy.cut()                         # close every connection now
+        proxy.lead_to(other.url)            # another server from now on
         loss = proxy.drop_reply_after(b"commit", nth=3)  # the server commits, nobody hears of it
         loss.happened.wait(10)
         proxy.break_reply(b"commit")        # the same, and half a message of the answer arrives
@@ -69,13 +70,19 @@ class Loss:
         return True
 
 
+def _address(url: str) -> str | tuple[str, int]:
+    """Where a server listens: the path of its socket, or host and port."""
+    place = urlsplit(url)
+    host, port = unquote(place.hostname or "127.0.0.1"), place.port or 5432
+    return f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
+
+
 class Proxy:
     """See the module. Thread-safe; closed, with all its connections, at the end of its block."""
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
-        host, port = unquote(place.hostname or "127.0.0.1"), place.port or 5432
-        self._server: str | tuple[str, int] = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
+        self._server = _address(url)
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         user = f"{place.netloc.rpartition('@')[0]}@" if "@" in place.netloc else ""
         netloc = f"{user}127.0.0.1:{self._listening.getsockname()[1]}"
@@ -113,6 +120,12 @@ class Proxy:
         """Let nothing pass, in either direction, and close nothing. only: beginning of the application_name."""
         with self._changed:
             self._blackholes.add(only)
+
+    def lead_to(self, url: str) -> None:
+        """Lead new connections to another server, and cut those that there are."""
+        with self._changed:
+            self._server = _address(url)
+        self.cut()
 
     def half_open(self, only: str = "") -> None:
         """Let nothing pass over the connections that there are now, as a router does that forgot them."""

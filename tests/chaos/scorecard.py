@@ -42,8 +42,6 @@ NAMES = {
 }
 
 OUT_OF_REACH = {
-    "S10": "not written yet: it needs a standby and its promotion",
-    "S30": "not written yet",
     "S36": "the dashboard is not built yet",
 }
 """Why there is no file for it."""
