@@ -21,6 +21,7 @@ def test_what_was_acknowledged_is_done_under_the_new_primary(chaos: Chaos) -> No
     with chaos.fleet(concurrency=CONCURRENCY) as fleet:
         for number, ended in enumerate(chaos.moments(failovers, of=count)):
             standby = chaos.enter(standby_of(primary, chaos.folder / f"standby{number}"))
+            chaos.rows("select 1 as answer")  # by a connection that lives: the last one led to the old primary
             chaos.db.execute("alter system set synchronous_standby_names = '*'")
             chaos.db.execute("select pg_reload_conf()")
             wait_until(lambda: chaos.rows(FOLLOWED)[0]["n"] == 1, 30, "the standby follows in step")
