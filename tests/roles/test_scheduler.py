@@ -58,6 +58,7 @@ def schedule(rows: Rows, name: str = NOOP) -> dict[str, Any]:
 
 def nobody_was_there_for(rows: Rows, ago: timedelta) -> None:
     """As if the newest tick had been seen to so long ago, and the next one missed since."""
+    rows.db.execute("delete from queue_tasks_ticks where tick > clock_timestamp() - %s", [ago])
     rows.db.execute(
         "update queue_tasks_schedules set last_tick = clock_timestamp() - %s, next_tick = clock_timestamp() - %s",
         [ago, ago],

@@ -214,10 +214,15 @@ def test_any_other_may_come_before_it_has_committed(scene, threads, first):
         scene.judge(first, second)
 
 
-@pytest.mark.parametrize("first", ACTS)
+# Not unregister: it can come to a deadlock with another here, seldom. The server breaks it; a worker that could not
+# unregister is found silent and removed by the others.
+WAITING = [act for act in ACTS if act != "unregister"]
+
+
+@pytest.mark.parametrize("first", WAITING)
 def test_any_other_may_come_to_the_rows_it_waits_for(scene, threads, first):
     # Each pair once: it is the third that decides when they go on.
-    for second in list(ACTS)[list(ACTS).index(first) :]:
+    for second in WAITING[WAITING.index(first) :]:
         scene.set_up()
         with scene.third.connection.transaction():
             scene.third.rows("select from procrastinate_jobs where id in (2, 6, 10, 14, 18) for update")
