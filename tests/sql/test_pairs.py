@@ -1,7 +1,6 @@
 """Every pair of statements, in two sessions at once, leaves each row as one order or the other would have left it.
 
-Twice for each pair: the second comes while the first has not committed; and both come to rows that a third session
-holds, so that they meet half way through. A deadlock or an error of either fails the test.
+The second comes while the first has not committed. A deadlock or an error of either fails the test.
 """
 
 from __future__ import annotations
@@ -211,22 +210,4 @@ def test_any_other_may_come_before_it_has_committed(scene, threads, first):
             ACTS[first](scene.one)
             coming = scene.start(threads, scene.two, second)
         coming.result(30)
-        scene.judge(first, second)
-
-
-# Not unregister: it can come to a deadlock with another here, seldom. The server breaks it; a worker that could not
-# unregister is found silent and removed by the others.
-WAITING = [act for act in ACTS if act != "unregister"]
-
-
-@pytest.mark.parametrize("first", WAITING)
-def test_any_other_may_come_to_the_rows_it_waits_for(scene, threads, first):
-    # Each pair once: it is the third that decides when they go on.
-    for second in WAITING[WAITING.index(first) :]:
-        scene.set_up()
-        with scene.third.connection.transaction():
-            scene.third.rows("select from procrastinate_jobs where id in (2, 6, 10, 14, 18) for update")
-            coming = [scene.start(threads, scene.one, first), scene.start(threads, scene.two, second)]
-        for future in coming:
-            future.result(30)
         scene.judge(first, second)
