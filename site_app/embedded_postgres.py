@@ -502,7 +502,7 @@ def make_folder(folder: Path, account: Account | None) -> None:
     moment finds it usable or not at all.
     """
     for missing in reversed([parent for parent in (folder, *folder.parents) if not parent.exists()]):
-        fresh = Path(tempfile.mkdtemp(prefix=f".{missing.name[:64]}-", dir=missing.parent))  # mode 0700
+        fresh = folder_beside(missing)
         give_to(account, fresh)
         try:
             # Takes the place of an empty folder that another process made meanwhile; both are alike.
@@ -510,6 +510,22 @@ def make_folder(folder: Path, account: Account | None) -> None:
         except OSError:
             fresh.rmdir()
             if not missing.is_dir():
+                raise
+
+
+def folder_beside(missing: Path) -> Path:
+    """Make a folder, mode 0700, where `missing` is to be.
+
+    Another process may replace the folder above at the moment at which its name is looked up: it is there, and yet not
+    found. Each process that saw it missing does so at most once.
+    """
+    tries = 100
+    while True:
+        try:
+            return Path(tempfile.mkdtemp(prefix=f".{missing.name[:64]}-", dir=missing.parent))
+        except FileNotFoundError:
+            tries -= 1
+            if not tries or not missing.parent.is_dir():
                 raise
 
 

@@ -1,8 +1,9 @@
 -- queue_tasks_fire_schedule_v1(id, revision, last_tick, ticks, passed, passed_tick, last, following, spread) -> one row for each tick: tick timestamptz, outcome text, job_id bigint
 -- See to the ticks of a schedule up to `last`, in one transaction: enqueue a job for each of `ticks` (oldest first), note
 -- those passed over, and go on to `following`. Nothing happens, and no row comes back, when somebody else has seen to
--- them, is at it, or has changed the schedule since it was read: (revision, last_tick) says so. spread: seconds between
--- the starts of several jobs.
+-- them, is at it, or has changed the schedule since it was read: (revision, last_tick) says so. A tick that is in the
+-- history already makes no second job, even where last_tick was put back by hand. spread: seconds between the starts of
+-- several jobs.
 -- Called by  queries/fire_schedule.sql
 -- Writes     procrastinate_jobs, queue_tasks_ticks, queue_tasks_schedules
 -- Locks      the schedule, for update skip locked, until commit
@@ -23,6 +24,7 @@ as $body$
 declare
     v_schedule record;
     v_now timestamp with time zone := clock_timestamp();
+    v_new timestamp with time zone[];
     v_ticks timestamp with time zone[];
     v_busy boolean;
     v_job_id bigint;
@@ -36,20 +38,28 @@ begin
         return;
     end if;
 
+    v_new := array(
+        select t.tick
+        from unnest(p_ticks) with ordinality t (tick, position)
+        where not exists (select from queue_tasks_ticks n where n.schedule_id = p_id and n.tick = t.tick)
+        order by t.position
+    );
     v_busy := v_schedule.overlap = 'skip' and exists (
         select
         from procrastinate_jobs j
         where j.id = v_schedule.last_job_id and j.status = any (array['todo', 'doing']::procrastinate_job_status[])
     );
     -- Where jobs may not overlap, the first of several ticks makes the one job.
-    v_ticks := case when v_busy then '{}' when v_schedule.overlap = 'skip' then p_ticks[1:1] else p_ticks end;
+    v_ticks := case when v_busy then '{}' when v_schedule.overlap = 'skip' then v_new[1:1] else v_new end;
 
     if p_passed > 0 then
-        insert into queue_tasks_ticks (schedule_id, tick, outcome, passed) values (p_id, p_passed_tick, 'missed', p_passed);
+        insert into queue_tasks_ticks (schedule_id, tick, outcome, passed)
+        values (p_id, p_passed_tick, 'missed', p_passed)
+        on conflict do nothing;
     end if;
     insert into queue_tasks_ticks (schedule_id, tick, outcome)
     select p_id, t.tick, 'overlap'
-    from unnest(p_ticks[coalesce(cardinality(v_ticks), 0) + 1:]) t (tick);
+    from unnest(v_new[cardinality(v_ticks) + 1:]) t (tick);
     insert into queue_tasks_ticks (schedule_id, tick, outcome, job_id)
     select p_id, j.tick, 'enqueued', j.job_id
     from queue_tasks_enqueue_ticks_v1(

@@ -50,23 +50,28 @@ class Stage:
     def run(self, until: Callable[[], object] | None = None, timeout: float = 30) -> int:
         """Supervise; told to stop as soon as `until` is true. The exit code."""
         found: list[object] = []
+        over = threading.Event()
 
         def stop() -> None:
             limit = time.monotonic() + timeout
-            while until is not None and not found and time.monotonic() < limit:
+            while until is not None and not found and time.monotonic() < limit and not over.wait(0.01):
                 found.extend([True] if until() else [])
-                threading.Event().wait(0.01)
-            os.kill(os.getpid(), signal.SIGTERM)
+            if not over.is_set():
+                os.kill(os.getpid(), signal.SIGTERM)
 
         stopper = threading.Thread(target=stop)
+        # Of a supervisor that returns before it is told to, the signal must not end pytest.
+        handler = signal.signal(signal.SIGTERM, lambda *_: None)
         if until is not None:
             stopper.start()
         try:
             return self.supervisor.run()
         finally:
+            over.set()
             if until is not None:
                 stopper.join()
-                assert found, f"waited {timeout} s in vain; started at {self.starts}"
+            signal.signal(signal.SIGTERM, handler)
+            assert found or until is None, f"waited {timeout} s in vain; started at {self.starts}"
 
 
 def test_it_says_once_that_all_are_ready_and_counts_what_they_did(tmp_path: Path) -> None:
@@ -106,8 +111,15 @@ def test_when_none_becomes_ready_it_gives_up_with_their_code(tmp_path: Path, cap
 
 
 def test_when_one_has_become_ready_it_does_not_give_up(tmp_path: Path) -> None:
-    first = "first = len(open(sys.argv[1]).readlines()) == 1\n"
-    stage = Stage(tmp_path, first + "ready() if first else sys.exit(1); signal.pause()", processes=2)
+    # Whichever comes first becomes ready; the other never does.
+    script = f"""
+try:
+    os.mkdir({str(tmp_path / "first")!r})
+except FileExistsError:
+    sys.exit(1)
+ready(); signal.pause()
+"""
+    stage = Stage(tmp_path, script, processes=2)
     assert stage.run(lambda: len(stage.starts) >= 4) == 0
 
 
