@@ -110,7 +110,8 @@ def test_the_key_of_schedule_and_tick_is_the_last_guard(open_session: Open) -> N
     assert fire(one, 1) == ["enqueued"]
     with pytest.raises(psycopg.errors.UniqueViolation):
         one.rows(
-            "insert into queue_tasks_ticks (schedule_id, tick, outcome) select schedule_id, tick, outcome from queue_tasks_ticks"
+            "insert into queue_tasks_ticks (schedule_id, tick, outcome)"
+            " select schedule_id, tick, outcome from queue_tasks_ticks"
         )
 
 
