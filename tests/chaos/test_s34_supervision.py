@@ -6,17 +6,36 @@ from __future__ import annotations
 import json
 import time
 
+from queue_tasks.periodic import Schedule
+from queue_tasks.statements import ADD_SCHEDULE
+from queue_tasks.store import schedule_as_json
 from tests.acceptance.health import ask, port_of
 from tests.acceptance.workers import WorkerProcess
 from tests.chaos.harness import Chaos
+from tests.testapp.tasks import noop
 from tests.waiting import wait_until
 
 WITHIN = 5.0
 """Seconds until everything works again."""
 
-LOOPS = ("announcer", "finisher", "progress", "fetcher", "promoter", "aborter", "rescuer", "pruner", "listener")
+LOOPS = (
+    "announcer",
+    "finisher",
+    "progress",
+    "fetcher",
+    "promoter",
+    "aborter",
+    "rescuer",
+    "scheduler",
+    "pruner",
+    "listener",
+)
 CONNECTIONS = ("fetch", "finish", "tend", "listen", "heartbeat")
+SCHEDULING = ("scheduler", "tend")
+"""The loop and the connection that schedules hang on: the next tick has to come as well. It comes each second."""
+
 SABOTEURS = "tests.testapp.saboteurs"
+SCHEDULE = "each second"
 
 
 def test_whatever_is_killed_in_a_worker_comes_back(chaos: Chaos) -> None:
@@ -27,18 +46,25 @@ def test_whatever_is_killed_in_a_worker_comes_back(chaos: Chaos) -> None:
     with chaos.fleet(1, "--health-port", "0", options=options, respawn=False) as fleet:
         worker = fleet.ready[0].worker
         port = port_of(worker)
+        row = schedule_as_json(Schedule(task=noop, name=SCHEDULE, cron="* * * * * *", missed="latest").as_row())
+        chaos.db.execute(ADD_SCHEDULE, {"schedule": row})
         works(chaos)
+        ticks(chaos)
         for number in range(times):
             for loop in LOOPS:
                 begun = time.monotonic()
                 assert run(chaos, "cancel_the_loop", loop) == 1, loop
                 wait_until(lambda: said(worker, f"{loop} failed (CancelledError") > number, 20, loop)  # noqa: B023 - at once
                 works(chaos)
+                if loop in SCHEDULING:
+                    ticks(chaos)
                 back.setdefault(loop, []).append(time.monotonic() - begun)
             for name in CONNECTIONS:
                 begun = time.monotonic()
                 terminate(chaos, f"queue_tasks {name}")
                 works(chaos)
+                if name in SCHEDULING:
+                    ticks(chaos)
                 back.setdefault(f"{name} connection", []).append(time.monotonic() - begun)
             begun = time.monotonic()
             assert run(chaos, "break_heartbeat") == 1
@@ -93,11 +119,21 @@ def run(chaos: Chaos, saboteur: str, *arguments: object) -> object:
 
 def works(chaos: Chaos) -> None:
     """A job that is ready, one that is due soon, and a sign of life: all come through, by notifications alone."""
-    noop = "tests.testapp.tasks.noop"
+    task = noop.module_path
     beat = "select extract(epoch from max(last_heartbeat))::float8 as at from procrastinate_workers"
     before = chaos.rows(beat)[0]["at"]
-    until_succeeded(chaos, enqueue(chaos, noop, []), enqueue(chaos, noop, [], 0.1))
+    until_succeeded(chaos, enqueue(chaos, task, []), enqueue(chaos, task, [], 0.1))
     wait_until(lambda: chaos.rows(beat)[0]["at"] > before, 60, "a sign of life")
+
+
+def ticks(chaos: Chaos) -> None:
+    """The schedule's next job runs."""
+    statement = (
+        "select count(*) as n from procrastinate_jobs where qt_meta ->> 'schedule' = %s and status = 'succeeded' "
+        "and (qt_meta ->> 'scheduled_for')::timestamptz > %s"
+    )
+    now = chaos.rows("select clock_timestamp() as at")[0]["at"]
+    wait_until(lambda: chaos.rows(statement, SCHEDULE, now)[0]["n"], 60, "the next tick")
 
 
 def terminate(chaos: Chaos, name: str) -> None:
