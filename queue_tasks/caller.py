@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections.abc import Iterator
 from typing import Any, LiteralString
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
-from queue_tasks.statements import NOTIFY_USAGE
+from queue_tasks.statements import LIMIT_READING, NOTIFY_USAGE
 
 BEATEN = ("40001", "40P01")
 """SQLSTATEs of a transaction that lost to another one and did nothing: serialization_failure, deadlock_detected."""
@@ -48,6 +50,23 @@ def rows(database: str, statement: LiteralString, parameters: dict[str, Any]) ->
             else:
                 time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.001 * 2**tries)))  # noqa: S311 - jitter
     raise AssertionError("the last try returns or raises")
+
+
+@contextlib.contextmanager
+def reading(database: str, seconds: float) -> Iterator[CursorWrapper]:
+    """A cursor that only looks, each of its statements for so many seconds at most.
+
+    In a transaction of its own; within the caller's, what holds there holds.
+    SQL: sql/queries/limit_reading.sql
+    """
+    connection = connections[database]
+    if connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            yield cursor
+        return
+    with transaction.atomic(using=database), connection.cursor() as cursor:
+        cursor.execute(LIMIT_READING, {"statement_timeout": str(round(1000 * seconds))})
+        yield cursor
 
 
 def _clear_notifications(connection: BaseDatabaseWrapper) -> None:

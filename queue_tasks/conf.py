@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,10 @@ from queue_tasks.exceptions import OptionsInvalid
 
 LONGEST = 1e9
 """Seconds, about 31 years: the longest duration of any kind. Longer ones overflow in Postgres or in a timer."""
+
+
+SHORTEST_TOKEN = 16
+"""Characters; shorter ones can be guessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,9 @@ class Options:
     statement_timeout: float = 10.0
     """Seconds a worker's own statement may take before it is given up and tried again; 1 to 86,400."""
 
+    metrics_token: str | None = field(default=None, repr=False)
+    """What a scraper of the metrics page must know, 16 characters or more; None: it must be logged in."""
+
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Options:
         """The options of a mapping such as OPTIONS. Raises OptionsInvalid with a sentence for each problem."""
@@ -79,7 +86,8 @@ class Options:
         for name, value in values.items():
             problem = _CHECKS[name](value)
             if problem:
-                problems.append(f'OPTIONS["{name}"] is {value!r}; expected {problem}.')
+                shown = "not fit" if name in _SECRET else repr(value)
+                problems.append(f'OPTIONS["{name}"] is {shown}; expected {problem}.')
         if problems:
             raise OptionsInvalid(problems)
         for name in _SECONDS:
@@ -122,6 +130,9 @@ _SECONDS = (
 )
 
 
+_SECRET = ("metrics_token",)
+
+
 Check = Callable[[Any], str | None]
 """Judges an option's value: None when it is right, else what was expected."""
 
@@ -162,6 +173,12 @@ def _keep(value: Any) -> str | None:
     return "a timedelta of 0 or more, or None to keep finished jobs for ever"
 
 
+def _token(value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and len(value) >= SHORTEST_TOKEN and value == value.strip()):
+        return None
+    return f"None, or {SHORTEST_TOKEN} characters or more"
+
+
 _CHECKS: dict[str, Check] = {
     "database": _name,
     "listen_database": _name_or_none,
@@ -178,4 +195,5 @@ _CHECKS: dict[str, Check] = {
     "timeout_patience": _at_least(0.1, 3600),
     "block_warning": _at_least(0.05, 3600),
     "statement_timeout": _at_least(1, 86_400),
+    "metrics_token": _token,
 }

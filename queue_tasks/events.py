@@ -68,6 +68,17 @@ class JobLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class JobsRescued(Event):
+    """Jobs were taken from a worker that is dead."""
+
+    dead_worker_id: int | None
+    """None: its row is gone."""
+    job_ids: tuple[int, ...]
+    failed_ids: tuple[int, ...]
+    """Those of them that failed, since they had crashed a worker again and again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceFailed(Event):
     """A loop of the worker raised; it is started again after `wait` seconds."""
 

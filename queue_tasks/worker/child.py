@@ -16,8 +16,8 @@ from queue_tasks.worker.report import LINE_VARIABLE, Report
 
 logger = logging.getLogger("queue_tasks.worker")
 
-LONGEST_LINE = 65_536
-"""Bytes of a line above which it is no report."""
+LONGEST_LINE = 2**20
+"""Bytes of a line above which it is no report: three histograms of each of some hundreds of tasks are in it."""
 
 NOTHING = Report()
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from queue_tasks.exceptions import WorkerNotRegistered
 from queue_tasks.jobs import FetchedJob
+from queue_tasks.meter import Meter
 from queue_tasks.store import Store
 from queue_tasks.worker.service import Service, wait_for
 
@@ -62,6 +63,7 @@ class Fetcher(Service):
         on_failed: Callable[[], None] = lambda: None,
         last_chance: int,
         max_jobs: int | None = None,
+        meter: Meter | None = None,
     ) -> None:
         super().__init__()
         self._store = store
@@ -77,6 +79,7 @@ class Fetcher(Service):
         self._last_chance = last_chance
         self._alone = False
         self._left = max_jobs
+        self._meter = meter or Meter()
         # With the time each was fetched.
         self._waiting: deque[tuple[float, FetchedJob]] = deque()
         self._stale_check: asyncio.TimerHandle | None = None
@@ -126,6 +129,7 @@ class Fetcher(Service):
             wanted = self._wanted()
             # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
             worker_id = self.worker_id
+            asked_at = time.monotonic()
             self._fetching = asyncio.create_task(self._store.fetch_jobs(self._queues, wanted))
             try:
                 jobs = await asyncio.shield(self._fetching)
@@ -139,6 +143,7 @@ class Fetcher(Service):
                 self._on_failed()
                 raise
             self._fetching = None
+            self._meter.note_fetch(time.monotonic() - asked_at, len(jobs))
             if self._left is not None:
                 self._left -= len(jobs)
             self._take(jobs)

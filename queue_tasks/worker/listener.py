@@ -18,6 +18,7 @@ from psycopg import sql
 
 from queue_tasks.conf import Options
 from queue_tasks.connections import Deadline, WorkerConnection, connect
+from queue_tasks.meter import Meter
 from queue_tasks.statements import ECHO, HOLD_LOCK, NOTIFY_USAGE
 from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service
@@ -76,6 +77,7 @@ class Listener(Service):
         on_abort: Callable[[], None],
         on_listening: Callable[[], None],
         on_deaf: Callable[[], None] = lambda: None,
+        meter: Meter | None = None,
     ) -> None:
         super().__init__()
         self.worker_id = worker_id
@@ -90,6 +92,7 @@ class Listener(Service):
         self._on_abort = on_abort
         self._on_listening = on_listening
         self._on_deaf = on_deaf
+        self._meter = meter or Meter()
         self._told_deaf = False
         self._watch = NotifyQueueWatch()
 
@@ -155,6 +158,7 @@ class Listener(Service):
         self._on_abort()
         while True:
             async for notice in connection.notifies(timeout=CHECK_EVERY):
+                self._meter.notifications += 1
                 self.hear(notice.channel, notice.payload)
             with Deadline(connection, self._patience):
                 cursor = await connection.execute(NOTIFY_USAGE)

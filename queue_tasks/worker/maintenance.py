@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from queue_tasks.conf import Options
+from queue_tasks.events import JobsRescued, publish
 from queue_tasks.store import Store
 from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service, wait_for
@@ -196,6 +197,7 @@ class Rescuer(Service):
                     len(mine),
                     f", {len(failed)} of them failed for crashing it again and again: {failed[:20]}" if failed else "",
                 )
+                publish(JobsRescued(self.worker_id, worker_id, tuple(job.id for job in mine), tuple(failed)))
 
     async def _reclaim(self) -> None:
         in_hand = self._in_hand()

@@ -125,6 +125,7 @@ class Monitor:
                 failed=worker.tally.failed,
                 memory=resident_memory(),
                 recycled=worker.recycled,
+                meter=worker.meter,
             )
         )
 

@@ -10,8 +10,10 @@ import contextlib
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Self
+
+from queue_tasks.meter import Meter
 
 LINE_VARIABLE = "QUEUE_TASKS_SUPERVISOR_FD"
 """The environment variable with the number of the child's end of the line."""
@@ -39,18 +41,22 @@ class Report:
     """Bytes of resident memory."""
     recycled: str | None = None
     """Why it wants to be replaced."""
+    meter: Meter = field(default_factory=Meter)
+    """What it has done, for whoever scrapes it."""
 
     def encode(self) -> bytes:
         """The line that says it."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+        said = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return json.dumps({**said, "meter": self.meter.as_json()}).encode() + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> Report | None:
         """What a line says; None when it is no report: a task's code can write to any open file."""
         try:
             said = json.loads(line)
-            values = {field.name: said[field.name] for field in fields(cls)}
-            return cls(**{**values, "dead": tuple(values["dead"]), "unready": tuple(values["unready"])})
+            values = {entry.name: said[entry.name] for entry in fields(cls)}
+            values |= {"dead": tuple(values["dead"]), "unready": tuple(values["unready"])}
+            return cls(**values | {"meter": Meter.from_json(values["meter"])})
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -14,10 +14,12 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from queue_tasks.meter import Meter
 from queue_tasks.worker.child import Child, Life
 from queue_tasks.worker.health import Health
 from queue_tasks.worker.report import Report
@@ -83,6 +85,9 @@ class Supervisor:
         self.failed = 0
         """Jobs that failed for good."""
         self._on_ready = on_ready
+        # Of the processes that have ended; each is counted there or among the living, never in both.
+        self._meter = Meter()
+        self._counting = threading.Lock()
         self._children = [Child(number, command(number)) for number in range(1, settings.processes + 1)]
         self._told_ready = False
         self._told_at: float | None = None
@@ -131,6 +136,15 @@ class Supervisor:
             unready.append("no process is ready")
         return Health(tuple(dead), tuple(unready))
 
+    def measure(self) -> Meter:
+        """What all processes have done together, those that have ended too. From any thread."""
+        meter = Meter()
+        with self._counting:
+            meter.add(self._meter)
+            for child in self._children:
+                meter.add(child.report.meter)
+        return meter
+
     # -------------------------------------------------------------------------------------------------------- turning
 
     def _tick(self, selector: selectors.BaseSelector) -> None:
@@ -147,7 +161,9 @@ class Supervisor:
             code = life.process.poll()
             if code is not None:
                 self._ended(child, life, code, now)
-                child.close(selector)
+                with self._counting:
+                    self._meter.add(child.report.meter)
+                    child.close(selector)
                 continue
             if paused:
                 life.heard_at = now

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from queue_tasks import bridge, events
 from queue_tasks.conf import Options
 from queue_tasks.jobs import FetchedJob
+from queue_tasks.meter import Meter
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
 from queue_tasks.worker.announcer import Announcer
@@ -31,6 +32,7 @@ from queue_tasks.worker.limits import Limit
 from queue_tasks.worker.listener import Listener
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner, Rescuer
+from queue_tasks.worker.metering import counting, note
 from queue_tasks.worker.processes import ProcessExecutor
 from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.scheduler import Scheduler
@@ -89,6 +91,7 @@ class Worker:
         self.options = options
         self.settings = settings
         self.tally = Tally()
+        self.meter = Meter()
         self.worker_id = 0
         self.stuck = False
         """Whether something that a task left running on the loop did not end: only the process's end will."""
@@ -120,6 +123,7 @@ class Worker:
         store = Store(options)
         try:
             async with AsyncExitStack() as stack:
+                stack.enter_context(counting(self.meter))
                 if not await self._register_unless_stopped(store):
                     return 0
                 stack.push_async_callback(self._ending.within, "taking its leave", lambda: self._unregister(store))
@@ -265,6 +269,7 @@ class Worker:
             on_failed=self._fetch_failed,
             last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
+            meter=self.meter,
         )
         self.fetcher.on_exhausted = lambda: self.recycle(f"it has fetched {settings.max_jobs} jobs", stuck=False)
         if settings.drain:
@@ -294,6 +299,7 @@ class Worker:
                 on_abort=self.aborter.wake,
                 on_listening=self._ready,
                 on_deaf=self._ready,
+                meter=self.meter,
             )
             services.append(self.listener)
         return services
@@ -342,6 +348,7 @@ class Worker:
 
     def _written(self, batch: Sequence[Written], statuses: dict[int, str]) -> None:
         """What follows from outcomes that are in the database now."""
+        note(self.meter, batch, statuses)
         tally, tell_ended, tell_lost = self.tally, events.wanted(events.AttemptEnded), events.wanted(events.JobLost)
         for job, outcome, _ in batch:
             status = statuses.get(job.id)

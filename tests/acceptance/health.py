@@ -10,13 +10,12 @@ from typing import Any
 from tests.acceptance.workers import WorkerProcess
 from tests.waiting import wait_until
 
-TOLD_AT = re.compile(r"health is told at http://(\S+):(\d+)/livez")
 
-
-def port_of(worker: WorkerProcess) -> int:
-    """The port it says it answers at; give it `--health-port 0`."""
-    wait_until(lambda: TOLD_AT.search("\n".join(worker.errors)), 60, "the worker did not tell its health port")
-    found = TOLD_AT.search("\n".join(worker.errors))
+def port_of(worker: WorkerProcess, name: str = "health") -> int:
+    """The port it says it answers at; give it `--health-port 0`, or the like for another name."""
+    told_at = re.compile(rf"{name} is told at http://(\S+):(\d+)/")
+    wait_until(lambda: told_at.search("\n".join(worker.errors)), 60, f"the worker did not tell its {name} port")
+    found = told_at.search("\n".join(worker.errors))
     assert found is not None
     return int(found[2])
 

@@ -9,8 +9,9 @@ import socket
 
 import pytest
 
-from queue_tasks.worker import health as module
-from queue_tasks.worker.health import Health, HealthServer
+from queue_tasks.worker import port as module
+from queue_tasks.worker.health import Health
+from queue_tasks.worker.port import Port
 from queue_tasks.worker.report import LINE_VARIABLE, Report, SupervisorLine
 from tests.waiting import wait_until
 
@@ -33,13 +34,13 @@ def status(port: int, path: str, host: str = "127.0.0.1") -> int:
     ],
 )
 def test_the_port_says_what_it_is_told(health: Health, live: int, ready: int) -> None:
-    with HealthServer("127.0.0.1", 0, lambda: health) as server:
+    with Port("health", "127.0.0.1", 0, health.answer) as server:
         assert (status(server.port, "/livez"), status(server.port, "/readyz")) == (live, ready)
 
 
 def test_it_serves_ipv6_too() -> None:
     try:
-        server = HealthServer("::1", 0, Health)
+        server = Port("health", "::1", 0, Health().answer)
     except OSError:
         pytest.skip("this machine has no IPv6")
     with server:
@@ -48,7 +49,7 @@ def test_it_serves_ipv6_too() -> None:
 
 def test_those_who_ask_beyond_the_limit_are_refused_and_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ASKING", 2)
-    with HealthServer("127.0.0.1", 0, Health) as server:
+    with Port("health", "127.0.0.1", 0, Health().answer) as server:
         silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
         third = socket.create_connection(("127.0.0.1", server.port))
         third.settimeout(10)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
+from queue_tasks import statements
 from tests import postgres
 from tests.sql.meter import Meter
 from tests.sql.session import Session
@@ -195,3 +196,15 @@ def test_deleting_jobs_reads_their_events(meter):
     )
     session.rows("select pg_stat_force_next_flush()")
     assert session.rows(look)[0][0] == scans
+
+
+def test_measuring_the_backlog_counts_no_further_than_it_may(meter):
+    meter.session.rows("analyze procrastinate_jobs")
+    backlog = statements.MEASURE_BACKLOG.replace("%(max_jobs)s", "500")
+    meter.measure(backlog)
+    rows, read = meter.measure(backlog)
+    assert {row[0] for row in rows} == {"a", "other0", "other1", "other2", "other3"}
+    assert all(row[1] <= 1_000 for row in rows)
+    assert "seq_scan" not in read
+    # Of 60,000 rows: 500 of each kind in each of five queues, and the first of each priority.
+    assert sum(read.values()) <= 6_000, read

@@ -25,6 +25,7 @@ GOOD: dict[str, list[Any]] = {
     "timeout_patience": [0.1, 5, 3600, timedelta(seconds=5)],
     "block_warning": [0.05, 1, 3600, timedelta(seconds=1)],
     "statement_timeout": [1, 86_400, timedelta(minutes=1)],
+    "metrics_token": [None, "0123456789abcdef"],
 }
 BAD: dict[str, list[Any]] = {
     "database": ["", None, 1],
@@ -42,6 +43,7 @@ BAD: dict[str, list[Any]] = {
     "timeout_patience": [0, 0.05, 3601, "5", None],
     "block_warning": [0, 0.01, 3601, True],
     "statement_timeout": [0.5, 86_401, "30"],
+    "metrics_token": ["", "0123456789abcde", " 0123456789abcdef", 1234567890123456, b"0123456789abcdef"],
 }
 EVERY = [field.name for field in fields(Options)]
 
@@ -75,7 +77,8 @@ def test_a_wrong_value_is_named_with_what_was_expected(name, value):
     with pytest.raises(OptionsInvalid) as refusal:
         Options.read({name: value})
     [problem] = refusal.value.problems
-    assert problem.startswith(f'OPTIONS["{name}"] is {value!r}; expected ')
+    shown = "not fit" if name == "metrics_token" else repr(value)
+    assert problem.startswith(f'OPTIONS["{name}"] is {shown}; expected ')
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,10 @@ def test_a_worker_must_have_two_heartbeats_before_it_is_dead():
     with pytest.raises(OptionsInvalid, match="expected more than two heartbeats"):
         Options.read({"heartbeat": 15})
     assert Options.read({"dead_after": 4.1}).dead_after == 4.1
+
+
+def test_a_secret_is_not_shown():
+    assert "0123456789abcdef" not in repr(Options(metrics_token="0123456789abcdef"))
 
 
 def test_options_cannot_be_changed():

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,7 +16,7 @@ from django.core.management.color import no_style
 from django.db import Error, OperationalError, connections
 from django.utils import timezone
 
-from queue_tasks import control, overview, schema
+from queue_tasks import control, metrics, overview, schema
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.jobs import FINISHED, JobState
@@ -31,7 +32,7 @@ from queue_tasks.management.terminal import (
     when,
     width_of_terminal,
 )
-from queue_tasks.management.usage import OneLineParser, find_backend, refuse, whole
+from queue_tasks.management.usage import USAGE, OneLineParser, find_backend, refuse, whole
 from queue_tasks.statements import sql_root
 
 NOT_MIGRATED = {"42P01", "42703", "42883"}
@@ -48,6 +49,7 @@ VERBS = {
     "schedules": "list the schedules: what ticks next, what ran last",
     "schedule": "tell all about one schedule, or change, pause, run, add it",
     "stats": "counts, throughput, latency, sizes",
+    "metrics": "what waits and runs in each queue, for Prometheus",
     "schema": "compare the database's objects with sql/",
     "prune": "delete finished jobs whose time to be kept is over",
 }
@@ -272,6 +274,12 @@ class Command(ScheduleVerbs, BaseCommand):
             f"on disk     {size(figures.table_bytes)} of jobs, {size(figures.index_bytes)} of their indexes, "
             f"{size(figures.event_bytes)} of events"
         )
+
+    def metrics(self) -> None:
+        """Print the figures as the metrics page does."""
+        if find_spec("prometheus_client") is None:
+            raise CommandError(f"queue metrics needs {metrics.NEEDED}.", returncode=USAGE)
+        self._say(metrics.exposition(metrics.of_queues(database=self.database)).decode().rstrip("\n"))
 
     # ---------------------------------------------------------------------------------------------------------- deeds
 

@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -18,14 +20,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from queue_tasks import metrics
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.conf import Options
 from queue_tasks.connections import StatementRefused
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
-from queue_tasks.worker.health import Health, HealthServer
+from queue_tasks.meter import Meter
+from queue_tasks.worker.health import Health
 from queue_tasks.worker.monitor import MB, Monitor
+from queue_tasks.worker.port import Answer, Port
 from queue_tasks.worker.process import default_name, run
 from queue_tasks.worker.report import SupervisorLine
 from queue_tasks.worker.supervisor import STOP_SIGNALS, Supervisor, SupervisorSettings, program
@@ -77,6 +82,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--health-host", metavar="HOST", default="127.0.0.1", help="where to answer (default: 127.0.0.1)"
         )
+        parser.add_argument(
+            "--metrics-port", metavar="PORT", type=port, help="tell Prometheus there at /metrics (0: any free port)"
+        )
+        parser.add_argument(
+            "--metrics-host", metavar="HOST", default="127.0.0.1", help="where to tell it (default: 127.0.0.1)"
+        )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """A parser whose errors are one line."""
@@ -114,7 +125,7 @@ class Command(BaseCommand):
                 f"{describe(flags, options, all(report.listening for report in reports), ' each')}"
             ),
         )
-        with health_server(flags, supervisor.health):
+        with ports(flags, supervisor.health, supervisor.measure):
             code = supervisor.run()
         self._say(f"stopped: {processes} processes, {supervisor.ended} attempts, {supervisor.failed} jobs failed")
         return code
@@ -135,7 +146,7 @@ class Command(BaseCommand):
         limit = flags["max_memory"]
         monitor = Monitor(worker, max_memory=None if limit is None else limit * MB, line=line)
         try:
-            with health_server(flags, monitor.health):
+            with ports(flags, monitor.health, lambda: worker.meter):
                 code = run(worker, STOP_SIGNALS, monitor)
         except StatementRefused as exc:
             hint = " Run: manage.py migrate" if (exc.sqlstate or "").startswith("42") else ""
@@ -195,22 +206,37 @@ def child_flags(flags: dict[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def health_server(flags: dict[str, Any], ask: Callable[[], Health]) -> Iterator[None]:
-    """The health port, if there is to be one. Raises CommandError when it cannot be had."""
-    if flags["health_port"] is None:
+def ports(flags: dict[str, Any], health: Callable[[], Health], measure: Callable[[], Meter]) -> Iterator[None]:
+    """The ports that there are to be. Raises CommandError when one cannot be had."""
+    with contextlib.ExitStack() as stack:
+        if flags["health_port"] is not None:
+            stack.enter_context(open_port(flags, "health", lambda path: health().answer(path), "/livez and /readyz"))
+        if flags["metrics_port"] is not None:
+            if find_spec("prometheus_client") is None:
+                raise CommandError(f"queue_worker: --metrics-port needs {metrics.NEEDED}.", returncode=USAGE)
+            stack.enter_context(open_port(flags, "metrics", lambda path: metrics_at(path, measure), "/metrics"))
         yield
-        return
-    host, number = flags["health_host"], flags["health_port"]
+
+
+def open_port(flags: dict[str, Any], name: str, answer: Callable[[str], Answer], paths: str) -> Port:
+    """The port for --<name>-port at --<name>-host. Raises CommandError when it cannot be had."""
+    host, number = flags[f"{name}_host"], flags[f"{name}_port"]
     try:
-        server = HealthServer(host, number, ask)
+        opened = Port(name, host, number, answer)
     except OSError as exc:
         raise CommandError(
-            f"queue_worker: port {number} of {host} cannot be opened for --health-port: {exc.strerror}."
+            f"queue_worker: port {number} of {host} cannot be opened for --{name}-port: {exc.strerror}."
         ) from exc
-    with server:
-        place = f"[{host}]" if ":" in host else host
-        logger.info("health is told at http://%s:%d/livez and /readyz", place, server.port)
-        yield
+    place = f"[{host}]" if ":" in host else host
+    logger.info("%s is told at http://%s:%d%s", name, place, opened.port, paths)
+    return opened
+
+
+def metrics_at(path: str, measure: Callable[[], Meter]) -> Answer:
+    """What is said to who asks for metrics at a path."""
+    if path != "/metrics":
+        return Answer(HTTPStatus.NOT_FOUND, "text/plain", b"ask /metrics\n")
+    return Answer(HTTPStatus.OK, metrics.CONTENT_TYPE, metrics.exposition(metrics.of_worker(measure())))
 
 
 def leave(code: int) -> NoReturn:

@@ -1,0 +1,147 @@
+"""Figures for Prometheus: of the queues, read from the database, and of a worker, read from its meter.
+
+Needs the package prometheus-client, of the extra "metrics"; everything else of queue_tasks works without it. Names
+follow Prometheus' customs: seconds, `_total` for what only grows. No metric has an argument, a result or the text of an
+error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from queue_tasks.caller import reading
+from queue_tasks.meter import BOUNDS, Histogram, Meter
+from queue_tasks.overview import list_workers
+from queue_tasks.statements import MEASURE_BACKLOG
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+NEEDED = "the package prometheus-client: pip install 'queue-tasks[metrics]'"
+"""What to say where it is missing."""
+
+MAX_COUNTED = 100_000
+"""Jobs of one kind, in one queue, beyond which they are not counted."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of an exposition."""
+
+PATIENCE = 2.0
+"""Seconds that the statements of one answer may take each."""
+
+WORKER_GONE = 30.0
+"""Seconds without a heartbeat after which a worker is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits and runs in one queue; the columns of sql/queries/measure_backlog.sql. Counts stop at MAX_COUNTED."""
+
+    queue_name: str
+    ready: int
+    oldest_ready: float | None
+    """Seconds that the job which has waited longest has been ready; None when none is."""
+    scheduled: int
+    """Retrying ones among them."""
+    parked: int
+    running: int
+    mean_run: float | None
+    """Seconds that a job of this queue took of late; None when no row tells."""
+
+    @property
+    def work(self) -> float | None:
+        """Seconds of one slot's work that are ready: what an autoscaler wants to know."""
+        return None if self.mean_run is None else self.ready * self.mean_run
+
+
+def measure_backlog(*, database: str = "default") -> list[Backlog]:
+    """What waits and runs in each queue that has jobs which are not over, by name.
+
+    SQL: sql/queries/measure_backlog.sql
+    """
+    with reading(database, PATIENCE) as cursor:
+        cursor.execute(MEASURE_BACKLOG, {"max_jobs": MAX_COUNTED})
+        return [Backlog(*row) for row in cursor.fetchall()]
+
+
+def exposition(metrics: Iterable[Metric]) -> bytes:
+    """The metrics as Prometheus reads them. Raises ImportError when prometheus-client is not installed."""
+    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - optional
+
+    class Gathered:
+        def collect(self) -> Iterator[Metric]:
+            yield from metrics
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Gathered())
+    return generate_latest(registry)
+
+
+def of_queues(*, database: str = "default") -> Iterator[Metric]:
+    """What waits and runs in each queue, and who works.
+
+    SQL: sql/queries/measure_backlog.sql, sql/queries/list_workers.sql
+    """
+    from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - optional
+
+    backlogs = measure_backlog(database=database)
+    jobs = Gauge(
+        "queue_tasks_jobs", f"Jobs that are not over, counted up to {MAX_COUNTED} of a kind.", labels=["queue", "state"]
+    )
+    oldest = Gauge(
+        "queue_tasks_oldest_ready_seconds", "How long the oldest ready job has been ready; 0: none.", labels=["queue"]
+    )
+    work = Gauge(
+        "queue_tasks_ready_work_seconds",
+        "What the ready jobs will take in one slot, by what others of their queue took of late.",
+        labels=["queue"],
+    )
+    for backlog in backlogs:
+        queue = [backlog.queue_name]
+        for state in ("ready", "scheduled", "parked", "running"):
+            jobs.add_metric([*queue, state], getattr(backlog, state))
+        oldest.add_metric(queue, backlog.oldest_ready or 0.0)
+        if backlog.work is not None:
+            work.add_metric(queue, backlog.work)
+    yield from (jobs, oldest, work)
+
+    live = [worker for worker in list_workers(database=database) if worker.heartbeat_age < WORKER_GONE]
+    yield Gauge("queue_tasks_workers", "Registered workers with a fresh heartbeat.", value=len(live))
+    yield Gauge(
+        "queue_tasks_slots", "Jobs that all these run at a time.", value=sum(worker.concurrency or 0 for worker in live)
+    )
+
+
+def of_worker(meter: Meter) -> Iterator[Metric]:
+    """What a worker process has done, or several that a supervisor adds up."""
+    from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415 - optional
+
+    pair = ["queue", "task"]
+    ended = Counter("queue_tasks_attempts", "Attempts that ended, by what became of them.", labels=[*pair, "outcome"])
+    for key, number in meter.ended.copy().items():
+        ended.add_metric(key, number)
+    yield ended
+    yield _histograms("queue_tasks_wait_seconds", "From when a job could start to its first start.", pair, meter.waited)
+    yield _histograms("queue_tasks_run_seconds", "From the start of a body to its end.", pair, meter.ran)
+    yield _histograms("queue_tasks_fetch_seconds", "What a fetch of jobs took the database.", [], {(): meter.fetches})
+    yield Counter("queue_tasks_fetched_jobs", "Jobs fetched.", value=meter.fetched)
+    yield Counter("queue_tasks_notifications", "Notifications heard.", value=meter.notifications)
+    yield Counter("queue_tasks_rescued_jobs", "Jobs taken from workers that died.", value=meter.rescued)
+    failures = Counter("queue_tasks_loop_failures", "Failures of the worker's own loops.", labels=["loop"])
+    for service, number in meter.failures.copy().items():
+        failures.add_metric([service], number)
+    yield failures
+
+
+def _histograms(name: str, help_text: str, labels: Sequence[str], found: Mapping[Any, Histogram]) -> Metric:
+    from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415 - optional
+
+    family = HistogramMetricFamily(name, help_text, labels=labels)
+    for key, histogram in dict(found).items():
+        cumulative = list(accumulate(histogram.buckets))
+        bounds = [*map(str, BOUNDS), "+Inf"]
+        family.add_metric(key, list(zip(bounds, cumulative, strict=True)), histogram.total)
+    return family

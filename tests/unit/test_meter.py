@@ -1,0 +1,136 @@
+"""Meter: what is counted, added up and sent is what happened."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from queue_tasks import metrics
+from queue_tasks.jobs import FetchedJob
+from queue_tasks.meter import BOUNDS, MAX_SERIES, OTHERS, Histogram, Meter
+from queue_tasks.worker.metering import seconds_waited
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+durations = st.floats(0, 1e6)
+attempts = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.sampled_from(["app.x", "app.y"]),
+        st.sampled_from(["succeeded", "lost"]),
+        st.none() | durations,
+        st.none() | durations,
+    ),
+    max_size=20,
+)
+
+
+def meter_of(*found: tuple[str, str, str, float | None, float | None]) -> Meter:
+    meter = Meter()
+    for attempt in found:
+        meter.note_ended(*attempt)
+    return meter
+
+
+@given(durations)
+def test_a_duration_falls_into_the_first_bucket_that_is_not_below_it(seconds: float) -> None:
+    histogram = Histogram()
+    histogram.note(seconds)
+    (index,) = [number for number, count in enumerate(histogram.buckets) if count]
+    assert index == len(BOUNDS) or seconds <= BOUNDS[index]
+    assert index == 0 or seconds > BOUNDS[index - 1]
+    assert (histogram.count, histogram.total) == (1, seconds)
+
+
+def test_a_clock_that_went_back_counts_as_no_time() -> None:
+    histogram = Histogram()
+    histogram.note(-3)
+    assert (histogram.buckets[0], histogram.total) == (1, 0)
+
+
+@given(attempts, attempts)
+def test_two_meters_added_are_one_that_saw_it_all(mine: list, theirs: list) -> None:
+    both, all_of_it = meter_of(*mine), meter_of(*mine, *theirs)
+    both.add(meter_of(*theirs))
+    assert both.ended == all_of_it.ended
+    for added, seen in ((both.ran, all_of_it.ran), (both.waited, all_of_it.waited)):
+        assert added.keys() == seen.keys()
+        assert {key: found.buckets for key, found in added.items()} == {
+            key: found.buckets for key, found in seen.items()
+        }
+        assert all(added[key].total == pytest.approx(seen[key].total) for key in seen)
+
+
+@given(attempts)
+def test_it_comes_out_of_json_as_it_went_in(found: list) -> None:
+    meter = meter_of(*found)
+    meter.note_fetch(0.2, 7)
+    meter.note_failure("listener")
+    meter.notifications, meter.rescued = 3, 4
+    read = Meter.from_json(json.loads(json.dumps(meter.as_json())))
+    assert read.as_json() == meter.as_json()
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {**Meter().as_json(), "fetches": [[1], 0]}, {**Meter().as_json(), "ran": [["q"]]}]
+)
+def test_what_is_no_meter_is_refused(said: dict) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Meter.from_json(said)
+
+
+def test_names_beyond_the_limit_are_counted_together() -> None:
+    meter = Meter()
+    for number in range(MAX_SERIES + 5):
+        meter.note_ended("q", f"app.task_{number}", "succeeded", 1.0, None)
+    assert len(meter.ran) == MAX_SERIES + 1
+    assert meter.ran[OTHERS, OTHERS].count == 5
+    meter.note_ended("q", "app.task_0", "succeeded", 1.0, None)
+    assert meter.ran["q", "app.task_0"].count == 2
+
+
+def test_prometheus_reads_what_is_told() -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    meter = meter_of(('q "1"\n', "app.x", "succeeded", 0.02, 3.0), ('q "1"\n', "app.x", "succeeded", 400.0, None))
+    meter.note_fetch(0.004, 2)
+    meter.note_failure("finisher")
+    text = metrics.exposition(metrics.of_worker(meter)).decode()
+    found = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    (ended,) = [sample for sample in found["queue_tasks_attempts"] if sample.name.endswith("_total")]
+    assert ended.labels == {"queue": 'q "1"\n', "task": "app.x", "outcome": "succeeded"}
+    assert ended.value == 2
+    ran = {sample.labels.get("le", sample.name): sample.value for sample in found["queue_tasks_run_seconds"]}
+    assert (ran["0.005"], ran["0.025"], ran["300.0"], ran["1800.0"], ran["+Inf"]) == (0, 1, 1, 2, 2)
+    assert (ran["queue_tasks_run_seconds_count"], ran["queue_tasks_run_seconds_sum"]) == (2, 400.02)
+    assert [sample.value for sample in found["queue_tasks_fetched_jobs"]] == [2]
+
+
+def job(**values: object) -> FetchedJob:
+    given = {
+        "id": 1, "lease": 1, "queue_name": "q", "task_name": "t", "priority": 0, "lock": None, "queueing_lock": None,
+        "args": "{}", "attempts": 0, "crashes": 0, "enqueued_at": NOON, "started_at": NOON,
+        "attempted_at": NOON + timedelta(seconds=90), "ephemeral": False, "errors": None, "meta": None,
+    }  # fmt: skip
+    return FetchedJob(**{**given, **values})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, 90.0),
+        ({"meta": '{"run_after": "2026-06-01T12:01:00+00:00"}'}, 30.0),
+        ({"meta": '{"run_after": "2026-06-01T11:00:00+00:00"}'}, 90.0),
+        ({"meta": '{"run_after": 7}'}, 90.0),
+        ({"meta": '["run_after"]'}, 90.0),
+        ({"attempts": 1}, None),
+        ({"crashes": 1}, None),
+        ({"enqueued_at": None}, None),
+    ],
+)
+def test_a_job_has_waited_since_it_could_start(values: dict, expected: float | None) -> None:
+    assert seconds_waited(job(**values)) == expected
