@@ -32,7 +32,8 @@ class Histogram:
 
     def note(self, seconds: float) -> None:
         """Count one; a clock that went back counts as no time."""
-        seconds = max(seconds, 0.0)
+        if seconds < 0.0:  # noqa: PLR1730 - a call to max costs a tenth of all this
+            seconds = 0.0
         self.buckets[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
 
@@ -48,15 +49,28 @@ class Histogram:
 
 
 @dataclass(slots=True)
-class Meter:
-    """The numbers. Dictionaries are by (queue, task), and by (queue, task, outcome)."""
+class Series:
+    """What there is to tell of one task in one queue."""
 
-    ended: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
     """Attempts by what became of them: the words of OutcomeKind, or "lost"."""
-    waited: dict[Key, Histogram] = field(default_factory=dict)
+    waited: Histogram = field(default_factory=Histogram)
     """From when a job could start to the start of its first attempt."""
-    ran: dict[Key, Histogram] = field(default_factory=dict)
+    ran: Histogram = field(default_factory=Histogram)
     """From the start of a body to its end."""
+
+    def add(self, other: Series) -> None:
+        """Count what the other has counted."""
+        _add(self.ended, other.ended)
+        self.waited.add(other.waited)
+        self.ran.add(other.ran)
+
+
+@dataclass(slots=True)
+class Meter:
+    """The numbers."""
+
+    series: dict[Key, Series] = field(default_factory=dict)
     fetches: Histogram = field(default_factory=Histogram)
     """How long the database took to answer each."""
     fetched: int = 0
@@ -67,22 +81,16 @@ class Meter:
     """Jobs taken from dead workers."""
     failures: dict[str, int] = field(default_factory=dict)
     """Of the worker's own loops, by their names."""
-    _keys: set[Key] = field(default_factory=set)
 
-    def note_ended(self, queue: str, task: str, outcome: str, ran: float | None, waited: float | None) -> None:
-        """Count an attempt. ran, waited: seconds; None when its body never ran, or when it was not the first."""
+    def of(self, queue: str, task: str) -> Series:
+        """Where a task's attempts in a queue are counted."""
         key = (queue, task)
-        if key not in self._keys:
-            if len(self._keys) < MAX_SERIES:
-                self._keys.add(key)
-            else:
+        found = self.series.get(key)
+        if found is None:
+            if len(self.series) >= MAX_SERIES:
                 key = (OTHERS, OTHERS)
-        counted = (*key, outcome)
-        self.ended[counted] = self.ended.get(counted, 0) + 1
-        if ran is not None:
-            histogram(self.ran, key).note(ran)
-        if waited is not None:
-            histogram(self.waited, key).note(waited)
+            found = self.series.setdefault(key, Series())
+        return found
 
     def note_fetch(self, seconds: float, jobs: int) -> None:
         """Count a fetch that was answered."""
@@ -95,25 +103,22 @@ class Meter:
 
     def add(self, other: Meter) -> None:
         """Count what the other has counted."""
-        for counted, number in other.ended.items():
-            self.ended[counted] = self.ended.get(counted, 0) + number
-        for mine, theirs in ((self.waited, other.waited), (self.ran, other.ran)):
-            for key, found in theirs.items():
-                histogram(mine, key).add(found)
+        for key, series in other.series.copy().items():
+            self.series.setdefault(key, Series()).add(series)
         self.fetches.add(other.fetches)
         self.fetched += other.fetched
         self.notifications += other.notifications
         self.rescued += other.rescued
-        for service, number in other.failures.items():
-            self.failures[service] = self.failures.get(service, 0) + number
+        _add(self.failures, other.failures)
 
     def as_json(self) -> dict[str, Any]:
         """A value that `json.dumps` takes, and `from_json` reads."""
         return {
-            "ended": [[*key, number] for key, number in self.ended.copy().items()],
-            "waited": [[*key, found.buckets, found.total] for key, found in self.waited.copy().items()],
-            "ran": [[*key, found.buckets, found.total] for key, found in self.ran.copy().items()],
-            "fetches": [self.fetches.buckets, self.fetches.total],
+            "series": [
+                [*key, series.ended.copy(), _said(series.waited), _said(series.ran)]
+                for key, series in self.series.copy().items()
+            ],
+            "fetches": _said(self.fetches),
             "fetched": self.fetched,
             "notifications": self.notifications,
             "rescued": self.rescued,
@@ -124,26 +129,35 @@ class Meter:
     def from_json(cls, said: Mapping[str, Any]) -> Meter:
         """What `as_json` gave. Raises KeyError, TypeError or ValueError when it is nothing of the kind."""
         return cls(
-            ended={(queue, task, outcome): int(number) for queue, task, outcome, number in said["ended"]},
-            waited={(queue, task): _histogram(*found) for queue, task, *found in said["waited"]},
-            ran={(queue, task): _histogram(*found) for queue, task, *found in said["ran"]},
-            fetches=_histogram(*said["fetches"]),
+            series={
+                (str(queue), str(task)): Series(_counts(ended), _histogram(waited), _histogram(ran))
+                for queue, task, ended, waited, ran in said["series"]
+            },
+            fetches=_histogram(said["fetches"]),
             fetched=int(said["fetched"]),
             notifications=int(said["notifications"]),
             rescued=int(said["rescued"]),
-            failures={str(service): int(number) for service, number in said["failures"].items()},
+            failures=_counts(said["failures"]),
         )
 
 
-def histogram(of: dict[Key, Histogram], key: Key) -> Histogram:
-    """The histogram of a pair, a new one when there is none."""
-    found = of.get(key)
-    if found is None:
-        found = of[key] = Histogram()
-    return found
+def _add(mine: dict[str, int], theirs: dict[str, int]) -> None:
+    for word, number in theirs.copy().items():
+        mine[word] = mine.get(word, 0) + number
 
 
-def _histogram(buckets: list[int], total: float) -> Histogram:
+def _said(histogram: Histogram) -> list[Any]:
+    return [histogram.buckets, histogram.total]
+
+
+def _histogram(said: list[Any]) -> Histogram:
+    buckets, total = said
     if len(buckets) != len(BOUNDS) + 1:
         raise ValueError(f"{len(buckets)} buckets, expected {len(BOUNDS) + 1}")
     return Histogram([int(number) for number in buckets], float(total))
+
+
+def _counts(said: Mapping[str, Any]) -> dict[str, int]:
+    if not isinstance(said, Mapping):
+        raise TypeError(f"{said!r} is no object of counts")
+    return {str(word): int(number) for word, number in said.items()}

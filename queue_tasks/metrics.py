@@ -120,12 +120,15 @@ def of_worker(meter: Meter) -> Iterator[Metric]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415 - optional
 
     pair = ["queue", "task"]
+    series = meter.series.copy()
     ended = Counter("queue_tasks_attempts", "Attempts that ended, by what became of them.", labels=[*pair, "outcome"])
-    for key, number in meter.ended.copy().items():
-        ended.add_metric(key, number)
+    for key, of in series.items():
+        for outcome, number in of.ended.copy().items():
+            ended.add_metric([*key, outcome], number)
     yield ended
-    yield _histograms("queue_tasks_wait_seconds", "From when a job could start to its first start.", pair, meter.waited)
-    yield _histograms("queue_tasks_run_seconds", "From the start of a body to its end.", pair, meter.ran)
+    waited, ran = ({key: getattr(of, what) for key, of in series.items()} for what in ("waited", "ran"))
+    yield _histograms("queue_tasks_wait_seconds", "From when a job could start to its first start.", pair, waited)
+    yield _histograms("queue_tasks_run_seconds", "From the start of a body to its end.", pair, ran)
     yield _histograms("queue_tasks_fetch_seconds", "What a fetch of jobs took the database.", [], {(): meter.fetches})
     yield Counter("queue_tasks_fetched_jobs", "Jobs fetched.", value=meter.fetched)
     yield Counter("queue_tasks_notifications", "Notifications heard.", value=meter.notifications)
@@ -140,7 +143,7 @@ def _histograms(name: str, help_text: str, labels: Sequence[str], found: Mapping
     from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415 - optional
 
     family = HistogramMetricFamily(name, help_text, labels=labels)
-    for key, histogram in dict(found).items():
+    for key, histogram in found.items():
         cumulative = list(accumulate(histogram.buckets))
         bounds = [*map(str, BOUNDS), "+Inf"]
         family.add_metric(key, list(zip(bounds, cumulative, strict=True)), histogram.total)

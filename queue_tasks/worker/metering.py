@@ -19,13 +19,14 @@ LOST = "lost"
 def note(meter: Meter, batch: Sequence[Written], statuses: Mapping[int, str]) -> None:
     """Count attempts that have been written, or could not be; statuses: of the jobs whose rows were."""
     for job, outcome, _ in batch:
-        meter.note_ended(
-            job.queue_name,
-            job.task_name,
-            outcome.kind.value if job.id in statuses else LOST,
-            None if outcome.started is None else outcome.ended - outcome.started,
-            seconds_waited(job),
-        )
+        series = meter.of(job.queue_name, job.task_name)
+        word = outcome.kind.value if job.id in statuses else LOST
+        series.ended[word] = series.ended.get(word, 0) + 1
+        if outcome.started is not None:
+            series.ran.note(outcome.ended - outcome.started)
+        waited = seconds_waited(job)
+        if waited is not None:
+            series.waited.note(waited)
 
 
 def seconds_waited(job: FetchedJob) -> float | None:

@@ -31,8 +31,13 @@ attempts = st.lists(
 
 def meter_of(*found: tuple[str, str, str, float | None, float | None]) -> Meter:
     meter = Meter()
-    for attempt in found:
-        meter.note_ended(*attempt)
+    for queue, task, outcome, ran, waited in found:
+        series = meter.of(queue, task)
+        series.ended[outcome] = series.ended.get(outcome, 0) + 1
+        if ran is not None:
+            series.ran.note(ran)
+        if waited is not None:
+            series.waited.note(waited)
     return meter
 
 
@@ -56,13 +61,12 @@ def test_a_clock_that_went_back_counts_as_no_time() -> None:
 def test_two_meters_added_are_one_that_saw_it_all(mine: list, theirs: list) -> None:
     both, all_of_it = meter_of(*mine), meter_of(*mine, *theirs)
     both.add(meter_of(*theirs))
-    assert both.ended == all_of_it.ended
-    for added, seen in ((both.ran, all_of_it.ran), (both.waited, all_of_it.waited)):
-        assert added.keys() == seen.keys()
-        assert {key: found.buckets for key, found in added.items()} == {
-            key: found.buckets for key, found in seen.items()
-        }
-        assert all(added[key].total == pytest.approx(seen[key].total) for key in seen)
+    assert both.series.keys() == all_of_it.series.keys()
+    for key, seen in all_of_it.series.items():
+        added = both.series[key]
+        assert added.ended == seen.ended
+        assert (added.ran.buckets, added.waited.buckets) == (seen.ran.buckets, seen.waited.buckets)
+        assert (added.ran.total, added.waited.total) == pytest.approx((seen.ran.total, seen.waited.total))
 
 
 @given(attempts)
@@ -76,7 +80,7 @@ def test_it_comes_out_of_json_as_it_went_in(found: list) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {**Meter().as_json(), "fetches": [[1], 0]}, {**Meter().as_json(), "ran": [["q"]]}]
+    "said", [{}, {**Meter().as_json(), "fetches": [[1], 0]}, {**Meter().as_json(), "series": [["q"]]}]
 )
 def test_what_is_no_meter_is_refused(said: dict) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
@@ -86,11 +90,11 @@ def test_what_is_no_meter_is_refused(said: dict) -> None:
 def test_names_beyond_the_limit_are_counted_together() -> None:
     meter = Meter()
     for number in range(MAX_SERIES + 5):
-        meter.note_ended("q", f"app.task_{number}", "succeeded", 1.0, None)
-    assert len(meter.ran) == MAX_SERIES + 1
-    assert meter.ran[OTHERS, OTHERS].count == 5
-    meter.note_ended("q", "app.task_0", "succeeded", 1.0, None)
-    assert meter.ran["q", "app.task_0"].count == 2
+        meter.of("q", f"app.task_{number}").ran.note(1.0)
+    assert len(meter.series) == MAX_SERIES + 1
+    assert meter.series[OTHERS, OTHERS].ran.count == 5
+    meter.of("q", "app.task_0").ran.note(1.0)
+    assert meter.series["q", "app.task_0"].ran.count == 2
 
 
 def test_prometheus_reads_what_is_told() -> None:
