@@ -4,7 +4,7 @@
 -- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
 -- Called by  queries/fetch_jobs.sql
 -- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
--- Locks      the returned rows, for update skip locked, until commit
+-- Locks      the returned rows, for update skip locked, and the worker, for key share skip locked, until commit
 -- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
 --            procrastinate_jobs_lock_idx_v1
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
@@ -302,6 +302,12 @@ begin
 
     if v_ids is null then
         return;
+    end if;
+    -- Held until commit, and without waiting: who deletes the worker at this moment may be about to wait for these jobs.
+    perform from procrastinate_workers w where w.id = p_worker_id for key share skip locked;
+    if not found then
+        raise exception 'queue_tasks_fetch_jobs_v1: worker % is not registered', p_worker_id
+            using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
     return query
     with taken as (

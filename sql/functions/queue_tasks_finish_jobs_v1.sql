@@ -13,12 +13,13 @@
 -- A waiting abort request turns retried, snoozed and released into aborted.
 -- Called by  queries/finish_jobs.sql
 -- Writes     procrastinate_jobs
--- Locks      the rows changed, by id, until commit
+-- Locks      the rows changed, by id, then the queueing locks of those that come back, until commit
 -- Index      procrastinate_jobs_pkey
--- Raises     23505 another took the job's queueing lock at this moment: again
 --
 -- The planner is held to one plan: the rows by their ids, then a hash join. It would rather walk all running jobs of the
--- worker and compare each with each outcome; "is not distinct from" keeps it from that index.
+-- worker and compare each with each outcome; "is not distinct from" keeps it from that index. The memory is as much as the
+-- outcomes need, of which the caller has them in his: a hash join short of memory goes through its rows in parts, and so
+-- not by id.
 create or replace function queue_tasks_finish_jobs_v1(
     p_worker_id bigint,
     p_ids bigint[],
@@ -41,10 +42,47 @@ create or replace function queue_tasks_finish_jobs_v1(
     set enable_mergejoin = off
     set enable_bitmapscan = off
     set enable_hashjoin = on
+    set work_mem = '1GB'
     set jit = off
 as $body$
 #variable_conflict use_column
+declare
+    v_two_ways boolean;
+    v_come_back boolean := false;
+    v_back bigint[];
+    v_queueing_locks text[];
 begin
+    -- One part of the rows is deleted, the other changed; or rows are to be locked before queueing locks.
+    v_two_ways := cardinality(p_ids) > 1
+        and 0 = any (p_keeps)
+        and (0 = all (p_keeps) and 'succeeded' = all (p_outcomes)) is not true;
+    if p_outcomes && array['retried', 'snoozed', 'released'] then
+        v_come_back := exists (
+            select
+            from procrastinate_jobs j
+            where j.id = any (array(
+                select o.id
+                from unnest(p_ids, p_outcomes) o (id, outcome)
+                where o.outcome = any (array['retried', 'snoozed', 'released'])
+            )) and j.queueing_lock is not null
+        );
+    end if;
+    if v_two_ways or v_come_back then
+        perform
+        from procrastinate_jobs j
+        where j.id = any (p_ids) and j.status = 'doing' and j.worker_id is not distinct from p_worker_id
+        order by j.id
+        for update;
+    end if;
+    if v_come_back then
+        select array_agg(j.id), array_agg(j.queueing_lock) into v_back, v_queueing_locks
+        from procrastinate_jobs j
+        join unnest(p_ids, p_leases, p_outcomes) o (id, lease, outcome) on o.id = j.id
+        where j.id = any (p_ids) and o.outcome = any (array['retried', 'snoozed', 'released'])
+            and j.status = 'doing' and j.worker_id is not distinct from p_worker_id and j.qt_lease = o.lease
+            and not j.abort_requested and j.queueing_lock is not null;
+    end if;
+
     return query
     with outcome as materialized (
         select
@@ -64,16 +102,6 @@ begin
         ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, until, keep, priority, queue_name, lock)
         -- Rows are locked in the order of their ids, as everywhere: two statements that meet wait, and do not deadlock.
         order by o.id
-    ),
-    twin as materialized (
-        select t.id
-        from (
-            select j.id, row_number() over (partition by j.queueing_lock order by j.id) as place
-            from procrastinate_jobs j
-            where j.id = any (array(select o.id from outcome o where not o.ends))
-                and j.status = 'doing' and j.queueing_lock is not null
-        ) t
-        where t.place > 1
     ),
     deleted as (
         delete from procrastinate_jobs j
@@ -96,18 +124,7 @@ begin
             priority = coalesce(o.priority, j.priority),
             queue_name = coalesce(o.queue_name, j.queue_name),
             lock = coalesce(o.lock, j.lock),
-            -- A twin may have taken the queueing lock meanwhile, or come back in this same batch: this job then waits
-            -- without it.
-            queueing_lock = case
-                when j.queueing_lock is not null and not o.ends and not j.abort_requested and (
-                    j.id in (select w.id from twin w)
-                    or exists (
-                        select from procrastinate_jobs t
-                        where t.queueing_lock = j.queueing_lock and t.status = 'todo'
-                    )
-                ) then null
-                else j.queueing_lock
-            end,
+            queueing_lock = case when o.ends or j.abort_requested then j.queueing_lock end,
             worker_id = case when o.outcome = 'released' then null else j.worker_id end,
             qt_started_at = case
                 when o.outcome = 'released' and j.attempts = 0 then null
@@ -139,6 +156,9 @@ begin
     select d.id, 'succeeded'::text from deleted d
     union all
     select c.id, c.status::text from changed c;
+    if v_back is not null then
+        perform queue_tasks_take_queueing_locks_v1(v_back, v_queueing_locks);
+    end if;
 end
 $body$;
 

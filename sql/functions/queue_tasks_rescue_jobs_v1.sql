@@ -7,7 +7,8 @@
 -- keep:         seconds the row of a job stays whose abort had been asked for; null: for ever
 -- Called by  queries/rescue_jobs.sql
 -- Writes     procrastinate_jobs, procrastinate_workers
--- Locks      the rows rescued, for update skip locked, until commit; the rows of workers forgotten
+-- Locks      the rows rescued, for update skip locked, then their queueing locks; the rows of workers forgotten, for update
+--            skip locked; until commit
 -- Index      idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_unowned_idx
 --
 -- One statement compares and swaps: a row is changed only while it is running under that worker. The worker itself
@@ -28,6 +29,10 @@ as $body$
 #variable_conflict use_column
 declare
     v_dead bigint[];
+    v_gone bigint[];
+    v_queueing_lock text;
+    v_back bigint[];
+    v_queueing_locks text[];
 begin
     select coalesce(array_agg(w.id), '{}') into v_dead
     from procrastinate_workers w
@@ -47,7 +52,7 @@ begin
         return;
     end if;
 
-    return query
+    for id, status, worker_id, crashes, v_queueing_lock in
     with stranded as materialized (
         select j.id from procrastinate_jobs j where j.status = 'doing' and j.worker_id = any (v_dead)
         union all
@@ -80,26 +85,13 @@ begin
             end as outcome
         from taken t
     ),
-    line as materialized (
-        select v.id, row_number() over (partition by v.queueing_lock order by v.id) as place
-        from verdict v
-        where v.outcome = 'todo'
-    ),
     rescued as (
         update procrastinate_jobs j
         set status = v.outcome::procrastinate_job_status,
             abort_requested = false,
             worker_id = null,
             scheduled_at = null,
-            -- A twin may have taken the queueing lock meanwhile, or come back in this same batch: this job then waits
-            -- without it.
-            queueing_lock = case
-                when v.outcome = 'todo' and j.queueing_lock is not null and (
-                    exists (select from line l where l.id = v.id and l.place > 1)
-                    or exists (select from procrastinate_jobs t where t.queueing_lock = j.queueing_lock and t.status = 'todo')
-                ) then null
-                else j.queueing_lock
-            end,
+            queueing_lock = case when v.outcome <> 'todo' then v.queueing_lock end,
             qt_crashes = v.crashes,
             qt_started_at = case when j.attempts = 0 and v.outcome = 'todo' then null else j.qt_started_at end,
             qt_finished_at = case when v.outcome <> 'todo' then clock_timestamp() end,
@@ -123,15 +115,33 @@ begin
             end
         from verdict v
         where j.id = v.id
-        returning j.id, j.status::text, v.worker_id, v.crashes
+        returning j.id, j.status::text, v.worker_id, v.crashes, case when v.outcome = 'todo' then v.queueing_lock end as queueing_lock
     )
-    select r.id, r.status, r.worker_id, r.crashes from rescued r;
+    select r.id, r.status, r.worker_id, r.crashes, r.queueing_lock from rescued r
+    loop
+        return next;
+        if v_queueing_lock is not null then
+            v_back := v_back || id;
+            v_queueing_locks := v_queueing_locks || v_queueing_lock;
+        end if;
+    end loop;
+    perform queue_tasks_take_queueing_locks_v1(v_back, v_queueing_locks);
 
+    -- First held, without waiting: from then on it is given no jobs. Then looked at, so that nobody's jobs have to be
+    -- waited for when it is deleted, while those rescued are held.
+    select array_agg(h.id) into v_gone
+    from (
+        select w.id
+        from procrastinate_workers w
+        where w.id = any (v_dead)
+            -- It may have beaten meanwhile; then its jobs are gone, and it goes on with others.
+            and w.last_heartbeat < clock_timestamp() - make_interval(secs => least(p_dead_after, p_silent_after))
+        order by w.id
+        for update skip locked
+    ) h;
     delete from procrastinate_workers w
-    where w.id = any (v_dead)
-        and not exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing')
-        -- It may have beaten meanwhile; then its jobs are gone, and it goes on with others.
-        and w.last_heartbeat < clock_timestamp() - make_interval(secs => least(p_dead_after, p_silent_after));
+    where w.id = any (v_gone)
+        and not exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing');
 end
 $body$;
 

@@ -314,7 +314,7 @@ comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, ti
 -- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
 -- Called by  queries/fetch_jobs.sql
 -- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
--- Locks      the returned rows, for update skip locked, until commit
+-- Locks      the returned rows, for update skip locked, and the worker, for key share skip locked, until commit
 -- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
 --            procrastinate_jobs_lock_idx_v1
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
@@ -613,6 +613,12 @@ begin
     if v_ids is null then
         return;
     end if;
+    -- Held until commit, and without waiting: who deletes the worker at this moment may be about to wait for these jobs.
+    perform from procrastinate_workers w where w.id = p_worker_id for key share skip locked;
+    if not found then
+        raise exception 'queue_tasks_fetch_jobs_v1: worker % is not registered', p_worker_id
+            using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
+    end if;
     return query
     with taken as (
         update procrastinate_jobs j
@@ -655,12 +661,13 @@ comment on function queue_tasks_fetch_jobs_v1(bigint, text[], integer) is 'Take 
 -- A waiting abort request turns retried, snoozed and released into aborted.
 -- Called by  queries/finish_jobs.sql
 -- Writes     procrastinate_jobs
--- Locks      the rows changed, by id, until commit
+-- Locks      the rows changed, by id, then the queueing locks of those that come back, until commit
 -- Index      procrastinate_jobs_pkey
--- Raises     23505 another took the job's queueing lock at this moment: again
 --
 -- The planner is held to one plan: the rows by their ids, then a hash join. It would rather walk all running jobs of the
--- worker and compare each with each outcome; "is not distinct from" keeps it from that index.
+-- worker and compare each with each outcome; "is not distinct from" keeps it from that index. The memory is as much as the
+-- outcomes need, of which the caller has them in his: a hash join short of memory goes through its rows in parts, and so
+-- not by id.
 create or replace function queue_tasks_finish_jobs_v1(
     p_worker_id bigint,
     p_ids bigint[],
@@ -683,10 +690,47 @@ create or replace function queue_tasks_finish_jobs_v1(
     set enable_mergejoin = off
     set enable_bitmapscan = off
     set enable_hashjoin = on
+    set work_mem = '1GB'
     set jit = off
 as $body$
 #variable_conflict use_column
+declare
+    v_two_ways boolean;
+    v_come_back boolean := false;
+    v_back bigint[];
+    v_queueing_locks text[];
 begin
+    -- One part of the rows is deleted, the other changed; or rows are to be locked before queueing locks.
+    v_two_ways := cardinality(p_ids) > 1
+        and 0 = any (p_keeps)
+        and (0 = all (p_keeps) and 'succeeded' = all (p_outcomes)) is not true;
+    if p_outcomes && array['retried', 'snoozed', 'released'] then
+        v_come_back := exists (
+            select
+            from procrastinate_jobs j
+            where j.id = any (array(
+                select o.id
+                from unnest(p_ids, p_outcomes) o (id, outcome)
+                where o.outcome = any (array['retried', 'snoozed', 'released'])
+            )) and j.queueing_lock is not null
+        );
+    end if;
+    if v_two_ways or v_come_back then
+        perform
+        from procrastinate_jobs j
+        where j.id = any (p_ids) and j.status = 'doing' and j.worker_id is not distinct from p_worker_id
+        order by j.id
+        for update;
+    end if;
+    if v_come_back then
+        select array_agg(j.id), array_agg(j.queueing_lock) into v_back, v_queueing_locks
+        from procrastinate_jobs j
+        join unnest(p_ids, p_leases, p_outcomes) o (id, lease, outcome) on o.id = j.id
+        where j.id = any (p_ids) and o.outcome = any (array['retried', 'snoozed', 'released'])
+            and j.status = 'doing' and j.worker_id is not distinct from p_worker_id and j.qt_lease = o.lease
+            and not j.abort_requested and j.queueing_lock is not null;
+    end if;
+
     return query
     with outcome as materialized (
         select
@@ -706,16 +750,6 @@ begin
         ) o (id, lease, outcome, result, error, started_ago, ended_ago, wait, until, keep, priority, queue_name, lock)
         -- Rows are locked in the order of their ids, as everywhere: two statements that meet wait, and do not deadlock.
         order by o.id
-    ),
-    twin as materialized (
-        select t.id
-        from (
-            select j.id, row_number() over (partition by j.queueing_lock order by j.id) as place
-            from procrastinate_jobs j
-            where j.id = any (array(select o.id from outcome o where not o.ends))
-                and j.status = 'doing' and j.queueing_lock is not null
-        ) t
-        where t.place > 1
     ),
     deleted as (
         delete from procrastinate_jobs j
@@ -738,18 +772,7 @@ begin
             priority = coalesce(o.priority, j.priority),
             queue_name = coalesce(o.queue_name, j.queue_name),
             lock = coalesce(o.lock, j.lock),
-            -- A twin may have taken the queueing lock meanwhile, or come back in this same batch: this job then waits
-            -- without it.
-            queueing_lock = case
-                when j.queueing_lock is not null and not o.ends and not j.abort_requested and (
-                    j.id in (select w.id from twin w)
-                    or exists (
-                        select from procrastinate_jobs t
-                        where t.queueing_lock = j.queueing_lock and t.status = 'todo'
-                    )
-                ) then null
-                else j.queueing_lock
-            end,
+            queueing_lock = case when o.ends or j.abort_requested then j.queueing_lock end,
             worker_id = case when o.outcome = 'released' then null else j.worker_id end,
             qt_started_at = case
                 when o.outcome = 'released' and j.attempts = 0 then null
@@ -781,6 +804,9 @@ begin
     select d.id, 'succeeded'::text from deleted d
     union all
     select c.id, c.status::text from changed c;
+    if v_back is not null then
+        perform queue_tasks_take_queueing_locks_v1(v_back, v_queueing_locks);
+    end if;
 end
 $body$;
 
@@ -971,12 +997,73 @@ $body$;
 
 comment on function queue_tasks_prune_jobs_v1(integer) is 'Delete finished jobs whose time to be kept is over.';
 
+-- from sql/functions/queue_tasks_reclaim_jobs_v1.sql
+-- queue_tasks_reclaim_jobs_v1(worker_id, in_hand, older_than, keep) -> id bigint; the jobs taken back
+-- Take back jobs that are running under this worker but that it does not have in hand: the answer to the fetch that took
+-- them was lost. They are ready again, or aborted if that was asked for.
+-- older_than: seconds since the fetch; longer than a fetch can still be under way
+-- keep:       seconds the row of an aborted job stays; null: for ever
+-- Called by  queries/reclaim_jobs.sql
+-- Writes     procrastinate_jobs
+-- Locks      the rows changed, by id, then their queueing locks, until commit
+-- Index      idx_procrastinate_jobs_worker_not_null
+create or replace function queue_tasks_reclaim_jobs_v1(
+    p_worker_id bigint,
+    p_in_hand bigint[],
+    p_older_than double precision,
+    p_keep double precision
+) returns table (id bigint)
+    language plpgsql
+    set enable_seqscan = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+declare
+    v_ids bigint[];
+    v_back bigint[];
+    v_queueing_locks text[];
+begin
+    select
+        array_agg(h.id),
+        array_agg(h.id) filter (where not h.abort_requested and h.queueing_lock is not null),
+        array_agg(h.queueing_lock) filter (where not h.abort_requested and h.queueing_lock is not null)
+    into v_ids, v_back, v_queueing_locks
+    from (
+        select j.id, j.queueing_lock, j.abort_requested
+        from procrastinate_jobs j
+        where j.worker_id = p_worker_id
+            and j.status = 'doing'
+            and j.id <> all (p_in_hand)
+            and j.qt_attempted_at < clock_timestamp() - make_interval(secs => p_older_than)
+        order by j.id
+        for no key update
+    ) h;
+    if v_ids is null then
+        return;
+    end if;
+
+    update procrastinate_jobs j
+    set status = case when j.abort_requested then 'aborted' else 'todo' end::procrastinate_job_status,
+        abort_requested = false,
+        worker_id = null,
+        queueing_lock = case when j.abort_requested then j.queueing_lock end,
+        qt_started_at = case when j.attempts = 0 and not j.abort_requested then null else j.qt_started_at end,
+        qt_finished_at = case when j.abort_requested then clock_timestamp() end,
+        qt_expires_at = case when j.abort_requested then clock_timestamp() + make_interval(secs => p_keep) end
+    where j.id = any (v_ids);
+    perform queue_tasks_take_queueing_locks_v1(v_back, v_queueing_locks);
+    return query select unnest(v_ids);
+end
+$body$;
+
+comment on function queue_tasks_reclaim_jobs_v1(bigint, bigint[], double precision, double precision) is 'Take back jobs that are running under a worker that does not have them in hand.';
+
 -- from sql/functions/queue_tasks_require_jobs_v1.sql
 -- queue_tasks_require_jobs_v1(ids bigint[]) -> void; ids: each once
 -- Keep the promise of the foreign keys that were from events and periodic defers to jobs: each id names a job, which is
 -- not deleted until this transaction ends.
 -- Called by  the triggers on procrastinate_events and procrastinate_periodic_defers
--- Locks      the jobs, for key share, as the foreign keys did
+-- Locks      the jobs, by id, for key share, as the foreign keys did
 -- Raises     23503 (foreign_key_violation) a job does not exist
 create or replace function queue_tasks_require_jobs_v1(p_ids bigint[]) returns void
     language plpgsql
@@ -987,7 +1074,7 @@ declare
     v_found bigint[];
 begin
     select array_agg(j.id) into v_found
-    from (select j.id from procrastinate_jobs j where j.id = any (p_ids) for key share) j;
+    from (select j.id from procrastinate_jobs j where j.id = any (p_ids) order by j.id for key share) j;
     if coalesce(cardinality(v_found), 0) < cardinality(p_ids) then
         raise exception 'job % does not exist in procrastinate_jobs',
             (select min(i.id) from unnest(p_ids) i (id) where v_found is null or i.id <> all (v_found))
@@ -1003,7 +1090,7 @@ comment on function queue_tasks_require_jobs_v1(bigint[]) is 'Refuse a reference
 -- Keep the promise of the foreign key that was from jobs to workers: each id names a registered worker, which stays so
 -- until this transaction ends. Checked once a statement instead of once a row.
 -- Called by  the triggers on procrastinate_jobs
--- Locks      the workers, for key share, as the foreign key did
+-- Locks      the workers, by id, for key share, as the foreign key did
 -- Raises     23503 (foreign_key_violation) a worker is not registered
 create or replace function queue_tasks_require_workers_v1(p_ids bigint[]) returns void
     language plpgsql
@@ -1014,7 +1101,7 @@ declare
     v_found bigint[];
 begin
     select array_agg(w.id) into v_found
-    from (select w.id from procrastinate_workers w where w.id = any (p_ids) for key share) w;
+    from (select w.id from procrastinate_workers w where w.id = any (p_ids) order by w.id for key share) w;
     if coalesce(cardinality(v_found), 0) < cardinality(p_ids) then
         raise exception 'procrastinate_jobs.worker_id: worker % is not registered in procrastinate_workers',
             (select min(i.id) from unnest(p_ids) i (id) where v_found is null or i.id <> all (v_found))
@@ -1035,7 +1122,8 @@ comment on function queue_tasks_require_workers_v1(bigint[]) is 'Refuse a job wh
 -- keep:         seconds the row of a job stays whose abort had been asked for; null: for ever
 -- Called by  queries/rescue_jobs.sql
 -- Writes     procrastinate_jobs, procrastinate_workers
--- Locks      the rows rescued, for update skip locked, until commit; the rows of workers forgotten
+-- Locks      the rows rescued, for update skip locked, then their queueing locks; the rows of workers forgotten, for update
+--            skip locked; until commit
 -- Index      idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_unowned_idx
 --
 -- One statement compares and swaps: a row is changed only while it is running under that worker. The worker itself
@@ -1056,6 +1144,10 @@ as $body$
 #variable_conflict use_column
 declare
     v_dead bigint[];
+    v_gone bigint[];
+    v_queueing_lock text;
+    v_back bigint[];
+    v_queueing_locks text[];
 begin
     select coalesce(array_agg(w.id), '{}') into v_dead
     from procrastinate_workers w
@@ -1075,7 +1167,7 @@ begin
         return;
     end if;
 
-    return query
+    for id, status, worker_id, crashes, v_queueing_lock in
     with stranded as materialized (
         select j.id from procrastinate_jobs j where j.status = 'doing' and j.worker_id = any (v_dead)
         union all
@@ -1108,26 +1200,13 @@ begin
             end as outcome
         from taken t
     ),
-    line as materialized (
-        select v.id, row_number() over (partition by v.queueing_lock order by v.id) as place
-        from verdict v
-        where v.outcome = 'todo'
-    ),
     rescued as (
         update procrastinate_jobs j
         set status = v.outcome::procrastinate_job_status,
             abort_requested = false,
             worker_id = null,
             scheduled_at = null,
-            -- A twin may have taken the queueing lock meanwhile, or come back in this same batch: this job then waits
-            -- without it.
-            queueing_lock = case
-                when v.outcome = 'todo' and j.queueing_lock is not null and (
-                    exists (select from line l where l.id = v.id and l.place > 1)
-                    or exists (select from procrastinate_jobs t where t.queueing_lock = j.queueing_lock and t.status = 'todo')
-                ) then null
-                else j.queueing_lock
-            end,
+            queueing_lock = case when v.outcome <> 'todo' then v.queueing_lock end,
             qt_crashes = v.crashes,
             qt_started_at = case when j.attempts = 0 and v.outcome = 'todo' then null else j.qt_started_at end,
             qt_finished_at = case when v.outcome <> 'todo' then clock_timestamp() end,
@@ -1151,19 +1230,94 @@ begin
             end
         from verdict v
         where j.id = v.id
-        returning j.id, j.status::text, v.worker_id, v.crashes
+        returning j.id, j.status::text, v.worker_id, v.crashes, case when v.outcome = 'todo' then v.queueing_lock end as queueing_lock
     )
-    select r.id, r.status, r.worker_id, r.crashes from rescued r;
+    select r.id, r.status, r.worker_id, r.crashes, r.queueing_lock from rescued r
+    loop
+        return next;
+        if v_queueing_lock is not null then
+            v_back := v_back || id;
+            v_queueing_locks := v_queueing_locks || v_queueing_lock;
+        end if;
+    end loop;
+    perform queue_tasks_take_queueing_locks_v1(v_back, v_queueing_locks);
 
+    -- First held, without waiting: from then on it is given no jobs. Then looked at, so that nobody's jobs have to be
+    -- waited for when it is deleted, while those rescued are held.
+    select array_agg(h.id) into v_gone
+    from (
+        select w.id
+        from procrastinate_workers w
+        where w.id = any (v_dead)
+            -- It may have beaten meanwhile; then its jobs are gone, and it goes on with others.
+            and w.last_heartbeat < clock_timestamp() - make_interval(secs => least(p_dead_after, p_silent_after))
+        order by w.id
+        for update skip locked
+    ) h;
     delete from procrastinate_workers w
-    where w.id = any (v_dead)
-        and not exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing')
-        -- It may have beaten meanwhile; then its jobs are gone, and it goes on with others.
-        and w.last_heartbeat < clock_timestamp() - make_interval(secs => least(p_dead_after, p_silent_after));
+    where w.id = any (v_gone)
+        and not exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing');
 end
 $body$;
 
 comment on function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer) is 'Take back the running jobs of dead workers.';
+
+-- from sql/functions/queue_tasks_retry_jobs_v1.sql
+-- queue_tasks_retry_jobs_v1(ids bigint[]) -> id bigint; the jobs that are ready again
+-- Make finished jobs ready to run once more. Errors and attempts stay: they are the job's history.
+-- A scheduled job becomes ready now; running ones stay as they are.
+-- Called by  queries/retry_jobs.sql
+-- Writes     procrastinate_jobs
+-- Locks      the rows changed, by id, then their queueing locks, until commit
+-- Index      procrastinate_jobs_pkey
+create or replace function queue_tasks_retry_jobs_v1(p_ids bigint[]) returns table (id bigint)
+    language plpgsql
+    set enable_seqscan = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+declare
+    v_ids bigint[];
+    v_back bigint[];
+    v_queueing_locks text[];
+begin
+    select
+        array_agg(h.id),
+        array_agg(h.id) filter (where h.status <> 'todo' and h.queueing_lock is not null),
+        array_agg(h.queueing_lock) filter (where h.status <> 'todo' and h.queueing_lock is not null)
+    into v_ids, v_back, v_queueing_locks
+    from (
+        select j.id, j.status, j.queueing_lock
+        from procrastinate_jobs j
+        where j.id = any (p_ids)
+            and (
+                j.status = any (array['failed', 'cancelled', 'aborted', 'succeeded']::procrastinate_job_status[])
+                or (j.status = 'todo' and j.scheduled_at < queue_tasks_parked_until_v1())
+            )
+        order by j.id
+        for no key update
+    ) h;
+    if v_ids is null then
+        return;
+    end if;
+
+    update procrastinate_jobs j
+    set status = 'todo',
+        scheduled_at = null,
+        abort_requested = false,
+        qt_finished_at = null,
+        qt_expires_at = null,
+        qt_result = null,
+        qt_crashes = 0,
+        qt_meta = nullif(j.qt_meta - 'progress', '{}'::jsonb),
+        queueing_lock = case when j.status = 'todo' then j.queueing_lock end
+    where j.id = any (v_ids);
+    perform queue_tasks_take_queueing_locks_v1(v_back, v_queueing_locks);
+    return query select unnest(v_ids);
+end
+$body$;
+
+comment on function queue_tasks_retry_jobs_v1(bigint[]) is 'Make finished jobs ready to run once more.';
 
 -- from sql/functions/queue_tasks_run_schedule_v1.sql
 -- queue_tasks_run_schedule_v1(name) -> bigint: the job's id; null when there is no such schedule
@@ -1289,6 +1443,47 @@ $body$;
 
 comment on function queue_tasks_sync_schedules_v1(jsonb) is 'Bring what the code declares to the database.';
 
+-- from sql/functions/queue_tasks_take_queueing_locks_v1.sql
+-- queue_tasks_take_queueing_locks_v1(ids bigint[], queueing_locks text[]) -> void; arrays of one length, or null
+-- Give jobs that have just come back into their line the queueing locks they came with. One whose lock a waiting twin has
+-- goes on without it; of several with one lock, the first has it. The caller has written the jobs without them.
+-- Called by  queue_tasks_finish_jobs_v1, queue_tasks_reclaim_jobs_v1, queue_tasks_rescue_jobs_v1, queue_tasks_retry_jobs_v1
+-- Writes     procrastinate_jobs
+-- Locks      the queueing locks, in the order of their names, until commit
+-- Index      procrastinate_jobs_pkey, procrastinate_jobs_queueing_lock_idx_v1
+--
+-- All rows have been locked before, so that nobody waits for a row while he holds a queueing lock: together with the order
+-- of the names, nobody waits in a circle.
+create or replace function queue_tasks_take_queueing_locks_v1(p_ids bigint[], p_queueing_locks text[]) returns void
+    language plpgsql
+    set enable_seqscan = off
+    set jit = off
+as $body$
+declare
+    v_job record;
+begin
+    for v_job in
+        select b.id, b.queueing_lock
+        from unnest(p_ids, p_queueing_locks) b (id, queueing_lock)
+        order by b.queueing_lock, b.id
+    loop
+        begin
+            update procrastinate_jobs j
+            set queueing_lock = v_job.queueing_lock
+            where j.id = v_job.id
+                and not exists (
+                    select from procrastinate_jobs t where t.queueing_lock = v_job.queueing_lock and t.status = 'todo'
+                );
+        exception when unique_violation then
+            -- The twin was being enqueued at this moment.
+            null;
+        end;
+    end loop;
+end
+$body$;
+
+comment on function queue_tasks_take_queueing_locks_v1(bigint[], text[]) is 'Give jobs that come back the queueing locks that no twin has.';
+
 -- from sql/functions/queue_tasks_tell_finished_v1.sql
 -- queue_tasks_tell_finished_v1(ids bigint[]) -> void
 -- Tell those who wait for results that these jobs have finished: their ids separated by commas, or * when they are many.
@@ -1403,7 +1598,11 @@ begin
     if v_kept is not null then
         delete from procrastinate_events e where e.job_id = any (v_kept);
     end if;
-    update procrastinate_periodic_defers p set job_id = null where p.job_id = any (v_ids);
+    -- By id, as upstream's defer does when it deletes the old ones.
+    with held as materialized (
+        select p.id from procrastinate_periodic_defers p where p.job_id = any (v_ids) order by p.id for no key update
+    )
+    update procrastinate_periodic_defers p set job_id = null where p.id = any (array(select h.id from held h));
 
     if v_released is not null then
         -- As in queue_tasks_jobs_updated_v1.
@@ -1692,6 +1891,7 @@ create or replace trigger procrastinate_periodic_defers_qt_updated
 -- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
 -- of the worker that ran them: upstream's key rewrote every job the worker had ever run.
 -- Called by  every unregistering, ours or upstream's
+-- Locks      the rows changed, by id, until commit
 -- Index      idx_procrastinate_jobs_worker_not_null
 create or replace function queue_tasks_workers_deleted_v1() returns trigger
     language plpgsql
@@ -1699,13 +1899,12 @@ create or replace function queue_tasks_workers_deleted_v1() returns trigger
     set jit = off
 as $body$
 begin
-    -- Locked by id, as everywhere, so that it does not deadlock with the finish of the same jobs.
     with stranded as materialized (
         select j.id
         from procrastinate_jobs j
         where j.worker_id = any (array(select o.id from old_workers o)) and j.status = 'doing'
         order by j.id
-        for update
+        for no key update
     )
     update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
     return null;

@@ -37,7 +37,11 @@ begin
     if v_kept is not null then
         delete from procrastinate_events e where e.job_id = any (v_kept);
     end if;
-    update procrastinate_periodic_defers p set job_id = null where p.job_id = any (v_ids);
+    -- By id, as upstream's defer does when it deletes the old ones.
+    with held as materialized (
+        select p.id from procrastinate_periodic_defers p where p.job_id = any (v_ids) order by p.id for no key update
+    )
+    update procrastinate_periodic_defers p set job_id = null where p.id = any (array(select h.id from held h));
 
     if v_released is not null then
         -- As in queue_tasks_jobs_updated_v1.

@@ -2,6 +2,7 @@
 -- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
 -- of the worker that ran them: upstream's key rewrote every job the worker had ever run.
 -- Called by  every unregistering, ours or upstream's
+-- Locks      the rows changed, by id, until commit
 -- Index      idx_procrastinate_jobs_worker_not_null
 create or replace function queue_tasks_workers_deleted_v1() returns trigger
     language plpgsql
@@ -9,13 +10,12 @@ create or replace function queue_tasks_workers_deleted_v1() returns trigger
     set jit = off
 as $body$
 begin
-    -- Locked by id, as everywhere, so that it does not deadlock with the finish of the same jobs.
     with stranded as materialized (
         select j.id
         from procrastinate_jobs j
         where j.worker_id = any (array(select o.id from old_workers o)) and j.status = 'doing'
         order by j.id
-        for update
+        for no key update
     )
     update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
     return null;

@@ -282,3 +282,20 @@ def test_what_is_not_json_fails_loudly_and_changes_nothing(session, worker):
         with pytest.raises(psycopg.DataError), session.connection.transaction():
             session.finish(worker, fetched, "succeeded", **arrays)
     assert session.row(job, "status::text") == "doing"
+
+
+def test_rows_are_written_by_id_however_much_they_carry_and_however_little_memory_there_is(session):
+    worker = session.worker()
+    session.jobs(1000)
+    fetched = session.fetch(worker, None, 1000)
+    session.rows("create temporary table written (n integer generated always as identity, id bigint)")
+    session.rows(
+        """
+        create function pg_temp.note() returns trigger language plpgsql as
+        $$ begin insert into written (id) values (new.id); return new; end $$
+        """
+    )
+    session.rows("create trigger note before update on procrastinate_jobs for each row execute function pg_temp.note()")
+    session.rows("set local work_mem = '64kB'")
+    session.finish(worker, fetched[::-1], "succeeded", results=f'"{"x" * 2000}"')
+    assert session.column("select id from written order by n") == [job.id for job in fetched]

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from queue_tasks import statements
-from tests.sql.session import Session
+from tests.sql.session import Job, Session
 from tests.waiting import wait_for_lock
 
 
@@ -90,10 +90,85 @@ def test_a_retry_meets_a_twin_that_is_being_enqueued(open_session, aside):
     with one.connection.transaction():
         one.job(queueing_lock="q")
         waiting = start(aside, two, lambda: two.finish(worker, fetched, "retried"))
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        waiting.result(10)
-    assert two.finish(worker, fetched, "retried") == {job: "todo"}, "the finisher's second try"
+    assert waiting.result(10) == {job: "todo"}
     assert two.row(job, "queueing_lock") is None
+
+
+def finishes(session: Session, worker: int, jobs: list[int]) -> object:
+    return session.finish(worker, [Job(job, 1, "a", 0, None) for job in jobs], "retried")
+
+
+def reclaims(session: Session, worker: int, _jobs: list[int]) -> object:
+    return session.connection.execute(
+        statements.RECLAIM_JOBS, {"worker_id": worker, "in_hand": [], "older_than": 0.0, "keep": None}
+    ).fetchall()
+
+
+def rescues(session: Session, _worker: int, jobs: list[int]) -> object:
+    return session.rows("select id from queue_tasks_rescue_jobs_v1(-60, -60, 3, null, %s)", jobs[-1])
+
+
+def retries(session: Session, _worker: int, jobs: list[int]) -> object:
+    session.rows("update procrastinate_jobs set status = 'failed' where id = any (%s)", jobs)
+    return session.connection.execute(statements.RETRY_JOBS, {"ids": jobs}).fetchall()
+
+
+COME_BACK = [finishes, reclaims, rescues, retries]
+
+
+@pytest.mark.parametrize("first", COME_BACK)
+@pytest.mark.parametrize("second", COME_BACK)
+def test_jobs_that_come_back_take_their_queueing_locks_in_one_order(open_session, first, second):
+    one, two, third = open_session("one"), open_session("two"), open_session("third")
+    workers = [third.worker(), third.worker()]
+    # The second would take z, then wait for a; the first a, then, when the third is gone, z.
+    jobs = [third.job(queueing_lock=name) for name in "amz"] + [
+        third.job(queueing_lock=name, status="doing") for name in "za"
+    ]
+    third.rows("update procrastinate_jobs set status = 'doing'")
+    third.rows(
+        """
+        update procrastinate_jobs
+        set qt_lease = 1,
+            qt_attempted_at = now() - interval '1 minute',
+            worker_id = case when id <= %s then %s else %s end
+        """,
+        jobs[2],
+        *workers,
+    )
+    for session in (one, two):
+        session.rows("set deadlock_timeout = '50ms'")
+    with ThreadPoolExecutor(2) as aside:
+        with third.connection.transaction(force_rollback=True):
+            third.job(queueing_lock="m")
+            waiting = [
+                start(aside, one, lambda: first(one, workers[0], jobs[:3])),
+                start(aside, two, lambda: second(two, workers[1], jobs[3:])),
+            ]
+        for future in waiting:
+            assert future.result(10)
+    assert third.column("select queueing_lock from procrastinate_jobs order by id") == ["a", "m", "z", None, None]
+    assert set(third.statuses().values()) == {"todo"}
+
+
+def test_a_fetch_does_not_wait_for_the_end_of_its_worker(open_session, aside):
+    one, two, third = open_session("one"), open_session("two"), open_session("third")
+    worker = one.worker()
+    first, last = one.jobs(2)
+    fetched = one.fetch(worker)
+    one.rows("set deadlock_timeout = '50ms'")
+    two.rows("set deadlock_timeout = '50ms'")
+    with third.connection.transaction():
+        third.rows("select from procrastinate_jobs where id = %s for update", first)
+        waiting = start(aside, one, lambda: one.rows("delete from procrastinate_workers where id = %s", worker))
+        # It will come to the last of its jobs, of which it does not know yet that it is ready again.
+        assert two.finish(worker, fetched[1:], "snoozed") == {last: "todo"}
+        with pytest.raises(psycopg.Error) as refused:
+            two.fetch(worker)
+    waiting.result(10)
+    assert refused.value.sqlstate == "QT002"
+    assert one.row(first, "status::text", "worker_id") == ("doing", None)
+    assert one.row(last, "status::text") == "todo"
 
 
 def test_workers_enqueuers_and_operators_at_once_never_deadlock_nor_share_a_lock(open_session):  # noqa: C901 - one storm

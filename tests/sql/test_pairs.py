@@ -1,6 +1,8 @@
 """Every pair of statements, in two sessions at once, leaves each row as one order or the other would have left it.
 
-The second comes while the first has not committed. A deadlock or an error of either fails the test.
+Twice for each pair: the second comes while the first has not committed; and both come to rows that a third session
+holds, so that they meet half way through. A deadlock or an error of either fails the test. The rows lie in the table in
+the opposite order of their ids, so that a statement that locks them as it finds them does not lock them by id.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ select
     case when n between 9 and 12 then now() - interval '1 minute' end,
     case when n <= 4 or n >= 13 then now() - interval '1 minute' end,
     case when n between 13 and 16 then now() - interval '1 minute' end
-from generate_series(1, 20) n;
+from generate_series(1, 20) n
+order by n desc;
 set session_replication_role = origin;
 """
 
@@ -72,6 +75,19 @@ def fetches(session: Session) -> None:
             raise
 
 
+def deletes(session: Session) -> None:
+    """As the documentation tells users to."""
+    session.rows(
+        """
+        with held as materialized (
+            select id from procrastinate_jobs where id = any (%s) order by id for update
+        )
+        delete from procrastinate_jobs where id = any (array(select id from held))
+        """,
+        DOWN,
+    )
+
+
 def finishes(*outcomes: str, worker: int = LIVING, **arrays: Any) -> Act:
     # In the order in which they happened to end, not that of their ids.
     handles = [Job(number, 1, "a", 0, None) for number in reversed(RUNNING if worker == LIVING else STRANDED)]
@@ -93,6 +109,7 @@ ACTS: dict[str, Act] = {
     "fetch": fetches,
     "finish": finishes("succeeded"),
     "vanish": finishes("succeeded", keeps=0.0),
+    "vanish or stay": finishes("succeeded", keeps=[None, 0.0, None, 0.0]),
     "fail": finishes("failed"),
     "finish after all": finishes("succeeded", worker=DEAD),
     "bring back": finishes("retried", "snoozed", "released", "retried", waits=[60.0, 0.0, 0.0, 0.0]),
@@ -105,15 +122,18 @@ ACTS: dict[str, Act] = {
     "register": sends(statements.REGISTER_WORKER, name="w", host="h", pid=1, queues=None, concurrency=1),
     "unregister": sends(statements.UNREGISTER_WORKER, worker_id=LIVING),
     "rescue": sends(statements.RESCUE_JOBS, dead_after=30.0, silent_after=3.0, max_crashes=3, keep=60.0, max_jobs=100),
+    "rescue all": sends(
+        statements.RESCUE_JOBS, dead_after=-60.0, silent_after=-60.0, max_crashes=3, keep=60.0, max_jobs=100
+    ),
     "reclaim": sends(statements.RECLAIM_JOBS, worker_id=LIVING, in_hand=[2], older_than=15.0, keep=60.0),
     "promote": sends(statements.PROMOTE_JOBS, max_jobs=100),
     "prune": sends(statements.PRUNE_JOBS, max_jobs=100),
     "cancel": sends(statements.CANCEL_JOBS, ids=DOWN, keep=60.0),
     "abort": sends(statements.ABORT_JOBS, ids=DOWN, keep=60.0),
     "retry": sends(statements.RETRY_JOBS, ids=DOWN),
-    "delete": sends("delete from procrastinate_jobs where id = any (%(ids)s)", ids=DOWN),
+    "delete": deletes,
 }
-LOOKS_AGAIN = ("rescue", "promote", "prune", "fetch")
+LOOKS_AGAIN = ("rescue", "rescue all", "promote", "prune", "fetch")
 """What leaves alone the rows that others hold, and comes again."""
 
 
@@ -210,4 +230,17 @@ def test_any_other_may_come_before_it_has_committed(scene, threads, first):
             ACTS[first](scene.one)
             coming = scene.start(threads, scene.two, second)
         coming.result(30)
+        scene.judge(first, second)
+
+
+@pytest.mark.parametrize("first", ACTS)
+def test_any_other_may_come_to_the_rows_it_waits_for(scene, threads, first):
+    # Each pair once: it is the third that decides when they go on.
+    for second in list(ACTS)[list(ACTS).index(first) :]:
+        scene.set_up()
+        with scene.third.connection.transaction():
+            scene.third.rows("select from procrastinate_jobs where id in (2, 6, 10, 14, 18) for update")
+            coming = [scene.start(threads, scene.one, first), scene.start(threads, scene.two, second)]
+        for future in coming:
+            future.result(30)
         scene.judge(first, second)
