@@ -322,8 +322,10 @@ comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, ti
 -- The planner is held to the indexes above: a queue is empty one moment and long the next, and a plan made from the
 -- statistics of the empty one would read the whole queue. So other ways to scan are shut, and ">= and <=" stands for "=":
 -- then the order wanted begins with the column, and only our index has it. With "=" the planner knows that the column is
--- constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs. Sorting stays open:
--- where it must be, before Postgres 18, its penalty would drown every other difference between plans.
+-- constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs. Sorting is shut, or
+-- a plan made for any limit, of which the planner expects little, reads and sorts the whole queue by upstream's index on
+-- its name. It is open for the one statement that must sort what it reads: before Postgres 18 the penalty would drown every
+-- other difference between its plans.
 --
 -- While somebody holds an old snapshot, the index entries of jobs long done cannot be taken away, and each look walks past
 -- all of them. A look that read many more rows than it took is therefore remembered by the session, for fifty times as long
@@ -353,6 +355,8 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_bitmapscan = off
+    set enable_sort = off
+    set enable_incremental_sort = off
     set jit = off
 as $body$
 #variable_conflict use_column
@@ -596,6 +600,7 @@ begin
                 limit v_window
             ) f;
             -- "is not distinct from": an index on the jobs that are todo must not be walked for the sake of a few ids.
+            perform set_config('enable_sort', 'on', true);
             select array_agg(t.id) into v_ids
             from (
                 select j.id
@@ -605,6 +610,7 @@ begin
                 limit p_max_jobs
                 for update skip locked
             ) t;
+            perform set_config('enable_sort', 'off', true);
             exit when cardinality(v_ids) = p_max_jobs or v_seen < v_window or v_window > 50000;
             v_window := v_window * 4;
         end loop;

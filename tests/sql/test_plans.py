@@ -208,3 +208,23 @@ def test_measuring_the_backlog_counts_no_further_than_it_may(meter):
     assert "seq_scan" not in read
     # Of 60,000 rows: 500 of each kind in each of five queues, and the first of each priority.
     assert sum(read.values()) <= 6_000, read
+
+
+def test_a_fetch_of_any_size_does_not_read_and_sort_the_whole_queue(open_session):
+    """From the sixth on a plan serves any limit; with the statistics of a long queue it read all of it by its name."""
+    session = open_session()
+    worker = session.worker()
+    session.jobs(20_000)
+    session.rows("vacuum analyze procrastinate_jobs")
+    for queues in (None, ["default"]):
+        for _ in range(8):
+            assert len(session.fetch(worker, queues, 100)) == 100
+    session.rows("select pg_stat_force_next_flush()")
+    read = dict(
+        session.rows(
+            "select indexrelname::text, idx_tup_read from pg_stat_user_indexes where relname = 'procrastinate_jobs'"
+        )
+    )
+    assert read["procrastinate_jobs_queue_name_idx_v1"] == 0
+    # 1,600 are taken; others' snapshots may keep the entries of those before in the way, but not of those to come.
+    assert sum(read.values()) <= 40_000, read
