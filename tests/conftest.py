@@ -1,5 +1,6 @@
 """What every test may use: databases, and the guards that fail a test which leaves something behind."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 
@@ -104,7 +105,7 @@ def _empty_queue_tables(request: pytest.FixtureRequest) -> Iterator[None]:
     url = request.getfixturevalue("dsn")
     yield
     with psycopg.connect(url, autocommit=True, application_name="tests.conftest") as connection:
-        connection.execute("set lock_timeout = '5s'")  # a session left open by the test would hold it up for ever
+        connection.execute("set lock_timeout = '20s'")  # a session left open by the test would hold it up for ever
         connection.execute(f"truncate {UNMANAGED_TABLES} restart identity cascade")
 
 
@@ -116,6 +117,8 @@ def is_transactional(request: pytest.FixtureRequest) -> bool:
 
 
 # -------------------------------------------------------------------------------------------------------------- guards
+
+LEFT_FOR = float(os.environ.get("QUEUE_TASKS_TEST_LEFT_FOR", "15"))  # seconds what ends by itself may need for it
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +156,7 @@ def _no_connection_left(request: pytest.FixtureRequest, _empty_queue_tables: Non
 
     # The server closes its side a moment after the client did.
     if left():
-        wait_until(lambda: not left(), timeout=3, message=f"the test left connections: {left()}")
+        wait_until(lambda: not left(), timeout=LEFT_FOR, message=f"the test left connections: {left()}")
 
 
 @pytest.fixture(autouse=True)
@@ -168,4 +171,4 @@ def _no_thread_left() -> Iterator[None]:
         return [thread for thread in threading.enumerate() if not thread.daemon and thread not in before | kept]
 
     if left():
-        wait_until(lambda: not left(), timeout=3, message=f"the test left threads: {left()}")
+        wait_until(lambda: not left(), timeout=LEFT_FOR, message=f"the test left threads: {left()}")

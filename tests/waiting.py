@@ -11,9 +11,11 @@ import pytest
 
 T = TypeVar("T")
 PAUSE = 0.01  # seconds between looks
+PATIENCE = 30.0  # seconds until a test that waits has failed: what a machine with too much to do never takes
+START = 90.0  # seconds until a program that a test starts has failed to do so: the same for whole processes
 
 
-def wait_until(check: Callable[[], T], timeout: float = 10, message: str = "") -> T:
+def wait_until(check: Callable[[], T], timeout: float = PATIENCE, message: str = "") -> T:
     """Call `check` until it returns something true, and return that; fail with the last value after `timeout` s."""
     deadline = time.monotonic() + timeout
     while not (value := check()):
@@ -23,7 +25,7 @@ def wait_until(check: Callable[[], T], timeout: float = 10, message: str = "") -
     return value
 
 
-async def await_until(check: Callable[[], T | Awaitable[T]], timeout: float = 10, message: str = "") -> T:  # noqa: ASYNC109 - the same contract as wait_until
+async def await_until(check: Callable[[], T | Awaitable[T]], timeout: float = PATIENCE, message: str = "") -> T:  # noqa: ASYNC109 - the same contract as wait_until
     """`wait_until` for async tests; `check` may be a coroutine function."""
     deadline = time.monotonic() + timeout
     while True:
@@ -41,7 +43,7 @@ def hold(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def wait_for_lock(dsn: str, application_name: str, timeout: float = 10) -> None:
+def wait_for_lock(dsn: str, application_name: str, timeout: float = PATIENCE) -> None:
     """Wait until a session with this application_name waits for a lock that another session holds."""
     with psycopg.connect(dsn, autocommit=True, application_name="tests.waiting") as connection:
 

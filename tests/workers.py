@@ -10,6 +10,7 @@ from typing import Any
 from queue_tasks.conf import Options
 from queue_tasks.worker.process import run
 from queue_tasks.worker.worker import Worker, WorkerSettings
+from tests.waiting import PATIENCE
 
 
 def make_worker(
@@ -40,9 +41,9 @@ def running_worker(**arguments: Any) -> Iterator[Worker]:
     thread = threading.Thread(target=lambda: codes.append(run(worker)), name="test worker")
     thread.start()
     try:
-        assert ready.wait(10), "the worker did not become ready"
+        assert ready.wait(2 * PATIENCE), "the worker did not become ready"
         yield worker
     finally:
         worker.stop()
-        thread.join(30)
+        thread.join(2 * PATIENCE)
     assert codes == [0], f"the worker ended with {codes}"

@@ -8,13 +8,13 @@ import re
 from typing import Any
 
 from tests.acceptance.workers import WorkerProcess
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 
 def port_of(worker: WorkerProcess, name: str = "health") -> int:
     """The port it says it answers at; give it `--health-port 0`, or the like for another name."""
     told_at = re.compile(rf"{name} is told at http://(\S+):(\d+)/")
-    wait_until(lambda: told_at.search("\n".join(worker.errors)), 60, f"the worker did not tell its {name} port")
+    wait_until(lambda: told_at.search("\n".join(worker.errors)), message=f"the worker did not tell its {name} port")
     found = told_at.search("\n".join(worker.errors))
     assert found is not None
     return int(found[2])
@@ -22,7 +22,7 @@ def port_of(worker: WorkerProcess, name: str = "health") -> int:
 
 def ask(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
     """The status and what was said; 0 when nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -35,7 +35,13 @@ def ask(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
         connection.close()
 
 
-def until(port: int, path: str, status: int, timeout: float = 20) -> Any:
-    """Wait until it answers with a status; what it then says."""
-    wait_until(lambda: ask(port, path)[0] == status, timeout, f"{path} with {status}; says {ask(port, path)}")
-    return ask(port, path)[1]
+def until(port: int, path: str, status: int) -> Any:
+    """Wait until it answers with a status; what it says with that."""
+    told: list[tuple[int, Any]] = []
+
+    def answers() -> bool:
+        told.append(ask(port, path))
+        return told[-1][0] == status
+
+    wait_until(answers, message=f"{path} with {status}")
+    return told[-1][1]

@@ -54,7 +54,7 @@ def env(photos: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
         "PHOTOS": str(photos),
         "PYTHONUNBUFFERED": "1",
     }
-    wait_until(lambda: not processes_of(folder), timeout=20, message="no process of the demo is left")
+    wait_until(lambda: not processes_of(folder), message="no process of the demo is left")
 
 
 def processes_of(folder: Path) -> dict[int, list[str]]:
@@ -69,7 +69,7 @@ def databases() -> int:
 
 
 def run(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(DEMO, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=150, check=False)
+    return subprocess.run(DEMO, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
 def start(env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -86,7 +86,7 @@ def wait_for(words: str, demo: subprocess.Popen[bytes], log: Path) -> None:
         assert words in text or not ended, f"the demo ended without saying {words!r}:\n{text}"
         return words in text
 
-    wait_until(said, timeout=90, message=f"the demo says {words!r}")
+    wait_until(said, timeout=150, message=f"the demo says {words!r}")
 
 
 def test_it_tells_the_whole_story_twice_in_a_row(env, tmp_path):
@@ -143,7 +143,7 @@ def test_it_can_be_stopped_at_any_moment(env, tmp_path, number, code, moment):
         try:
             wait_for(moment, demo, log)
             demo.send_signal(number)
-            assert demo.wait(30) == code
+            assert demo.wait(60) == code
         finally:
             demo.kill()
     assert "Traceback" not in log.read_text()
@@ -157,7 +157,7 @@ def test_a_killed_demo_leaves_no_process_and_the_next_one_begins_afresh(env, tmp
             wait_for("Uploaded", demo, log)
         finally:
             demo.kill()
-    wait_until(lambda: not processes_of(tmp_path / "demo"), timeout=20, message="its programs have ended")
+    wait_until(lambda: not processes_of(tmp_path / "demo"), message="its programs have ended")
     ended = run(env)
     assert ended.returncode == 0, ended.stdout
 
@@ -185,6 +185,6 @@ def test_two_at_once_do_not_harm_each_other(env, tmp_path):
             second = run({**env, "SITE_DEMO_FOLDER": str(tmp_path / "second")})
             assert second.returncode == 1
             assert f"Another demo is running in the database {DATABASE}." in second.stdout
-            assert first.wait(120) == 0
+            assert first.wait(240) == 0
         finally:
             first.kill()

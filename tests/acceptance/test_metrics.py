@@ -13,14 +13,14 @@ from queue_tasks import enqueue_many
 from tests.acceptance.health import port_of
 from tests.acceptance.workers import Table, worker_process
 from tests.testapp import tasks
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, START, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def scrape(port: int) -> dict[tuple[str, ...], float]:
     """Each sample by its name and its labels' values, in the order of the labels' names."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     connection.request("GET", "/metrics")
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -61,7 +61,7 @@ def test_a_supervisor_adds_up_what_its_processes_have_done_also_those_that_ended
         for row in table.workers():
             os.kill(row["qt_pid"], signal.SIGKILL)
         tasks.add.enqueue(20)
-        wait_until(lambda: ended(port, "add", "succeeded") == 21, 60)
+        wait_until(lambda: ended(port, "add", "succeeded") == 21, START)
         assert worker.stop()[0] == 0
 
 

@@ -9,12 +9,13 @@ import time
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 
 from queue_tasks import enqueue_many
 from queue_tasks.worker.process import BURST
-from tests.acceptance.workers import Table, by_sql, doing, worker_process
+from tests.acceptance.workers import BUSY, Table, by_sql, doing, worker_process
 from tests.testapp import hostile, tasks
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,8 +29,8 @@ def test_it_says_when_it_is_ready_and_when_it_has_stopped(dsn: str, table: Table
         assert worker.lines == [f"ready: worker {row['id']}, queues all, concurrency 7, listening"]
         assert (row["qt_pid"], row["qt_concurrency"], row["qt_queues"]) == (worker.process.pid, 7, None)
         assert row["qt_name"].endswith(f"-{worker.process.pid}")
-        tasks.add.enqueue(1).wait(20)
-        tasks.fail.enqueue().wait(20)
+        tasks.add.enqueue(1).wait(PATIENCE)
+        tasks.fail.enqueue().wait(PATIENCE)
         code, _ = worker.stop()
         assert code == 0
         assert worker.lines[1:] == [f"stopped: worker {row['id']}, 2 attempts, 1 jobs failed"]
@@ -45,7 +46,7 @@ def test_its_flags_are_what_it_works_by(dsn: str, table: Table) -> None:
         assert table.backends("queue_tasks listen") == []
         mine = [tasks.add.using(queue_name=name).enqueue(1) for name in ("a", "bé")]
         other = tasks.add.using(queue_name="other").enqueue(1)
-        assert [result.wait(20).return_value for result in mine] == [2, 2]
+        assert [result.wait(PATIENCE).return_value for result in mine] == [2, 2]
         other.refresh()
         assert other.status == "READY"
         assert worker.stop()[0] == 0
@@ -63,26 +64,28 @@ def after_the_burst() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_the_first_signal_lets_running_jobs_end(dsn: str, table: Table, number: signal.Signals) -> None:
     with worker_process(dsn) as worker:
-        results = [tasks.sleep.enqueue(1), tasks.sleep_thread.enqueue(1)]
+        results = [tasks.wait_for_group_async.enqueue("go"), tasks.wait_for_group.enqueue("go")]
         doing(table, 2)
-        code, _ = worker.stop(number)
-        assert code == 0
+        worker.send(number)
+        wait_until(lambda: "stopping: 2 running jobs have 30 s to end" in worker.output)
+        Group.objects.create(name="go")
+        assert worker.wait() == 0
         assert not any("rescued" in line for line in worker.errors), worker.output
     for result in results:
         result.refresh()
-        assert (result.return_value, result.attempts) == ("awake", 1)
+        assert (result.return_value, result.attempts) == ("seen", 1)
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_ends_it_at_once_with_code_1(dsn: str, table: Table, second: signal.Signals) -> None:
-    with worker_process(dsn) as worker:
-        tasks.sleep_thread.enqueue(30)
+    with worker_process(dsn, "--grace", "60") as worker:
+        tasks.sleep_thread.enqueue(600)
         doing(table)
         worker.send(signal.SIGTERM)
-        wait_until(lambda: "stopping: 1 running jobs have 30 s to end" in worker.output)
+        wait_until(lambda: "stopping: 1 running jobs have 60 s to end" in worker.output)
         after_the_burst()
         code, took = worker.stop(second)
-    assert (code, took < 3) == (1, True), worker.output
+    assert (code, took < BUSY) == (1, True), worker.output
     assert "second signal" in worker.output
 
 
@@ -96,7 +99,7 @@ def test_a_body_that_never_returns_does_not_keep_it_and_spends_no_attempt(dsn: s
         doing(table)
         code, took = worker.stop()
         assert code == 0, worker.output
-        assert 1 <= took < 1 + 2 + 1.5, worker.output  # the grace, two seconds, and a busy machine
+        assert 1 <= took < 1 + 2 + BUSY, worker.output  # the grace, two seconds, and a busy machine
         assert "Traceback" not in worker.output
         assert worker.lines[-1].startswith("stopped: ")
     row = table.job(job)
@@ -110,7 +113,7 @@ def test_a_body_that_blocks_the_loop_does_not_keep_it(dsn: str, table: Table) ->
         doing(table)
         code, took = worker.stop()
         assert code == 1
-        assert took < 0.5 + 2 + 1.5
+        assert took < 0.5 + 2 + BUSY
         assert "the event loop is blocked" in worker.output
 
 
@@ -120,7 +123,7 @@ def test_a_body_that_blocks_the_loop_after_the_signal_does_not_keep_it_either(ds
         doing(table)
         code, took = worker.stop()
         assert code == 1
-        assert took < 0.5 + 2 + 1.5
+        assert took < 0.5 + 2 + BUSY
 
 
 def test_the_second_signal_ends_it_although_the_loop_is_blocked(dsn: str, table: Table) -> None:
@@ -130,7 +133,7 @@ def test_the_second_signal_ends_it_although_the_loop_is_blocked(dsn: str, table:
         worker.send(signal.SIGTERM)
         after_the_burst()
         code, took = worker.stop(signal.SIGINT)
-        assert (code, took < 3) == (1, True)
+        assert (code, took < BUSY) == (1, True)
 
 
 def test_what_a_task_leaves_on_the_loop_or_in_its_threads_does_not_keep_it(dsn: str, table: Table) -> None:
@@ -139,14 +142,14 @@ def test_what_a_task_leaves_on_the_loop_or_in_its_threads_does_not_keep_it(dsn: 
         by_sql("tests.testapp.hostile.leave_a_thread_running", "600")
         wait_until(lambda: table.statuses() == {"succeeded": 2})
         code, took = worker.stop()
-        assert (code, took < 6) == (0, True), worker.output
+        assert (code, took < 0.5 + 2 + BUSY) == (0, True), worker.output
     assert table.job(left)["qt_result"] == "left"
 
 
 def test_it_stops_while_it_is_idle_in_no_time(dsn: str, table: Table) -> None:
     with worker_process(dsn) as worker:
         code, took = worker.stop()
-        assert (code, took < 3) == (0, True)
+        assert (code, took < BUSY) == (0, True)
         assert worker.errors == []
 
 
@@ -156,7 +159,7 @@ def test_it_stops_while_it_is_idle_in_no_time(dsn: str, table: Table) -> None:
 def test_drain_runs_what_is_there_and_ends_with_0(dsn: str, table: Table) -> None:
     results = [*enqueue_many(tasks.add.bind(n) for n in range(20)), tasks.succeed_on_attempt.enqueue(3)]
     with worker_process(dsn, "--drain", ready=False) as worker:
-        assert worker.wait(60) == 0, worker.output
+        assert worker.wait() == 0, worker.output
         assert re.fullmatch(r"stopped: worker \d+, 23 attempts, 0 jobs failed", worker.lines[-1])
     for result in results:
         result.refresh()
@@ -167,20 +170,20 @@ def test_drain_ends_with_1_when_a_job_failed_for_good(dsn: str, table: Table) ->
     tasks.add.enqueue(1)
     tasks.fail.enqueue()
     with worker_process(dsn, "--drain", ready=False) as worker:
-        assert worker.wait(60) == 1, worker.output
+        assert worker.wait() == 1, worker.output
     assert table.statuses() == {"succeeded": 1, "failed": 1}
 
 
 def test_drain_of_an_empty_queue_ends_with_0_at_once(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--drain", "--no-listen", ready=False) as worker:
-        assert worker.wait(60) == 0
+        assert worker.wait() == 0
         assert worker.lines[-1].endswith(", 0 attempts, 0 jobs failed")
 
 
 def test_max_jobs_ends_it_after_as_many(dsn: str, table: Table) -> None:
     enqueue_many(tasks.add.bind(n) for n in range(10))
     with worker_process(dsn, "--max-jobs", "3", ready=False) as worker:
-        assert worker.wait(60) == 0, worker.output
+        assert worker.wait() == 0, worker.output
     assert table.statuses() == {"succeeded": 3, "todo": 7}
 
 
@@ -209,7 +212,7 @@ def test_max_jobs_ends_it_after_as_many(dsn: str, table: Table) -> None:
 )
 def test_wrong_usage_is_one_clear_line_and_code_2(dsn: str, table: Table, flags: list[Any], says: str) -> None:
     with worker_process(dsn, *(os.fsdecode(flag) for flag in flags), ready=False) as worker:
-        assert worker.wait(60) == 2, worker.output
+        assert worker.wait() == 2, worker.output
     assert worker.lines == []
     assert len(worker.errors) == 1, worker.output
     assert says in worker.errors[0]
@@ -218,7 +221,7 @@ def test_wrong_usage_is_one_clear_line_and_code_2(dsn: str, table: Table, flags:
 
 def test_a_database_that_is_not_there_is_one_clear_line_and_code_1(dsn: str, table: Table) -> None:
     with worker_process(dsn + "_that_is_not_there", ready=False) as worker:
-        assert worker.wait(60) == 1
+        assert worker.wait() == 1
     assert len(worker.errors) == 1, worker.output
     assert "could not start" in worker.errors[0]
     assert "does not exist" in worker.errors[0]
@@ -226,7 +229,7 @@ def test_a_database_that_is_not_there_is_one_clear_line_and_code_1(dsn: str, tab
 
 def test_a_database_without_our_tables_says_what_to_do(fresh_database: str, table: Table) -> None:
     with worker_process(fresh_database, ready=False) as worker:
-        assert worker.wait(60) == 1
+        assert worker.wait() == 1
     assert len(worker.errors) == 1, worker.output
     assert worker.errors[0].endswith("Run: manage.py migrate")
 
@@ -236,16 +239,20 @@ def test_a_database_without_our_tables_says_what_to_do(fresh_database: str, tabl
 
 def test_two_workers_share_a_queue_no_job_twice_none_lost(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--concurrency", "10") as one, worker_process(dsn, "--concurrency", "10") as two:
+        # Both have some, whoever the machine lets run more.
+        enqueue_many(tasks.wait_for_group_async.bind("g0") for _ in range(20))
+        doing(table, 20)
         for start in range(0, 2000, 500):
-            enqueue_many(tasks.create_group_async.bind(f"g{n}") for n in range(start, start + 500))
-        wait_until(lambda: table.statuses() == {"succeeded": 2000}, 60)
+            enqueue_many(tasks.create_group_async.bind(f"g{n}") for n in range(start + 1, start + 501))
+        Group.objects.create(name="g0")
+        wait_until(lambda: table.statuses() == {"succeeded": 2020}, 90)
         assert [worker.stop()[0] for worker in (one, two)] == [0, 0]
     groups = table.all("select count(*), count(distinct name) as names from auth_group")
-    assert groups == [{"count": 2000, "names": 2000}]
+    assert groups == [{"count": 2001, "names": 2001}]
     assert table.all("select distinct attempts from procrastinate_jobs") == [{"attempts": 1}]
     shares = [int(re.findall(r"(\d+) attempts", worker.lines[-1])[0]) for worker in (one, two)]
-    assert sum(shares) == 2000
-    assert min(shares) > 0
+    assert sum(shares) == 2020
+    assert min(shares) >= 10
 
 
 def test_it_listens_again_after_its_listener_was_ended(dsn: str, table: Table) -> None:
@@ -253,7 +260,7 @@ def test_it_listens_again_after_its_listener_was_ended(dsn: str, table: Table) -
         (pid,) = table.backends("queue_tasks listen")
         table.all("select pg_terminate_backend(%s, 5000)", pid)
         wait_until(lambda: table.backends("queue_tasks listen") not in ([], [pid]))
-        assert tasks.add.enqueue(1).wait(20).return_value == 2
+        assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
         assert worker.stop()[0] == 0
         assert len([line for line in worker.lines if line.startswith("ready")]) == 1
 
@@ -267,7 +274,7 @@ def test_all_backends_ended_at_once_while_jobs_run_lose_nothing(dsn: str, table:
             wait_until(table.terminate_workers)
         wait_until(lambda: table.statuses() == {"succeeded": 240}, 60)
         assert table.all("select distinct attempts from procrastinate_jobs") == [{"attempts": 1}]
-        assert tasks.add.enqueue(1).wait(20).return_value == 2
+        assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
         assert worker.stop()[0] == 0
 
 
@@ -279,7 +286,7 @@ def test_a_worker_whose_row_is_gone_registers_anew_and_goes_on(dsn: str, table: 
         (after,) = table.workers()
         assert after["id"] > before["id"]
         assert after["qt_pid"] == worker.process.pid
-        assert tasks.add.enqueue(1).wait(20).return_value == 2
+        assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
         assert worker.stop()[0] == 0
         assert "Traceback" not in worker.output
     assert table.workers() == []
@@ -293,8 +300,8 @@ def test_hostile_jobs_in_a_row_leave_the_worker_in_order(dsn: str, table: Table)
         for name in hostile.GIVEN:
             by_sql("tests.testapp.hostile.give", f'"{name}"')
         count = 2 * len(hostile.NAMES) + len(hostile.GIVEN)
-        wait_until(lambda: table.statuses() == {"failed": count}, 30)
-        assert tasks.add.enqueue(1).wait(20).return_value == 2
+        wait_until(lambda: table.statuses() == {"failed": count})
+        assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
         assert worker.stop()[0] == 0
     assert table.all(
         "select distinct jsonb_array_length(qt_errors) as n from procrastinate_jobs where status = 'failed'"
@@ -304,4 +311,4 @@ def test_hostile_jobs_in_a_row_leave_the_worker_in_order(dsn: str, table: Table)
 def test_a_killed_worker_is_gone_at_once_and_leaves_no_process(dsn: str, table: Table) -> None:
     with worker_process(dsn) as worker:
         code, took = worker.stop(signal.SIGKILL)
-        assert (code, took < 3) == (-signal.SIGKILL, True)
+        assert (code, took < BUSY) == (-signal.SIGKILL, True)

@@ -15,8 +15,9 @@ from django.db import connection
 
 from queue_tasks import enqueue_many
 from queue_tasks.compat import TaskResultStatus
+from tests.acceptance.workers import BUSY
 from tests.testapp import tasks
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, START, wait_until
 from tests.workers import running_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,7 +49,7 @@ def test_the_jobs_of_a_killed_worker_are_ready_again_within_five_seconds_with_no
         wait_until(lambda: column(running.id, "status::text") == "doing")
         with running_worker(queues=["none"]):
             process.send_signal(signal.SIGKILL)
-            wait_until(lambda: column(running.id, "status::text") == "todo", timeout=5)
+            wait_until(lambda: column(running.id, "status::text") == "todo", 5 + BUSY)
     assert column(running.id, "attempts") == 0
     assert column(running.id, "qt_crashes") == 1
     with connection.cursor() as cursor:
@@ -65,16 +66,16 @@ def test_a_frozen_worker_that_comes_back_changes_nothing_and_goes_on_under_a_new
         process.send_signal(signal.SIGSTOP)
         # Dead by its heartbeat alone: a frozen process holds its lock.
         with running_worker(dead_after=2.5, heartbeat=0.5) as other:
-            wait_until(lambda: column(result.id, "worker_id") == other.worker_id, timeout=10)
+            wait_until(lambda: column(result.id, "worker_id") == other.worker_id)
             process.send_signal(signal.SIGCONT)
             tasks.create_group.enqueue("go")
-            result.wait(10)
+            result.wait(PATIENCE)
             assert result.status == TaskResultStatus.SUCCESSFUL
             assert column(result.id, "worker_id") == other.worker_id
             after = tasks.noop.using(queue_name="after").bind()
         wait_until(lambda: [w for w in workers() if w != first])
         answer = enqueue_many([after])[0]
-        assert answer.wait(15).status == TaskResultStatus.SUCCESSFUL
+        assert answer.wait(PATIENCE).status == TaskResultStatus.SUCCESSFUL
         assert process.poll() is None
     assert column(result.id, "attempts") == 1
 
@@ -90,11 +91,11 @@ def test_a_poison_pill_fails_at_its_third_crash_and_its_neighbours_succeed(dsn: 
     pill = tasks.kill_the_worker.using(priority=50).enqueue()
     for _ in range(3):
         with worker_process(dsn, ready=False) as process:
-            assert process.wait(20) == -signal.SIGKILL
+            assert process.wait(START) == -signal.SIGKILL
     with running_worker():
-        wait_until(lambda: column(pill.id, "status::text") == "failed", timeout=10)
+        wait_until(lambda: column(pill.id, "status::text") == "failed")
         for neighbour in neighbours:
-            neighbour.wait(10)
+            neighbour.wait(PATIENCE)
     pill.refresh()
     assert pill.errors[0].exception_class_path == "queue_tasks.exceptions.WorkerCrashed"
     assert "3 times" in pill.errors[0].traceback
@@ -109,11 +110,11 @@ def test_a_worker_whose_row_was_deleted_registers_anew_and_its_body_is_told() ->
         with connection.cursor() as cursor:
             cursor.execute("delete from procrastinate_workers")
         wait_until(lambda: worker.worker_id != first)
-        assert tasks.noop.enqueue().wait(10).status == TaskResultStatus.SUCCESSFUL
+        assert tasks.noop.enqueue().wait(PATIENCE).status == TaskResultStatus.SUCCESSFUL
         wait_until(lambda: column(result.id, "worker_id") == worker.worker_id and worker.fetcher.running == 1)
         with connection.cursor() as cursor:
             cursor.execute("update procrastinate_jobs set abort_requested = true where id = %s", [result.id])
-        assert result.wait(10).return_value == "aborted"
+        assert result.wait(PATIENCE).return_value == "aborted"
     assert column(result.id, "attempts") == 1
 
 

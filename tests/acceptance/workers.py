@@ -17,10 +17,10 @@ from django.db import connection
 from psycopg.rows import dict_row
 
 from tests.postgres import PROJECT
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, START, wait_until
 
 CHILD = "tests.child"  # what the Django sessions of worker processes call themselves
-START = 60  # seconds a process may take to become ready on a busy machine
+BUSY = 10  # seconds a busy machine may need more than was promised
 
 
 class WorkerProcess:
@@ -84,14 +84,14 @@ class WorkerProcess:
     def send(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = START) -> int:
         """The exit code."""
         code = self.process.wait(timeout)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(PATIENCE)
         return code
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 30) -> tuple[int, float]:
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = START) -> tuple[int, float]:
         """Send a signal; the exit code, and the seconds it took."""
         begun = time.monotonic()
         self.send(number)
@@ -163,4 +163,4 @@ def by_sql(task: str, *args: str) -> int:
 
 def doing(table: Table, count: int = 1) -> None:
     """Wait until so many jobs are with a worker."""
-    wait_until(lambda: table.statuses().get("doing", 0) == count, 20, f"{count} jobs running")
+    wait_until(lambda: table.statuses().get("doing", 0) == count, message=f"{count} jobs running")

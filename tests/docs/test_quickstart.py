@@ -78,7 +78,7 @@ class Reader:
         for worker in self.workers:
             worker.send_signal(signal.SIGINT)
         for worker in self.workers:
-            said = worker.communicate(timeout=30)[0]
+            said = worker.communicate(timeout=90)[0]
             assert worker.returncode == 0, said
             assert "stopped: worker" in said
 

@@ -18,7 +18,7 @@ from queue_tasks.compat import TaskResultDoesNotExist, TaskResultStatus
 from queue_tasks.worker.worker import Worker
 from tests.chaos.proxy import Loss, Proxy
 from tests.testapp import atomic
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tests.workers import drain, running_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,7 +120,7 @@ def test_the_next_of_a_lock_runs_as_soon_as_an_atomic_job_has_committed() -> Non
     with running_worker(poll_interval=60):
         results = [atomic.once_locked.enqueue("k", name) for name in "abc"]
         for result in results:
-            result.wait(timeout=20)
+            result.wait(timeout=PATIENCE)
     assert groups() == ["a", "b", "c"]
     times = rows("select qt_attempted_at, qt_finished_at from procrastinate_jobs where lock is not null order by id")
     assert all(later[0] >= sooner[1] for sooner, later in pairwise(times))
@@ -283,7 +283,7 @@ def test_a_commit_refused_for_the_sake_of_others_is_tried_again_without_a_policy
     refused_commits(2)
     result = atomic.once.enqueue("o")
     with running_worker():
-        result.wait(timeout=30)
+        result.wait(timeout=PATIENCE)
     assert result.return_value == {"made": "o"}
     assert [error.exception_class_path for error in result.errors] == ["queue_tasks.exceptions.AtomicNotCommitted"] * 2
     assert (groups(), result.attempts) == (["o"], 3)
@@ -293,7 +293,7 @@ def test_a_commit_that_is_refused_again_and_again_fails_the_job(refused_commits:
     refused_commits(1_000)
     result = atomic.once.enqueue("p")
     with running_worker(max_crashes=2):
-        result.wait(timeout=30)
+        result.wait(timeout=PATIENCE)
     assert result.status == TaskResultStatus.FAILED
     assert (groups(), result.attempts) == ([], 2)
 
@@ -345,13 +345,13 @@ def test_a_connection_lost_at_any_statement_leaves_one_effect(
             ).fetchall()
 
         with running_worker(queues=["only"], poll_interval=0.2) as worker:
-            wait_until(lambda: worker.tally.ended >= 1, 30, "no attempt ended")
+            wait_until(lambda: worker.tally.ended >= 1, message="no attempt ended")
             assert loss.happened.is_set()
             committed = (statement, side) == ("commit", "answer")
             of_the_body = statement in STATEMENTS[1:3]
             if not committed and not of_the_body:
                 # Not the body's fault: tried again, without a policy.
-                wait_until(lambda: worker.tally.ended == 2, 30, "no second attempt ended")
+                wait_until(lambda: worker.tally.ended == 2, message="no second attempt ended")
         effects = db.execute("select name from auth_group").fetchall()
         follow_ups = db.execute("select count(*) from procrastinate_jobs where queue_name = 'default'").fetchone()
         if of_the_body:

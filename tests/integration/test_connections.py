@@ -16,7 +16,7 @@ from queue_tasks.connections import connection_parameters
 from tests import postgres
 from tests.aliases import alias
 from tests.testapp import tasks
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tests.workers import drain, running_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,7 +51,7 @@ def test_async_tasks_use_no_more_connections_than_run_at_once() -> None:
 
 
 def test_async_orm_work_is_done_in_parallel() -> None:
-    results = enqueue_many(tasks.backend_pid_async.bind(0.3) for _ in range(4))
+    results = enqueue_many(tasks.backend_pid_async.bind(2) for _ in range(4))
     worker = drain(concurrency=4)
     assert len(set(values(results))) == 4
     starts = [result.started_at for result in results if result.started_at]
@@ -61,7 +61,7 @@ def test_async_orm_work_is_done_in_parallel() -> None:
 
 
 def test_a_pool_smaller_than_the_worker_is_enough_for_all_its_threads() -> None:
-    with alias("pooled", CONN_MAX_AGE=0, OPTIONS={"pool": {"min_size": 1, "max_size": 2, "timeout": 5}}):
+    with alias("pooled", CONN_MAX_AGE=0, OPTIONS={"pool": {"min_size": 1, "max_size": 2, "timeout": 60}}):
         results = enqueue_many(tasks.backend_pid_of.bind("pooled", 0.01) for _ in range(40))
         drain(concurrency=8)
         assert len(set(values(results))) <= 2
@@ -93,9 +93,9 @@ def test_our_own_connections_assume_the_role_that_django_s_do() -> None:
 @pytest.mark.parametrize("how", ["atomic", "nested", "autocommit", "raw", "aborted"])
 def test_a_transaction_left_open_is_rolled_back_and_said(caplog: pytest.LogCaptureFixture, how: str) -> None:
     with running_worker(concurrency=1):
-        left = tasks.leave_open.enqueue(how, "left").wait(10)
-        after = tasks.create_group.enqueue("after").wait(10)
-        facts = tasks.thread_facts.enqueue().wait(10).return_value
+        left = tasks.leave_open.enqueue(how, "left").wait(PATIENCE)
+        after = tasks.create_group.enqueue("after").wait(PATIENCE)
+        facts = tasks.thread_facts.enqueue().wait(PATIENCE).return_value
     # The thread goes on.
     assert left.return_value == facts["thread"]
     assert after.status == "SUCCESSFUL"
@@ -126,7 +126,7 @@ def test_jobs_find_a_live_connection_after_all_were_terminated() -> None:
         for _ in range(3):
             results = enqueue_many(tasks.backend_pid_async.bind() for _ in range(3))
             results += enqueue_many(tasks.backend_pid.bind() for _ in range(3))
-            pids = [result.wait(10).return_value for result in results]
+            pids = [result.wait(PATIENCE).return_value for result in results]
             with connection.cursor() as cursor:
                 cursor.execute(
                     "select pg_terminate_backend(pid, 5000) from pg_stat_activity "

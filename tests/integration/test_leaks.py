@@ -8,6 +8,7 @@ from django.db import connection
 from queue_tasks import enqueue_many
 from tests.aliases import alias
 from tests.testapp import tasks
+from tests.waiting import PATIENCE
 from tests.workers import running_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,10 +38,10 @@ def test_the_next_job_of_the_thread_meets_nothing_of_it(caplog: pytest.LogCaptur
         clean = cursor.fetchone()[0]
     with running_worker(concurrency=1):
         # The first job opens the thread's connection, so that its watch is also that of a connection in use.
-        assert task.enqueue(question).wait(10).return_value == clean
-        leaking = task.enqueue(leak).wait(10)
+        assert task.enqueue(question).wait(PATIENCE).return_value == clean
+        leaking = task.enqueue(leak).wait(PATIENCE)
         assert leaking.status == "SUCCESSFUL"
-        assert task.enqueue(question).wait(10).return_value == clean
+        assert task.enqueue(question).wait(PATIENCE).return_value == clean
     assert f"job {leaking.id}" in caplog.text
     assert said in caplog.text
 
@@ -56,20 +57,20 @@ def test_a_job_that_cleans_up_keeps_its_connection_and_nothing_is_said(caplog: p
                 tasks.run_sql.bind(pid),
             ]
         )
-        pids = {result.wait(10).return_value for result in results}
+        pids = {result.wait(PATIENCE).return_value for result in results}
     assert len(pids) == 1
     assert "left something" not in caplog.text
 
 
 def test_a_pool_does_not_get_such_a_session_back() -> None:
     with (
-        alias("pooled", CONN_MAX_AGE=0, OPTIONS={"pool": {"min_size": 1, "max_size": 1, "timeout": 5}}),
+        alias("pooled", CONN_MAX_AGE=0, OPTIONS={"pool": {"min_size": 1, "max_size": 1, "timeout": 60}}),
         running_worker(concurrency=1),
     ):
-        left = tasks.set_on.enqueue("pooled", "statement_timeout", "7s").wait(10)
+        left = tasks.set_on.enqueue("pooled", "statement_timeout", "7s").wait(PATIENCE)
         assert left.return_value == "7s"
-        assert tasks.set_on.enqueue("pooled", "lock_timeout", "8s").wait(10).return_value == "8s"
-        assert tasks.setting_on.enqueue("pooled", "statement_timeout").wait(10).return_value == "0"
+        assert tasks.set_on.enqueue("pooled", "lock_timeout", "8s").wait(PATIENCE).return_value == "8s"
+        assert tasks.setting_on.enqueue("pooled", "statement_timeout").wait(PATIENCE).return_value == "0"
 
 
 def test_sessions_outside_a_worker_s_threads_are_not_watched() -> None:

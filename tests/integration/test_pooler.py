@@ -21,7 +21,7 @@ from tests.aliases import alias_of, django_at
 from tests.pooler import PgBouncer, needs_pgbouncer
 from tests.roles.test_listener import Ears
 from tests.testapp import tasks
-from tests.waiting import await_until, wait_until
+from tests.waiting import PATIENCE, await_until, wait_until
 from tests.workers import running_worker
 
 pytestmark = needs_pgbouncer
@@ -108,7 +108,7 @@ async def test_a_listener_finds_out_that_it_cannot_hear_and_says_so_once(
     tries: list[int] = []
     monkeypatch.setattr(ears.listener, "_listen", counted(ears.listener._listen, tries))
     async with ears.listener:
-        await await_until(lambda: len(tries) > 2, timeout=30)
+        await await_until(lambda: len(tries) > 2)
         assert deaf.is_set()
         assert not ears.listener.hears
     assert not ears.listening
@@ -138,7 +138,7 @@ async def test_a_listen_database_that_leads_elsewhere_is_said(
     deaf = threading.Event()
     ears.listener._on_deaf = deaf.set
     async with ears.listener:
-        await await_until(deaf.is_set, timeout=30)
+        await await_until(deaf.is_set)
     assert "it does not lead where the jobs are" in caplog.text
 
 
@@ -148,11 +148,11 @@ def test_jobs_are_enqueued_run_awaited_and_cancelled_through_a_pooler(pooler: Pg
         results = enqueue_many([tasks.add.bind(1, b=number) for number in range(30)] + [tasks.backend_pid_async.bind()])
         with transaction.atomic():
             later = tasks.noop.using(queue_name="other", run_after=timedelta(hours=1)).enqueue()
-        assert [result.wait(20).return_value for result in results[:30]] == [1 + number for number in range(30)]
-        assert results[30].wait(20).status == TaskResultStatus.SUCCESSFUL
+        assert [result.wait(PATIENCE).return_value for result in results[:30]] == [1 + number for number in range(30)]
+        assert results[30].wait(PATIENCE).status == TaskResultStatus.SUCCESSFUL
         assert control.cancel([int(later.id)]) == [int(later.id)]
         failed = tasks.succeed_on_attempt.enqueue(2)
-        assert failed.wait(20).return_value == 2
+        assert failed.wait(PATIENCE).return_value == 2
 
 
 def test_with_a_direct_connection_a_worker_behind_a_pooler_is_woken_at_once_and_holds_its_lock(
@@ -184,11 +184,11 @@ def test_a_result_is_awaited_by_the_direct_connection(pooler: PgBouncer, direct:
     with running_worker(poll_interval=60, listen_database="direct"):
         result = tasks.wait_for_group.enqueue("go")
         wait_until(lambda: listens(database))
-        waiting = threading.Thread(target=result.wait, args=(30,))
+        waiting = threading.Thread(target=result.wait, args=(PATIENCE,))
         waiting.start()
         wait_until(lambda: listens(database, "queue_tasks wait"))
-        tasks.create_group.enqueue("go").wait(20)
-        waiting.join(30)
+        tasks.create_group.enqueue("go").wait(PATIENCE)
+        waiting.join(PATIENCE)
         assert result.is_finished
     connections.close_all()
 
@@ -200,11 +200,11 @@ def listens(url: str, name: str = "queue_tasks listen") -> bool:
 
 def test_a_pooler_that_is_killed_and_comes_back_delays_jobs_and_no_more(pooler: PgBouncer, impatient: None) -> None:
     with running_worker(poll_interval=0.2) as worker:
-        assert tasks.noop_thread.enqueue().wait(20).status == TaskResultStatus.SUCCESSFUL
+        assert tasks.noop_thread.enqueue().wait(PATIENCE).status == TaskResultStatus.SUCCESSFUL
         for _ in range(2):
             pooler.kill()
             pooler.start()
             connection.close()
             result = tasks.run_sql.enqueue("select 7")
-            assert result.wait(30).return_value == 7
+            assert result.wait(PATIENCE).return_value == 7
         assert worker.tally.lost == 0

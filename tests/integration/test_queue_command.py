@@ -56,12 +56,13 @@ def make_job(state: str, **columns: Any) -> int:
     """A job in a state, moved there by hand: the row is what a worker would have left."""
     result = tasks.add.using(queue_name=columns.pop("queue_name", "default")).enqueue(1, b=2)
     now = timezone.now()
-    ran = {"qt_started_at": now - timedelta(seconds=60), "qt_attempted_at": now - timedelta(seconds=60)}
-    ended = ran | {"qt_finished_at": now - timedelta(seconds=30), "attempts": 1}
+    # Half a minute and more from where the words change: a busy machine needs some time to look.
+    ran = {"qt_started_at": now - timedelta(seconds=90), "qt_attempted_at": now - timedelta(seconds=90)}
+    ended = ran | {"qt_finished_at": now - timedelta(seconds=60), "attempts": 1}
     values: dict[str, Any] = {
         "ready": {},
         "scheduled": {"scheduled_at": now + timedelta(hours=5, minutes=1)},
-        "retrying": {"scheduled_at": now + timedelta(minutes=10, seconds=5), "attempts": 1, **ran},
+        "retrying": {"scheduled_at": now + timedelta(minutes=10, seconds=50), "attempts": 1, **ran},
         "parked": {"scheduled_at": "9000-01-01 00:00:00+00"},
         "running": {"status": "doing", **ran},
         "succeeded": {"status": "succeeded", "qt_result": "3", **ended},
@@ -112,14 +113,14 @@ def test_jobs_are_listed_newest_first_in_aligned_columns():
     assert titles.split() == ["ID", "STATE", "QUEUE", "TASK", "TRIES", "WHEN"]
     assert first.split()[:5] == [str(newer), "failed", "media", "tests.testapp.tasks.add", "1"]
     assert second.split()[:5] == [str(older), "ready", "default", "tests.testapp.tasks.add", "0"]
-    assert first.endswith("30 s ago")
+    assert first.endswith("1 min ago")
     for word, line in (("failed", first), ("ready", second)):
         assert line.index(word) == titles.index("STATE")
 
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [("scheduled", "due in 5 h"), ("retrying", "due in 10 min"), ("running", "for 1 min"), ("succeeded", "30 s ago")],
+    [("scheduled", "due in 5 h"), ("retrying", "due in 10 min"), ("running", "for 1 min"), ("succeeded", "1 min ago")],
 )
 def test_the_time_that_matters_is_told_in_words(state, words):
     make_job(state)
@@ -202,7 +203,7 @@ def test_show_tells_the_whole_story_of_a_failed_job():
         "lock": "photo:1",
         "attempts": "1",
         "started": "1 min ago, 20",
-        "finished": "30 s ago, 20",
+        "finished": "1 min ago, 20",
         "took": "30 s",
         "kept": "for ever",
     }.items():
@@ -278,9 +279,9 @@ def test_retry_makes_a_job_ready(state):
         ("retry", "ready", "was not retried: it is ready already"),
         ("retry", "parked", "was not retried: it is parked"),
         ("cancel", "running", "was not cancelled: it is running; to stop it: manage.py queue abort "),
-        ("cancel", "failed", "was not cancelled: it is failed already, 30 s ago"),
-        ("cancel", "succeeded", "was not cancelled: it has succeeded already, 30 s ago"),
-        ("abort", "succeeded", "was not aborted: it has succeeded already, 30 s ago"),
+        ("cancel", "failed", "was not cancelled: it is failed already, 1 min ago"),
+        ("cancel", "succeeded", "was not cancelled: it has succeeded already, 1 min ago"),
+        ("abort", "succeeded", "was not aborted: it has succeeded already, 1 min ago"),
         ("abort", "cancelled", "was not aborted: it is cancelled already"),
     ],
 )
@@ -313,7 +314,7 @@ def test_of_several_jobs_each_is_told_and_those_that_can_be_done_are():
         call_command("queue", "cancel", str(good), str(bad), "999", str(good), stdout=out)
     assert out.getvalue() == f"job {good}: cancelled\n"
     assert str(refusal.value).splitlines() == [
-        f"job {bad} was not cancelled: it has succeeded already, 30 s ago",
+        f"job {bad} was not cancelled: it has succeeded already, 1 min ago",
         "job 999 was not cancelled: it does not exist",
     ]
 
@@ -371,7 +372,7 @@ def test_a_job_that_was_scheduled_is_ready_since_its_time():
         int(result.id),
     )
     [line] = json.loads(queue("queues", "--json"))
-    assert 60 <= line["oldest_ready"] < 70
+    assert 60 <= line["oldest_ready"] < 600
 
 
 def test_a_declared_queue_is_listed_though_it_is_empty(settings):
@@ -410,6 +411,7 @@ def test_stats_tell_counts_throughput_latency_and_sizes():
             "succeeded",
             qt_enqueued_at=now - timedelta(seconds=10),
             qt_started_at=now - timedelta(seconds=10) + timedelta(milliseconds=10 * waited),
+            qt_finished_at=now,
         )
     make_job("failed", qt_finished_at=now - timedelta(minutes=30))
     make_job("cancelled")
@@ -558,7 +560,7 @@ def run(dsn: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
             env=os.environ | {"DATABASE_URL": dsn, "DJANGO_SETTINGS_MODULE": "tests.settings"} | environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -626,7 +628,7 @@ def test_on_a_terminal_states_have_colours_unless_there_should_be_none(dsn, envi
         text = b""
         while chunk := _read(ours):
             text += chunk
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     os.close(ours)
     assert b"failed" in text
     assert (b"\x1b[" in text) is coloured

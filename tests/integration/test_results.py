@@ -19,7 +19,7 @@ from queue_tasks import Progress, TaskResult, compat, results, task
 from queue_tasks.exceptions import WaitTimeout
 from queue_tasks.results import STATUS
 from tests.testapp import tasks
-from tests.waiting import await_until, wait_until
+from tests.waiting import PATIENCE, await_until, wait_until
 
 SUCCESSFUL, FAILED = compat.TaskResultStatus.SUCCESSFUL, compat.TaskResultStatus.FAILED
 READY, RUNNING = compat.TaskResultStatus.READY, compat.TaskResultStatus.RUNNING
@@ -320,7 +320,7 @@ class TestWaiting:
         assert result.wait(timeout=0) is result
         assert result.return_value == 3
 
-    @pytest.mark.parametrize("timeout", [10, timedelta(seconds=10), None])
+    @pytest.mark.parametrize("timeout", [PATIENCE, timedelta(seconds=PATIENCE), None])
     def test_a_job_that_finishes_wakes_who_waits(self, dsn, timeout, monkeypatch):
         monkeypatch.setattr(results, "WAIT_POLL", 60)  # so that only the notification can wake it
         result = tasks.add.enqueue(1)
@@ -345,7 +345,7 @@ class TestWaiting:
                 await await_until(check)
                 await other.execute(FINISH, [int(result.id)])
 
-        answer, _ = await asyncio.gather(result.await_result(timeout=10), finish())
+        answer, _ = await asyncio.gather(result.await_result(timeout=PATIENCE), finish())
         assert answer.return_value == 3
 
     def test_a_finish_that_nobody_told_of_is_found_by_looking(self, dsn, monkeypatch):
@@ -358,21 +358,21 @@ class TestWaiting:
                 other.execute(FINISH, [int(result.id)])
 
         with elsewhere(dsn, silently):
-            assert result.wait(timeout=10).is_finished
+            assert result.wait(timeout=PATIENCE).is_finished
 
     def test_a_notification_of_many_jobs_wakes_who_waits_for_one(self, dsn, monkeypatch):
         monkeypatch.setattr(results, "WAIT_POLL", 60)
         all_results = [tasks.add.enqueue(number) for number in range(60)]
         finish_all = "update procrastinate_jobs set status = 'succeeded', qt_finished_at = now()"
         with elsewhere(dsn, lambda other: other.execute(finish_all)):
-            assert all_results[30].wait(timeout=10).is_finished
+            assert all_results[30].wait(timeout=PATIENCE).is_finished
 
     def test_a_cancelled_job_is_finished(self, dsn, monkeypatch):
         monkeypatch.setattr(results, "WAIT_POLL", 60)
         result = tasks.add.enqueue(1)
         cancel = "update procrastinate_jobs set status = 'cancelled', qt_finished_at = now()"
         with elsewhere(dsn, lambda other: other.execute(cancel)):
-            assert result.wait(timeout=10).status == FAILED
+            assert result.wait(timeout=PATIENCE).status == FAILED
 
     @pytest.mark.parametrize("timeout", [0, 0.05, timedelta(milliseconds=50)])
     def test_waiting_ends_at_its_timeout(self, timeout):
@@ -390,7 +390,7 @@ class TestWaiting:
         with transaction.atomic():
             result = tasks.add.enqueue(1)
             with pytest.raises(compat.TaskResultDoesNotExist, match="its transaction is not committed"):
-                result.wait(timeout=10)
+                result.wait(timeout=PATIENCE)
 
     def test_an_ephemeral_job_that_was_deleted_while_waited_for_does_not_exist(self, dsn, monkeypatch):
         monkeypatch.setattr(results, "WAIT_POLL", 60)
@@ -400,13 +400,13 @@ class TestWaiting:
             elsewhere(dsn, lambda other: other.execute(delete)),
             pytest.raises(compat.TaskResultDoesNotExist, match="keep=False deletes a job"),
         ):
-            result.wait(timeout=10)
+            result.wait(timeout=PATIENCE)
 
     def test_waiting_does_not_touch_the_callers_transaction(self, dsn):
         result = tasks.add.enqueue(1)
         with transaction.atomic(), elsewhere(dsn, lambda other: other.execute(FINISH, [int(result.id)])):
             tasks.fail.enqueue()
-            result.wait(timeout=10)
+            result.wait(timeout=PATIENCE)
         assert sql("select count(*) from procrastinate_jobs") == [(2,)]
 
 

@@ -21,7 +21,7 @@ from procrastinate.jobs import Status
 
 from tests.postgres import PROJECT
 from tests.sql.session import Session, manage
-from tests.waiting import await_until
+from tests.waiting import PATIENCE, await_until
 
 NO_POLLING: dict[str, Any] = {"fetch_job_polling_interval": 60, "abort_job_polling_interval": 60}
 
@@ -62,7 +62,7 @@ class Rest:
         return job
 
     async def begun(self) -> None:
-        await asyncio.wait_for(self._resting.wait(), 10)
+        await asyncio.wait_for(self._resting.wait(), PATIENCE)
 
 
 @asynccontextmanager

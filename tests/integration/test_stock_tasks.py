@@ -254,12 +254,12 @@ def cancel(job_id: int) -> bool:
 
 
 def test_a_thread_obeys_by_should_abort(notes: list[Any]) -> None:
-    with running_worker(poll_interval=60) as worker:
+    with running_worker(poll_interval=60):
         job = stock.stock_until_aborted.defer()
-        wait_until(lambda: worker.fetcher.running == 1)
+        wait_until(lambda: notes == ["begun"])
         assert cancel(job)
         wait_until(lambda: row(job)["status"] == "aborted")
-    assert notes == [AbortReason.USER_REQUEST]
+    assert notes == ["begun", AbortReason.USER_REQUEST]
 
 
 def test_a_coroutine_is_cancelled() -> None:
@@ -273,8 +273,9 @@ def test_a_coroutine_is_cancelled() -> None:
 def test_what_the_worker_s_end_interrupts_is_given_back_and_not_aborted(notes: list[Any]) -> None:
     with running_worker(grace=0.05) as worker:
         obeys, sleeps = stock.stock_until_aborted.defer(), stock.stock_sleep.defer(seconds=60)
-        wait_until(lambda: worker.fetcher.running == 2)
-    assert notes == [AbortReason.SHUTDOWN]
+        wait_until(lambda: worker.fetcher.running == 2 and notes == ["begun"])
+    # It may be left behind before it has looked.
+    wait_until(lambda: notes == ["begun", AbortReason.SHUTDOWN])
     for job in (obeys, sleeps):
         assert (row(job)["status"], row(job)["attempts"]) == ("todo", 0)
 
@@ -421,6 +422,8 @@ def test_each_tick_is_one_job_with_two_workers(ticking: str) -> None:
 
     with running_worker(), running_worker():
         wait_until(lambda: len(done()) >= 3)
-    times = [at for at, _ in done()]
+    with connection.cursor() as cursor:
+        cursor.execute("select (args ->> 'timestamp')::bigint from procrastinate_jobs order by 1")
+        times = [at for (at,) in cursor.fetchall()]
     assert times == list(range(times[0], times[0] + len(times)))
     assert {priority for _, priority in done()} == {3}

@@ -117,7 +117,7 @@ def test_a_drain_leaves_no_thread_and_no_connection_also_when_a_task_raised() ->
     assert first.value is not second.value  # both are alive, with their tracebacks
     left = {thread for thread in set(threading.enumerate()) - before if thread.is_alive()}
     for thread in left:
-        thread.join(3)
+        thread.join(30)
     assert not any(thread.is_alive() for thread in left)
     application = "select count(*) from pg_stat_activity where datname = current_database() and "
     assert rows(application + r"application_name like 'queue\_tasks%'") == [(0,)]

@@ -21,7 +21,7 @@ from queue_tasks.worker.announcer import Announcer
 from queue_tasks.worker.loops import LoopExecutor
 from tests.roles.parts import fetched, outcome
 from tests.testapp import tasks
-from tests.waiting import await_until, wait_until
+from tests.waiting import PATIENCE, await_until, wait_until
 from tests.workers import drain, running_worker
 
 
@@ -197,10 +197,11 @@ def test_an_attempt_that_was_lost_or_given_back_is_not_announced() -> None:
     seen: list[Any] = []
     with received(compat.task_finished, lambda task_result, **_: seen.append(task_result.id)):
         with running_worker(grace=0) as worker:
-            lost, given_back = tasks.sleep_thread.enqueue(0.3), tasks.sleep.enqueue(60)
+            lost, given_back = tasks.wait_for_group.enqueue("it is lost"), tasks.sleep.enqueue(60)
             wait_until(lambda: worker.fetcher.running == 2)
             with connection.cursor() as cursor:
                 cursor.execute("update procrastinate_jobs set qt_lease = qt_lease + 1 where id = %s", [lost.id])
+            Group.objects.create(name="it is lost")
             wait_until(lambda: worker.tally.lost == 1)
         given_back.refresh()
         assert given_back.status == compat.TaskResultStatus.READY
@@ -254,7 +255,7 @@ async def test_they_are_announced_in_order_and_all_of_them_before_it_stops(annou
 
 async def test_a_slow_receiver_does_not_hold_up_the_loop(announcer: Announcer) -> None:
     may_return = threading.Event()
-    with received(compat.task_finished, lambda **_: may_return.wait(10)):
+    with received(compat.task_finished, lambda **_: may_return.wait(PATIENCE)):
         async with announcer:
             announcer.tell(*batch(3))
             await await_until(lambda: announcer._written.qsize() == 2)
@@ -267,14 +268,14 @@ async def test_a_receiver_that_does_not_return_does_not_keep_it_from_stopping(
 ) -> None:
     announcer.patience = 0.1
     may_return = threading.Event()
-    with received(compat.task_finished, lambda **_: may_return.wait(20)):
+    with received(compat.task_finished, lambda **_: may_return.wait(PATIENCE)):
         await announcer.__aenter__()
         announcer.tell(*batch(3))
         await await_until(lambda: announcer._written.qsize() == 2)
         stopping = asyncio.create_task(announcer.stop())
         await await_until(lambda: "did not return within 0.1 s" in caplog.text)
         may_return.set()
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, PATIENCE)
 
 
 async def test_nothing_is_kept_when_nobody_listens(announcer: Announcer) -> None:

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.threads import ThreadExecutor
-from tests.waiting import await_until
+from tests.waiting import PATIENCE, await_until
 
 OWNER = "job 1 (tests)"
 said: contextvars.ContextVar[str] = contextvars.ContextVar("said", default="nothing")
@@ -22,7 +22,7 @@ async def threads() -> AsyncIterator[ThreadExecutor]:
     executor = ThreadExecutor(4)
     yield executor
     executor.close()
-    assert await asyncio.to_thread(executor.join, 5)
+    assert await asyncio.to_thread(executor.join, PATIENCE)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_one_after_the_other_they_share_one_thread(threads: ThreadExecutor
 
 
 async def test_together_they_have_as_many_threads_as_there_are_slots(threads: ThreadExecutor) -> None:
-    meeting = threading.Barrier(4, timeout=10)
+    meeting = threading.Barrier(4, timeout=PATIENCE)
 
     def meet() -> str:
         meeting.wait()
@@ -106,13 +106,13 @@ async def test_a_connection_that_cannot_be_tended_costs_neither_the_thread_nor_t
 
 async def test_joining_says_whether_all_have_ended() -> None:
     executor, go = ThreadExecutor(1), threading.Event()
-    running = asyncio.ensure_future(executor.run(lambda: go.wait(10), OWNER))
+    running = asyncio.ensure_future(executor.run(lambda: go.wait(PATIENCE), OWNER))
     await await_until(lambda: executor._threads)
     executor.close()
     assert not await asyncio.to_thread(executor.join, 0.01)
     go.set()
     assert await running == (True, None)
-    assert await asyncio.to_thread(executor.join, 5)
+    assert await asyncio.to_thread(executor.join, PATIENCE)
 
 
 async def test_threads_do_not_keep_the_process() -> None:
@@ -120,21 +120,21 @@ async def test_threads_do_not_keep_the_process() -> None:
     await executor.run(name, OWNER)
     assert all(thread.daemon for thread in executor._threads)
     executor.close()
-    executor.join(5)
+    executor.join(PATIENCE)
 
 
 def test_a_body_that_outlives_its_loop_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     executor, go = ThreadExecutor(1), threading.Event()
 
     async def leave() -> None:
-        running = asyncio.ensure_future(executor.run(lambda: go.wait(10), OWNER))
+        running = asyncio.ensure_future(executor.run(lambda: go.wait(PATIENCE), OWNER))
         await await_until(lambda: executor._in_hand)
         running.cancel()
 
     asyncio.run(leave())
     executor.close()
     go.set()
-    assert executor.join(5)
+    assert executor.join(PATIENCE)
     assert not caplog.records
 
 
@@ -142,7 +142,7 @@ def test_a_body_that_outlives_its_loop_harms_nobody(caplog: pytest.LogCaptureFix
 
 
 async def test_coroutines_at_once_reach_their_threads_in_parallel(loops: LoopExecutor) -> None:
-    meeting = threading.Barrier(5, timeout=10)
+    meeting = threading.Barrier(5, timeout=PATIENCE)
 
     def meet() -> str:
         meeting.wait()

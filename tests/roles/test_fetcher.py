@@ -14,7 +14,7 @@ from queue_tasks.store import Store
 from queue_tasks.worker import fetcher as module
 from queue_tasks.worker.fetcher import Fetcher
 from tests.roles.parts import Rows
-from tests.waiting import await_until
+from tests.waiting import PATIENCE, await_until
 
 SESSION = "queue_tasks fetch"
 
@@ -217,7 +217,7 @@ async def test_stopping_does_not_wait_for_ever_for_a_fetch_that_is_held_up(
         mouth = Mouth(store)
         await mouth.fetcher.__aenter__()
         await await_until(lambda: rows.waits_for_lock(SESSION))
-        await asyncio.wait_for(mouth.fetcher.stop(), 5)
+        await asyncio.wait_for(mouth.fetcher.stop(), PATIENCE)
         other.rollback()
     await await_until(lambda: not rows.sessions(SESSION))
     assert rows.statuses() == {"todo": 3}
@@ -233,7 +233,7 @@ async def test_stopping_is_calm_about_a_last_fetch_that_failed(store: Store, row
         stopping = asyncio.create_task(mouth.fetcher.stop())
         other.execute("delete from procrastinate_workers")
         other.commit()
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, PATIENCE)
     assert mouth.known == []
 
 
@@ -277,7 +277,7 @@ async def test_max_jobs_is_never_exceeded_and_what_was_given_back_does_not_count
         await await_until(lambda: mouth.released)
         assert not exhausted.is_set()
         mouth.may_end.set()
-        await asyncio.wait_for(exhausted.wait(), 10)
+        await asyncio.wait_for(exhausted.wait(), PATIENCE)
     assert len(mouth.started) == len(mouth.ended) == 30
 
 

@@ -15,7 +15,7 @@ from queue_tasks.worker import finisher as module
 from queue_tasks.worker.finisher import Finisher
 from tests.chaos.proxy import Proxy
 from tests.roles.parts import Rows, outcome
-from tests.waiting import await_until
+from tests.waiting import PATIENCE, await_until
 
 SESSION = "queue_tasks finish"
 
@@ -90,7 +90,7 @@ async def test_no_statement_has_more_than_the_largest_batch(
 
 
 async def test_flush_returns_at_once_when_nothing_is_pending(pen: Pen) -> None:
-    await asyncio.wait_for(pen.finisher.flush(), 1)
+    await asyncio.wait_for(pen.finisher.flush(), PATIENCE)
     assert pen.finisher.backlog == 0
 
 
@@ -204,7 +204,7 @@ async def test_it_does_not_give_up_while_the_database_refuses_connections(
             for job in jobs:
                 pen.finisher.put(job, outcome())
             # Superusers are refused as well: three new tries in vain.
-            await asyncio.wait_for(asyncio.shield(_tries(pen, 3)), 10)
+            await asyncio.wait_for(asyncio.shield(_tries(pen, 3)), PATIENCE)
             assert pen.finisher.backlog == 5
         finally:
             outside.execute(f"alter database {name} with allow_connections true")
@@ -286,7 +286,7 @@ async def test_stopping_gives_up_in_the_end_and_says_so(
         await await_until(lambda: rows.waits_for_lock(SESSION))
         before = time.monotonic()
         await pen.finisher.stop()
-        assert time.monotonic() - before < 10
+        assert time.monotonic() - before < PATIENCE
         other.rollback()
     assert "could not write 3 outcomes within 0.1 s" in caplog.text
     # What the server had been sent by then, it writes as soon as it can: under the fence.
@@ -381,14 +381,21 @@ async def test_of_a_doubtful_commit_the_row_tells_what_became(
 async def test_a_row_that_somebody_holds_holds_up_no_other(pen: Pen, rows: Rows, dsn: str) -> None:
     ids = rows.add(300)
     jobs = await pen.fetch(300)
+    sizes: list[int] = []
+    finish = pen.store.finish_jobs
+
+    async def counted(batch: Sequence[Written]) -> Any:
+        sizes.append(len(batch))
+        return await finish(batch)
+
+    pen.store.finish_jobs = counted  # type: ignore[method-assign, assignment]
     with psycopg.connect(dsn, application_name="tests.roles") as other:
         other.execute("select from procrastinate_jobs where id = any (%s) for update", [[ids[7], ids[250]]])
-        before = time.monotonic()
         for job in jobs:
             pen.finisher.put(job, outcome())
         await await_until(lambda: len(pen.statuses) == 298)
-        assert time.monotonic() - before < 5, "as long as one or two lock timeouts, on a busy machine"
-        assert sorted(pen.finisher.pending_ids) == [ids[7], ids[250]]
+        assert [size for size in sizes if size > 1] == [300, 298], "one lock timeout, not one for each halving"
+        assert set(pen.finisher.pending_ids) == {ids[7], ids[250]}
         (late,) = rows.add()
         pen.finisher.put((await pen.fetch(1))[0], outcome())
         await await_until(lambda: pen.statuses.get(late) == "succeeded")
@@ -407,7 +414,7 @@ async def test_a_locked_table_is_waited_for_without_trying_each_row(
         other.execute("lock table procrastinate_jobs in access exclusive mode")
         for job in jobs:
             pen.finisher.put(job, outcome())
-        await await_until(lambda: caplog.text.count("finish of 64 jobs failed") == 2)
+        await await_until(lambda: caplog.text.count("finish of 64 jobs failed") >= 2)
         other.rollback()
     await pen.finisher.flush()
     assert [len(batch) for batch in pen.batches] == [64]

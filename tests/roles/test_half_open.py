@@ -19,7 +19,7 @@ from tests.aliases import alias_of
 from tests.chaos.proxy import Proxy
 from tests.roles.parts import Calls, Rows
 from tests.roles.test_listener import Ears
-from tests.waiting import await_until
+from tests.waiting import PATIENCE, await_until
 
 NAP = "/* queue_tasks: nap */ select pg_sleep(%(seconds)s)"
 
@@ -33,16 +33,16 @@ def proxy(dsn: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patience of a second or less, where it is not an option."""
+    """Little patience, where it is not an option; as much as a busy machine needs where it must not be lost."""
     monkeypatch.setattr(connections, "MARGIN", 0.5)
-    monkeypatch.setattr(connections, "CONNECT_DEADLINE", 1.0)
+    monkeypatch.setattr(connections, "CONNECT_DEADLINE", 5.0)
     monkeypatch.setattr(listener, "CHECK_EVERY", 0.3)
     monkeypatch.setattr(listener, "ANSWER_WITHIN", 1.0)
 
 
 @pytest.fixture
 async def connection(transactional_db: None, proxy: Proxy, quick: None):
-    connection = WorkerConnection("through", "test", statement_timeout=1)
+    connection = WorkerConnection("through", "test", statement_timeout=2)
     yield connection
     proxy.heal()
     await connection.close()
@@ -54,19 +54,22 @@ async def test_a_call_that_no_answer_comes_to_ends_in_time_and_the_next_one_succ
     assert await connection.rows("select 1") == [(1,)]
     proxy.blackhole()
     begun = time.monotonic()
-    with pytest.raises(NoAnswer, match=r"no answer from the database within 1\.5 s"):
+    with pytest.raises(NoAnswer, match=r"no answer from the database within 2\.5 s"):
         await connection.rows("select 2")
-    assert 1.4 < time.monotonic() - begun < 6
+    assert 2.4 < time.monotonic() - begun < PATIENCE
     proxy.heal()
     assert await connection.rows("select 3") == [(3,)]
 
 
-async def test_a_connection_that_cannot_be_made_ends_in_time(connection: WorkerConnection, proxy: Proxy) -> None:
+async def test_a_connection_that_cannot_be_made_ends_in_time(
+    connection: WorkerConnection, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT_DEADLINE", 1.0)
     proxy.blackhole()
     begun = time.monotonic()
     with pytest.raises(NoAnswer, match="no connection to the database within 1 s"):
         await connection.rows("select 1")
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < PATIENCE
 
 
 async def test_a_call_that_is_cancelled_while_no_answer_comes_ends_in_time_as_cancelled(
@@ -77,7 +80,7 @@ async def test_a_call_that_is_cancelled_while_no_answer_comes_ends_in_time_as_ca
     call = asyncio.create_task(connection.rows("select 2"))
     await await_until(lambda: connection._connection is not None and connection._connection.lock.locked())
     call.cancel()
-    done, _ = await asyncio.wait([call], timeout=12)
+    done, _ = await asyncio.wait([call], timeout=PATIENCE)
     assert done
     assert call.cancelled()
 
@@ -128,7 +131,7 @@ async def test_a_heartbeat_without_an_answer_does_not_hold_up_the_worker_s_stop(
     assert time.monotonic() - begun < 7
     proxy.heal()
     assert heartbeat._thread is not None
-    await await_until(lambda: not heartbeat._thread.is_alive(), timeout=15)
+    await await_until(lambda: not heartbeat._thread.is_alive())
 
 
 async def test_a_listener_hears_again_after_its_connection_has_fallen_silent(
@@ -151,7 +154,7 @@ def test_a_synchronous_call_that_no_answer_comes_to_ends_in_time(transactional_d
         begun = time.monotonic()
         with pytest.raises(NoAnswer), within(raw, 0.5):
             raw.execute("select 1")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < PATIENCE
     assert not any(isinstance(thread, threading.Timer) for thread in threading.enumerate())
     proxy.heal()
 

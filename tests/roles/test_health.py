@@ -13,11 +13,11 @@ from queue_tasks.worker import port as module
 from queue_tasks.worker.health import Health
 from queue_tasks.worker.port import Port
 from queue_tasks.worker.report import LINE_VARIABLE, Report, SupervisorLine
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 
 def status(port: int, path: str, host: str = "127.0.0.1") -> int:
-    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -52,7 +52,7 @@ def test_those_who_ask_beyond_the_limit_are_refused_and_hold_up_nobody(monkeypat
     with Port("health", "127.0.0.1", 0, Health().answer) as server:
         silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
         third = socket.create_connection(("127.0.0.1", server.port))
-        third.settimeout(10)
+        third.settimeout(PATIENCE)
         assert third.recv(1) == b""
         for client in [*silent, third]:
             client.close()

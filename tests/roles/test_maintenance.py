@@ -24,18 +24,26 @@ def ready(rows: Rows) -> int:
 
 async def test_a_job_is_promoted_at_its_time_not_at_the_next_poll(store: Store, rows: Rows) -> None:
     rows.due_in(1, 0.3)
-    promoted = Calls()
-    begun = time.monotonic()
+    (due,) = (row["scheduled_at"] for row in rows.db.execute("select scheduled_at from procrastinate_jobs"))
+    promoted, looks = Calls(), Calls()
+
+    def is_ready() -> bool:
+        (found,) = rows.db.execute(
+            "select scheduled_at is null as ready, clock_timestamp() as now from procrastinate_jobs"
+        )
+        looks(found["ready"], found["now"])
+        return bool(found["ready"])
+
     async with Promoter(store, 60, promoted):
-        await await_until(lambda: ready(rows) == 1)
-        assert 0.25 < time.monotonic() - begun < 1.5
+        await await_until(is_ready)
         await await_until(lambda: promoted)
+    assert all(now >= due for is_so, now in looks.all if is_so)
 
 
 async def test_a_burst_due_at_once_is_promoted_at_once(store: Store, rows: Rows) -> None:
     rows.due_in(2000, 0.2)
     async with Promoter(store, 60, Calls()):
-        await await_until(lambda: ready(rows) == 2000, timeout=5)
+        await await_until(lambda: ready(rows) == 2000)
 
 
 async def test_an_earlier_job_scheduled_while_it_sleeps_is_in_time(store: Store, rows: Rows) -> None:
@@ -45,7 +53,7 @@ async def test_an_earlier_job_scheduled_while_it_sleeps_is_in_time(store: Store,
         await await_until(lambda: rows.sessions(SESSION) and not promoter._wake.is_set())
         rows.due_in(1, 0.2)
         promoter.wake()
-        await await_until(lambda: ready(rows) == 1, timeout=5)
+        await await_until(lambda: ready(rows) == 1)
         assert rows.statuses() == {"todo": 2}
 
 
@@ -197,8 +205,8 @@ async def test_a_late_worker_is_looked_at_when_it_may_be_dead_and_not_before(
     rescuer = Rescuer(store, store_options(store), list)
     async with rescuer:
         await await_until(lambda: looks)
-        rescuer.note_silence(2.5)
         begun = time.monotonic()
+        rescuer.note_silence(2.5)
         await await_until(lambda: len(looks) == 2)
         assert looks[1] - begun >= 0.5
         rescuer.note_silence(100)
@@ -215,6 +223,6 @@ async def test_a_promoter_that_is_told_of_jobs_looks_for_others_less_often(store
 
     store.promote_jobs = counted  # type: ignore[method-assign]
     async with Promoter(store, 0.1, Calls(), lambda: True):
-        await await_until(lambda: len(looks) == 3)
-    (first,), (_,), (third,) = looks.all
+        await await_until(lambda: len(looks) >= 3)
+    (first,), (_,), (third,) = looks.all[:3]
     assert third - first >= 1.2

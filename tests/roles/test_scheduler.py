@@ -19,7 +19,7 @@ from queue_tasks.worker.scheduler import Scheduler
 from tests.roles.parts import NOOP, Rows
 from tests.schedules import declare, nothing_declared
 from tests.testapp.tasks import add, echo, noop
-from tests.waiting import await_until
+from tests.waiting import PATIENCE, await_until
 
 EACH_SECOND = "* * * * * *"
 NEVER_SOON = "0 0 29 2 *"
@@ -93,12 +93,15 @@ async def test_each_tick_is_one_job_whatever_the_number_of_schedulers(
 
 async def test_a_tick_is_seen_to_at_its_time_and_not_at_the_next_poll(scheduler: Scheduler, rows: Rows) -> None:
     declare(noop, cron=EACH_SECOND, missed=All())
+
+    def late() -> list[float]:
+        found = rows.db.execute("select extract(epoch from seen_at - tick)::float8 as late from queue_tasks_ticks")
+        return [row["late"] for row in found]
+
     async with scheduler:
-        await await_until(lambda: len(ticks(rows)) >= 3)
-    found = rows.db.execute("select extract(epoch from seen_at - tick)::float8 as late from queue_tasks_ticks")
-    late = [row["late"] for row in found]
-    assert min(late) >= 0
-    assert sorted(late)[len(late) // 2] < 0.5
+        # More than one at once: a busy machine may be late for any of them.
+        await await_until(lambda: len([seconds for seconds in late() if seconds < 0.5]) >= 2)
+    assert min(late()) >= 0
 
 
 async def test_a_job_is_made_of_what_is_declared(scheduler: Scheduler, rows: Rows) -> None:
@@ -376,7 +379,8 @@ async def test_each_tick_of_procrastinate_is_one_job_whatever_the_number_of_sche
     async with Scheduler(store, options), Scheduler(other, options), Scheduler(store, options):
         await await_until(lambda: len(stock_ticks(rows)) >= 4)
     await other.close()
-    seen = stock_ticks(rows)
+    # One that began a moment earlier, and was slower, may write its first tick after another's.
+    seen = sorted(stock_ticks(rows))
     assert seen == list(range(seen[0], seen[0] + len(seen)))
 
 
@@ -393,15 +397,16 @@ async def test_a_tick_of_procrastinate_that_the_database_refuses_is_not_lost(
         "create trigger tests_refuse before insert on procrastinate_jobs for each row execute function tests_refuse()"
     )
     try:
-        begun = int(time.time())
         async with scheduler:
+            await await_until(lambda: failures)
+            refused = int(time.time())
             await await_until(lambda: len(stock_ticks(rows)) >= 3)
     finally:
         db.execute("drop trigger tests_refuse on procrastinate_jobs")
         db.execute("drop function tests_refuse")
         db.execute("drop sequence tests_refusals")
     seen = stock_ticks(rows)
-    assert seen[0] <= begun
+    assert seen[0] <= refused
     assert seen == list(range(seen[0], seen[0] + len(seen)))
     assert len(failures) == 2
 
@@ -427,6 +432,6 @@ async def test_a_worker_that_lags_behind_does_not_enqueue_again_what_others_did(
 async def test_with_nothing_to_do_it_waits_without_having_failed(scheduler: Scheduler, failures: list) -> None:
     async with scheduler:
         assert await scheduler._look() == 60
-        await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(scheduler._look())), 5)
+        await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(scheduler._look())), PATIENCE)
         assert not scheduler.failed
     assert failures == []

@@ -11,7 +11,7 @@ import psycopg
 
 from site_app.demo.visitor import LivePage, Visitor
 from site_app.processes import Program, Programs, listen_on, start_web, start_worker
-from tests.waiting import wait_until
+from tests.waiting import START, wait_until
 
 EMPTY: LiteralString = """
     truncate photos_photo, photos_step, reports_report, procrastinate_jobs, procrastinate_events,
@@ -61,7 +61,7 @@ class House:
         """Start the worker; it is ready on return."""
         self.worker = Programs()
         program = start_worker(self.worker, self.env, self.folder / "worker.log")
-        program.wait_for_line("ready", timeout=30)
+        program.wait_for_line("ready", timeout=START)
 
     def stop_worker(self) -> None:
         if self.worker is not None:
@@ -99,7 +99,7 @@ class House:
         }
 
     def wait_until_done(self, photos: Sequence[int]) -> None:
-        wait_until(lambda: [self.states(photo) for photo in photos] == [{"done"}] * len(photos), timeout=30)
+        wait_until(lambda: [self.states(photo) for photo in photos] == [{"done"}] * len(photos), timeout=START)
 
     def folder_of(self, photo: int) -> Path:
         return self.media / "photos" / str(self.value("select key from photos_photo where id = %(id)s", id=photo))
@@ -115,7 +115,7 @@ class House:
         shutil.rmtree(self.media, ignore_errors=True)
 
 
-def news_until(page: LivePage, wanted: Mapping[str, object], timeout: float = 20) -> list[dict[str, Any]]:
+def news_until(page: LivePage, wanted: Mapping[str, object], timeout: float = START) -> list[dict[str, Any]]:
     """The events of a stream up to the first that has all these values; that one is the last."""
     seen: list[dict[str, Any]] = []
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.site.drawing import noise, picture
 from tests.site.house import House
-from tests.waiting import wait_until
+from tests.waiting import START, wait_until
 
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="the package selenium is not installed: pip install selenium"
@@ -99,7 +99,7 @@ class Browser:
     def wait_for_live(self) -> None:
         wait_until(lambda: self.text("[data-signal]") == "Live", message="the page is live")
 
-    def wait_for_states(self, expected: dict[str, str], timeout: float = 20) -> None:
+    def wait_for_states(self, expected: dict[str, str], timeout: float = START) -> None:
         """Wait until the cards have these titles and states, without a reload."""
 
         def states() -> dict[str, str]:

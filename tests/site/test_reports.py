@@ -12,7 +12,7 @@ import pytest
 from site_app.demo.visitor import LivePage
 from site_app.processes import PROJECT
 from tests.site.house import House, news_until
-from tests.waiting import wait_until
+from tests.waiting import START, wait_until
 
 HTML = {"Accept": "text/html"}
 ROWS = 200_000  # visits: enough that a report takes a while, few enough to be made up quickly
@@ -49,8 +49,8 @@ def test_a_report_shows_its_progress_and_is_downloaded(visits, site):
             # The report cannot read a visit yet, however quick the machine: what it has told so far is shown.
             site.db.execute("lock table reports_visit in access exclusive mode")
             site.start_worker()
-            wait_until(lambda: "Looking for visits" in str(page.next(timeout=0.2)), timeout=20)
-        news_until(page, {"state": "done"}, timeout=60)
+            wait_until(lambda: "Looking for visits" in str(page.next(timeout=0.2)))
+        news_until(page, {"state": "done"})
     text = site.visitor.http.get("/reports/1/download/")
     assert text.headers["content-type"] == "text/csv; charset=utf-8"
     assert text.headers["content-disposition"] == 'attachment; filename="visits-365-days-1.csv"'
@@ -67,7 +67,7 @@ def test_reports_are_made_one_at_a_time(visits, site):
         ask(site, 365)
     assert site.rows("select distinct lock from procrastinate_jobs") == [("reports",)]
     site.start_worker()
-    wait_until(lambda: site.value("select count(*) from reports_report where state = 'done'") == 3, timeout=30)
+    wait_until(lambda: site.value("select count(*) from reports_report where state = 'done'") == 3, timeout=START)
     spans = site.rows("select started_at, ended_at from reports_report order by started_at")
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
@@ -98,7 +98,7 @@ def test_the_first_report_makes_the_visits_up(visits, site):
     try:
         ask(site, 30)
         site.start_worker()
-        wait_until(lambda: site.value("select state from reports_report") == "done", timeout=60)
+        wait_until(lambda: site.value("select state from reports_report") == "done", timeout=2 * START)
         assert site.value("select count(*) from reports_visit") == 1_000_000
     finally:
         site.stop_worker()

@@ -15,7 +15,7 @@ import pytest
 from site_app.processes import PROJECT
 from tests import postgres
 from tests.site.programs import processes_with
-from tests.waiting import wait_until
+from tests.waiting import START, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for left processes in /proc")
 
@@ -34,7 +34,9 @@ def start(env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def address(log: Path) -> str:
-    found = wait_until(lambda: re.search(r"http://\S+", log.read_text()), timeout=30, message="the address is printed")
+    found = wait_until(
+        lambda: re.search(r"http://\S+", log.read_text()), timeout=START, message="the address is printed"
+    )
     return found.group()
 
 
@@ -50,11 +52,11 @@ def test_a_signal_ends_everything_in_good_order(env, tmp_path, number, code):
     with start(env, log) as running:
         try:
             there = address(log)
-            assert httpx.get(f"{there}health/", timeout=30).json() == {"database": "ok"}
-            wait_until(lambda: "ready:" in log.read_text(), timeout=30, message="the worker is ready")
+            assert httpx.get(f"{there}health/", timeout=START).json() == {"database": "ok"}
+            wait_until(lambda: "ready:" in log.read_text(), timeout=START, message="the worker is ready")
             assert len(programs_of(env)) == 2
             running.send_signal(number)
-            assert running.wait(20) == code
+            assert running.wait(START) == code
         finally:
             running.kill()
     assert programs_of(env) == {}
@@ -66,12 +68,13 @@ def test_open_pages_do_not_hold_up_the_end(env, tmp_path):
     log = tmp_path / "log"
     with start(env, log) as running:
         try:
-            with httpx.stream("GET", f"{address(log)}photos/events/?new=1", timeout=30) as page:
+            with httpx.stream("GET", f"{address(log)}photos/events/?new=1", timeout=START) as page:
                 assert next(page.iter_lines()).startswith("retry")
                 running.send_signal(signal.SIGTERM)
-                assert running.wait(4) == 143  # the web server's own patience is 5 s
+                assert running.wait(START) == 143
         finally:
             running.kill()
+    assert "timeout graceful shutdown exceeded" not in log.read_text(), "the web server had to lose its patience"
 
 
 def test_killing_it_leaves_nothing_running(env, tmp_path):
@@ -82,7 +85,7 @@ def test_killing_it_leaves_nothing_running(env, tmp_path):
             wait_until(lambda: len(programs_of(env)) == 2, message="the programs are started")
         finally:
             running.kill()
-    wait_until(lambda: not programs_of(env), timeout=20, message="all have ended")
+    wait_until(lambda: not programs_of(env), message="all have ended")
 
 
 def test_a_program_that_dies_ends_the_rest_with_an_error(env, tmp_path):
@@ -90,10 +93,10 @@ def test_a_program_that_dies_ends_the_rest_with_an_error(env, tmp_path):
     with start(env, log) as running:
         try:
             address(log)
-            wait_until(lambda: "ready:" in log.read_text(), timeout=30, message="the worker is ready")
+            wait_until(lambda: "ready:" in log.read_text(), timeout=START, message="the worker is ready")
             (worker,) = [id_ for id_, arguments in programs_of(env).items() if "queue_worker" in arguments]
             os.kill(worker, signal.SIGKILL)
-            assert running.wait(20) == 1
+            assert running.wait(START) == 1
         finally:
             running.kill()
     assert "the worker ended by itself (exit code -9)" in log.read_text()
@@ -104,7 +107,7 @@ def test_a_port_that_is_taken_is_said_in_words(env, tmp_path):
         port = taken.getsockname()[1]
         run = [sys.executable, "-m", "site_app.run"]
         ended = subprocess.run(
-            run, cwd=PROJECT, env={**env, "PORT": str(port)}, capture_output=True, text=True, timeout=30, check=False
+            run, cwd=PROJECT, env={**env, "PORT": str(port)}, capture_output=True, text=True, timeout=START, check=False
         )
     assert ended.returncode == 1
     assert f"Port {port} of 127.0.0.1 cannot be opened" in ended.stderr

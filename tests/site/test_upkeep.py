@@ -14,7 +14,7 @@ import pytest
 from site_app.processes import PROJECT
 from tests import postgres
 from tests.site.house import House
-from tests.waiting import wait_until
+from tests.waiting import START, wait_until
 
 PURGE, SESSIONS = "site_app.photos.tasks.purge_orphans", "site_app.photos.tasks.clear_sessions"
 HOUR, WEEKLY = "site_app.reports.tasks.count_hour", "site_app.reports.tasks.ask_for_weekly_report"
@@ -42,7 +42,7 @@ def run_now(site: House, schedule: str) -> None:
     job_id = int(said.partition("job ")[2].split()[0])
     wait_until(
         lambda: site.value("select status::text from procrastinate_jobs where id = %(id)s", id=job_id) == "succeeded",
-        timeout=30,
+        timeout=START,
         message=said,
     )
 
@@ -132,4 +132,4 @@ def test_the_weekly_report_is_made_as_if_a_visitor_had_asked_for_it(site):
     )
     site.start_worker()
     run_now(site, WEEKLY)
-    wait_until(lambda: site.rows("select days, state, lines from reports_report") == [(7, "done", 7)], timeout=30)
+    wait_until(lambda: site.rows("select days, state, lines from reports_report") == [(7, "done", 7)], timeout=START)

@@ -145,7 +145,7 @@ def test_a_commit_that_fails_leaves_nothing(site, send):
 def test_a_request_that_is_too_long_is_refused_before_it_is_read(site):
     """The announced length is enough; nothing is sent."""
     there = urlsplit(site.address)
-    with socket.create_connection((there.hostname, there.port), timeout=10) as line:
+    with socket.create_connection((there.hostname, there.port), timeout=30) as line:
         line.sendall(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
             b"Content-Length: 99000000000\r\n\r\n"

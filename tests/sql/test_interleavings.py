@@ -10,7 +10,7 @@ from psycopg import sql
 
 from queue_tasks import statements
 from tests.sql.session import Job, Session
-from tests.waiting import wait_for_lock
+from tests.waiting import PATIENCE, wait_for_lock
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def aside() -> Iterator[ThreadPoolExecutor]:
 
 def start(aside: ThreadPoolExecutor, session: Session, act: Callable[[], object]) -> Future[object]:
     """Begin something that will wait for a lock, and return when it does."""
-    session.rows("set lock_timeout = '10s'")
+    session.rows("set lock_timeout = '30s'")
     future = aside.submit(act)
     wait_for_lock(session.url, session.name)
     return future
@@ -36,7 +36,7 @@ def test_a_finish_waits_for_an_abort_and_sees_it(open_session, aside):
     with one.connection.transaction():
         one.rows("update procrastinate_jobs set abort_requested = true")
         waiting = start(aside, two, lambda: two.finish(worker, fetched, "retried"))
-    assert waiting.result(10) == {job: "aborted"}
+    assert waiting.result(PATIENCE) == {job: "aborted"}
 
 
 def test_a_finish_waits_for_a_rescue_and_is_fenced_off(open_session, aside):
@@ -48,7 +48,7 @@ def test_a_finish_waits_for_a_rescue_and_is_fenced_off(open_session, aside):
         one.rows("update procrastinate_jobs set status = 'todo', worker_id = null")
         (taken,) = one.fetch(other)
         waiting = start(aside, two, lambda: two.finish(worker, fetched, "succeeded"))
-    assert waiting.result(10) == {}
+    assert waiting.result(PATIENCE) == {}
     assert one.row(job, "status::text", "worker_id", "qt_lease") == ("doing", other, taken.lease)
 
 
@@ -65,7 +65,7 @@ def test_finish_and_the_end_of_the_worker_come_to_the_rows_in_one_order(open_ses
         waiting = start(aside, two, lambda: two.finish(worker, fetched[::-1], "succeeded", keeps=keeps))
         # Would it have the others by now, this would be a deadlock.
         one.rows("delete from procrastinate_workers where id = %s", worker)
-    assert waiting.result(10) == {}, "the worker was gone first, so nothing was its own any more"
+    assert waiting.result(PATIENCE) == {}, "the worker was gone first, so nothing was its own any more"
 
 
 def test_two_finishes_of_the_same_rows_in_opposite_order(open_session, aside):
@@ -77,7 +77,7 @@ def test_two_finishes_of_the_same_rows_in_opposite_order(open_session, aside):
         one.finish(worker, fetched[:1], "succeeded")
         waiting = start(aside, two, lambda: two.finish(worker, fetched[::-1], "failed"))
         one.finish(worker, fetched[1:][::-1], "succeeded")
-    assert waiting.result(10) == {}
+    assert waiting.result(PATIENCE) == {}
     assert set(one.statuses().values()) == {"succeeded"}
     assert len(ids) == 20
 
@@ -90,7 +90,7 @@ def test_a_retry_meets_a_twin_that_is_being_enqueued(open_session, aside):
     with one.connection.transaction():
         one.job(queueing_lock="q")
         waiting = start(aside, two, lambda: two.finish(worker, fetched, "retried"))
-    assert waiting.result(10) == {job: "todo"}
+    assert waiting.result(PATIENCE) == {job: "todo"}
     assert two.row(job, "queueing_lock") is None
 
 
@@ -146,7 +146,7 @@ def test_jobs_that_come_back_take_their_queueing_locks_in_one_order(open_session
                 start(aside, two, lambda: second(two, workers[1], jobs[3:])),
             ]
         for future in waiting:
-            assert future.result(10)
+            assert future.result(PATIENCE)
     assert third.column("select queueing_lock from procrastinate_jobs order by id") == ["a", "m", "z", None, None]
     assert set(third.statuses().values()) == {"todo"}
 
@@ -165,7 +165,7 @@ def test_a_fetch_does_not_wait_for_the_end_of_its_worker(open_session, aside):
         assert two.finish(worker, fetched[1:], "snoozed") == {last: "todo"}
         with pytest.raises(psycopg.Error) as refused:
             two.fetch(worker)
-    waiting.result(10)
+    waiting.result(PATIENCE)
     assert refused.value.sqlstate == "QT002"
     assert one.row(first, "status::text", "worker_id") == ("doing", None)
     assert one.row(last, "status::text") == "todo"
@@ -233,7 +233,7 @@ def test_workers_enqueuers_and_operators_at_once_never_deadlock_nor_share_a_lock
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(4 * PATIENCE)
     assert trouble == []
     assert finished
     assert len(finished) == len(set(finished)) or "retried" in setup.column(

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.sql.session import Session
-from tests.waiting import wait_for_lock
+from tests.waiting import PATIENCE, wait_for_lock
 
 Open = Callable[[str], Session]
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -146,7 +146,7 @@ def test_an_edit_waits_for_a_tick_that_is_being_seen_to_and_comes_after_it(
         assert fire(one, 1) == ["enqueued"]
         edit.start()
         wait_for_lock(migrated_database, "schedule edit")
-    edit.join(10)
+    edit.join(PATIENCE)
     assert one.value("select revision from queue_tasks_schedules") == 2
     assert fire(one, 2, last_tick=NOON + timedelta(hours=1)) == []
     assert fire(one, 2, revision=2, last_tick=NOON + timedelta(hours=1)) == ["enqueued"]
@@ -222,7 +222,7 @@ def test_workers_that_start_together_sync_one_after_the_other(open_session: Open
         assert sync(one, row()) == [("s", "added")]
         other.start()
         wait_for_lock(migrated_database, "second sync")
-    other.join(10)
+    other.join(PATIENCE)
     assert said == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 from queue_tasks import RetryPolicy, task
@@ -277,6 +278,16 @@ async def block(seconds: float) -> str:
     """Block the event loop, as no coroutine should."""
     time.sleep(seconds)  # noqa: ASYNC251 - the point
     return "unblocked"
+
+
+@task
+async def block_until_there(path: str) -> str:
+    """Block the event loop until a file is there; at most a minute."""
+    for _ in range(6000):
+        if Path(path).exists():  # noqa: ASYNC240 - as the sleep
+            return "unblocked"
+        time.sleep(0.01)  # noqa: ASYNC251 - the same
+    return "blocked in vain"
 
 
 @task

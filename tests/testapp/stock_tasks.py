@@ -130,6 +130,7 @@ def stock_unwritable(kind: str) -> None:
 
 @app.task(pass_context=True)
 def stock_until_aborted(context: JobContext) -> None:
+    notes.append("begun")
     for _ in range(3000):
         if context.should_abort():
             notes.append(context.abort_reason())

@@ -279,6 +279,16 @@ def wait_for_group(name: str) -> str:
 
 
 @task
+async def wait_for_group_async(name: str) -> str:
+    """The same, on the loop."""
+    for _ in range(3000):
+        if await Group.objects.filter(name=name).aexists():
+            return "seen"
+        await asyncio.sleep(0.01)
+    return "waited in vain"
+
+
+@task
 async def kill_the_worker() -> None:
     """End the process as the kernel would, short of memory."""
     os.kill(os.getpid(), signal.SIGKILL)

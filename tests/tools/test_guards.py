@@ -13,7 +13,12 @@ LEAKING = Path(__file__).with_name("leaking_tests.py")
 
 def test_a_test_that_leaves_a_connection_or_a_thread_is_failed():
     url = postgres.server_url()  # the same server, databases of its own
-    environment = {**os.environ, "DATABASE_URL": url, "QUEUE_TASKS_TEST_RUN": "guards"}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "QUEUE_TASKS_TEST_RUN": f"guards{postgres.PROCESS}",
+        "QUEUE_TASKS_TEST_LEFT_FOR": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n0", "-p", "no:randomly", "-p", "no:cacheprovider", "-q", str(LEAKING)],
         cwd=postgres.PROJECT,
