@@ -92,6 +92,11 @@ class Chaos:
         return full if self.full else quick
 
     @property
+    def slack(self) -> float:
+        """Seconds that the quick form, which shares the machine with other tests, may take beyond a promise."""
+        return self.size(quick=20.0, full=0.0)
+
+    @property
     def modes(self) -> list[str]:
         """The ways a body can run, of "sync", "async", "process" and "atomic", that there are."""
         if self.peer:

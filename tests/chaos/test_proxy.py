@@ -57,7 +57,7 @@ def test_a_notification_passes_without_being_asked_for(proxy: Proxy) -> None:
     with connect(proxy, autocommit=True) as one, connect(proxy, autocommit=True) as other:
         one.execute("listen news")
         other.execute("notify news, 'told'")
-        assert [notice.payload for notice in one.notifies(timeout=10, stop_after=1)] == ["told"]
+        assert [notice.payload for notice in one.notifies(timeout=30, stop_after=1)] == ["told"]
 
 
 def test_a_cancel_request_passes(proxy: Proxy, fresh_database: str) -> None:
@@ -130,7 +130,7 @@ async def test_in_a_black_hole_nothing_passes_nothing_is_closed_and_what_was_sen
         assert words(fresh_database) == []
         assert proxy.names == ["lost", "spared"]
         proxy.heal()
-        await asyncio.wait_for(asked, 10)
+        await asyncio.wait_for(asked, 30)
         assert words(fresh_database) == ["at last"]
 
 

@@ -18,7 +18,7 @@ def test_killed_workers_lose_no_job_and_double_only_what_was_in_their_hands(chao
     times = chaos.size(quick=(0.02, 0.08), full=(0.05, 0.2))
     # A child process takes a second to start: too long for the quick form.
     modes = chaos.modes if chaos.full else [mode for mode in chaos.modes if mode != "process"]
-    latest = accounting.LEASE + chaos.size(quick=7, full=2)  # the quick form shares the machine with other tests
+    latest = accounting.LEASE + 2 + chaos.slack
     for mode in modes:
         chaos.enqueue(count // len(modes), mode, seconds=times)
     with chaos.fleet(concurrency=CONCURRENCY) as fleet:

@@ -68,7 +68,7 @@ def test_nothing_that_a_zombie_writes_arrives_and_its_bodies_are_told(chaos: Cha
             "as many zombies as planned": len(zombies) == rounds * SLOTS,
             f"no row changed: {changed[:2]}": not changed,
             "every watchful body was told": len(told) == rounds * WATCHFUL,
-            f"within two beats: {max(told, default=0.0):.1f} s": max(told, default=0.0) <= 2 * BEAT + 0.5,
+            f"within two beats: {max(told, default=0.0):.1f} s": max(told, default=0.0) <= 2 * BEAT + 0.5 + chaos.slack,
             f"no lock held twice: {overlaps[:2]}": not overlaps,
         },
         figures={"zombies": len(zombies), "told within": max(told, default=0.0)},
@@ -103,7 +103,7 @@ def noted(chaos: Chaos, phase: str, keys: list[str], pid: int) -> list[float]:
 
 def wait_for(chaos: Chaos, phase: str, keys: list[str], pid: int) -> None:
     """Wait until a worker has noted a phase of every job."""
-    wait_until(lambda: len(noted(chaos, phase, keys, pid)) == len(keys), 60, f"every job noted {phase!r} by {pid}")
+    wait_until(lambda: len(noted(chaos, phase, keys, pid)) == len(keys), 90, f"every job noted {phase!r} by {pid}")
 
 
 def stories(chaos: Chaos, jobs: list[Acked]) -> list[dict[str, Any]]:

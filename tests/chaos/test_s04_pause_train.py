@@ -34,7 +34,7 @@ def test_a_worker_that_was_frozen_goes_on_as_if_it_had_not_been(chaos: Chaos) ->
     chaos.report(
         fleet,
         criteria={
-            "every worker starts a job within 5 s of its thaw": max(returns) <= SOON,
+            "every worker starts a job within 5 s of its thaw": max(returns) <= SOON + chaos.slack,
             "nobody ended": not [exit_ for exit_ in fleet.exits if exit_.requested != "the end"],
         },
         figures={"return p50": accounting.percentile(returns, 50), "max": max(returns)},
@@ -57,4 +57,4 @@ def until_it_starts_a_job(chaos: Chaos, pid: int) -> float:
         found: float | None = chaos.rows(statement, pid=pid, thawed=thawed)[0]["at"]
         return found
 
-    return float(wait_until(started, 60, f"worker {pid} starts a job after its thaw") or 0) - thawed
+    return float(wait_until(started, 90, f"worker {pid} starts a job after its thaw") or 0) - thawed

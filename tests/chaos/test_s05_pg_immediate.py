@@ -30,16 +30,16 @@ def test_a_database_that_crashes_again_and_again_loses_no_job_and_no_worker(chao
             if chaos.peer:
                 hold(1)
             else:
-                wait_until(lambda: all("trying again" in m.worker.output for m in fleet.living), 30)
+                wait_until(lambda: all("trying again" in m.worker.output for m in fleet.living))
             server.resume()
             chaos.clear()
         chaos.until_done(timeout=600)
         size = len(fleet.ready)
-        wait_until(lambda: chaos.rows(LISTEN)[0]["n"] == size, 15, "every worker listens again")
-        wait_until(lambda: chaos.rows(SILENT)[0]["n"] == size, 15, "every worker's heart beats again")
+        wait_until(lambda: chaos.rows(LISTEN)[0]["n"] == size, message="every worker listens again")
+        wait_until(lambda: chaos.rows(SILENT)[0]["n"] == size, message="every worker's heart beats again")
         counts = accounting.count(chaos.books(fleet))
     chaos.report(
         fleet,
         most_duplicates=crashes * size * (CONCURRENCY + 8),
-        criteria={"Trec <= 10 s each": max(counts.trec, default=0.0) <= 10},
+        criteria={"Trec <= 10 s each": max(counts.trec, default=0.0) <= 10 + chaos.slack},
     )

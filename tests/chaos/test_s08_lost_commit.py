@@ -28,7 +28,7 @@ def test_a_commit_whose_answer_is_lost_is_known_for_what_it_is(chaos: Chaos) -> 
     with pytest.raises(psycopg.OperationalError):
         connection.commit()
     connection.close()
-    assert enqueued.happened.wait(10)
+    assert enqueued.happened.wait(30)
     chaos.acked.append(Acked(key, job_id, atomic=True))
 
     # Every other commit of an atomic task, and some finishes of others.

@@ -100,7 +100,7 @@ def test_a_full_disk_is_a_clean_error_to_enqueuers_and_a_pause_to_workers(chaos:
         for row in chaos.rows("select indexname from pg_indexes where tablename = %s", table):
             chaos.db.execute(f"alter index {row['indexname']} set tablespace small")
     # In the quick form each loop's first, quick tries are a large part of all.
-    seconds, most = chaos.size(quick=(2.5, 2 * MOST_TRIES), full=(20.0, MOST_TRIES))
+    seconds, most = chaos.size(quick=(2.5, 3 * MOST_TRIES), full=(20.0, MOST_TRIES))
     with chaos.fleet(concurrency=4) as fleet:
         chaos.enqueue(chaos.size(quick=50, full=1000), "sync", seconds=0.02)
         chaos.until_ended(10)
@@ -125,7 +125,7 @@ def test_a_full_disk_is_a_clean_error_to_enqueuers_and_a_pause_to_workers(chaos:
         variant="tables",
     )
     assert counts.trec
-    assert counts.trec[0] <= 10
+    assert counts.trec[0] <= 10 + chaos.slack
 
 
 @pytest.mark.skipif(not FULL, reason="in full size only: the server crashes, and recovers")
@@ -151,4 +151,4 @@ def test_a_full_write_ahead_log_ends_the_server_and_no_worker(chaos: Chaos) -> N
         chaos.until_done(timeout=600)
     counts = chaos.report(fleet, variant="write-ahead log")
     assert counts.trec
-    assert counts.trec[0] <= 10
+    assert counts.trec[0] <= 10 + chaos.slack

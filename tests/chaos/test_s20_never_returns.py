@@ -8,7 +8,6 @@ from tests.chaos.accounting import Acked
 from tests.chaos.endless import TIMEOUT
 from tests.chaos.harness import Chaos
 
-PATIENCE = 1.0
 MARGIN = 3.0
 """Seconds for an outcome to be written, on a busy machine."""
 
@@ -20,8 +19,9 @@ TIMED_OUT = "queue_tasks.exceptions.TaskTimeout"
 def test_a_body_that_never_returns_is_timed_out_and_the_others_go_on(chaos: Chaos) -> None:
     count = chaos.size(quick=40, full=1000)
     kinds = chaos.size(quick=QUICK, full=ENDLESS)
+    patience = chaos.size(quick=3.0, full=1.0)  # what can be stopped has to be within it, also on a busy machine
     endless: list[Acked] = []
-    with chaos.fleet(concurrency=4, options={"timeout_patience": PATIENCE}) as fleet:
+    with chaos.fleet(concurrency=4, options={"timeout_patience": patience}) as fleet:
         baseline = rate(chaos, count) if chaos.full else 0.0
         for name, number in kinds.items():
             for _ in range(number):
@@ -53,7 +53,8 @@ def test_a_body_that_never_returns_is_timed_out_and_the_others_go_on(chaos: Chao
         may_exit=kinds["endless_in_c"],
         criteria={
             f"each was timed out, once: {wrong}": not wrong and len(ends) == len(endless),
-            f"none ran longer than {TIMEOUT + PATIENCE + MARGIN:g} s": longest <= TIMEOUT + PATIENCE + MARGIN,
+            f"none ran longer than {TIMEOUT + patience + MARGIN:g} s": longest
+            <= TIMEOUT + patience + MARGIN + chaos.slack,
             "the others went on at 70 % of their rate or more": ratio >= 0.7,
             f"nobody was rescued who was not dead: {rescued}": not rescued,
             "who was stuck was replaced": replaced

@@ -53,11 +53,13 @@ def test_a_full_queue_of_notifications_is_clear_again_soon_after_its_cause_is_go
         with pytest.raises(psycopg.errors.ProgramLimitExceeded, match=FULL):
             chaos.enqueue(1, "async")
         # Workers meet it as well: what ends now cannot be written now.
-        wait_until(lambda: all("queue of notifications" in member.worker.output for member in fleet.ready), 30)
+        wait_until(lambda: all("queue of notifications" in member.worker.output for member in fleet.ready), 60)
         sleeper.rollback()
         chaos.clear()
-        wait_until(lambda: can_enqueue(chaos), timeout=5.5, message="enqueue works again without an operator")
-        chaos.until_done(timeout=60)
+        wait_until(
+            lambda: can_enqueue(chaos), timeout=5.5 + chaos.slack, message="enqueue works again without an operator"
+        )
+        chaos.until_done()
         statuses = chaos.statuses()
     chaos.report(
         fleet,

@@ -62,7 +62,7 @@ def listening(url: str) -> Iterator[None]:
     ready = threading.Event()
     thread = threading.Thread(target=listen)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(30)
     try:
         yield
     finally:

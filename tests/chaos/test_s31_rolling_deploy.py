@@ -92,7 +92,7 @@ def test_two_releases_run_side_by_side_while_their_tables_are_migrated(chaos: Ch
         old = {member.pid for member in fleet.ready}
         with web:
             first = web.enqueue(list(KINDS))
-            wait_until(lambda: looked_at(chaos, first), 30, "release 1 looked at every kind")
+            wait_until(lambda: looked_at(chaos, first), 90, "release 1 looked at every kind")
             turned_away = pool.submit(stand_in_the_way, chaos)
             migration = pool.submit(migrate, chaos)
             for member, ended in zip(list(fleet.ready), chaos.moments(workers, of=rate * seconds), strict=True):
@@ -123,7 +123,7 @@ def test_two_releases_run_side_by_side_while_their_tables_are_migrated(chaos: Ch
             "a migration gave way to a transaction that held the table": turned_away.result(),
             f"migrated: {said}": "0001_note_on_jobs... OK" in said,
             f"repaired: {said}": said.count("Repaired") == len(BEHIND),
-            f"no stall longer than {longest} s": stall <= longest,
+            f"no stall longer than {longest} s": stall <= longest + chaos.slack,
             "no cached plan": "cached plan" not in fleet.output,
             "every worker left as asked": [exit_.code for exit_ in fleet.exits] == [0] * 2 * workers,
         },
@@ -230,7 +230,7 @@ def stand_in_the_way(chaos: Chaos) -> bool:
         for there in (1, 0):
             wait_until(
                 lambda: db.execute(waiting, [DEPLOY, reader.info.backend_pid]).fetchall()[0]["n"] == there,  # noqa: B023 - at once
-                60,
+                90,
                 f"{there} sessions of the migration wait for the reader",
             )
         return True

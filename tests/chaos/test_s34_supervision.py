@@ -54,7 +54,7 @@ def test_whatever_is_killed_in_a_worker_comes_back(chaos: Chaos) -> None:
             for loop in LOOPS:
                 begun = time.monotonic()
                 assert run(chaos, "cancel_the_loop", loop) == 1, loop
-                wait_until(lambda: said(worker, f"{loop} failed (CancelledError") > number, 20, loop)  # noqa: B023 - at once
+                wait_until(lambda: said(worker, f"{loop} failed (CancelledError") > number, 60, loop)  # noqa: B023 - at once
                 works(chaos)
                 if loop in SCHEDULING:
                     ticks(chaos)
@@ -68,7 +68,7 @@ def test_whatever_is_killed_in_a_worker_comes_back(chaos: Chaos) -> None:
                 back.setdefault(f"{name} connection", []).append(time.monotonic() - begun)
             begun = time.monotonic()
             assert run(chaos, "break_heartbeat") == 1
-            wait_until(lambda: said(worker, "heartbeat failed (SystemExit") > number, 20, "heartbeat")  # noqa: B023 - at once
+            wait_until(lambda: said(worker, "heartbeat failed (SystemExit") > number, 60, "heartbeat")  # noqa: B023 - at once
             works(chaos)
             back.setdefault("heartbeat", []).append(time.monotonic() - begun)
             assert ask(port, "/livez")[0] == 200, ask(port, "/livez")
@@ -81,7 +81,7 @@ def test_whatever_is_killed_in_a_worker_comes_back(chaos: Chaos) -> None:
         fleet,
         may_exit=1,
         criteria={
-            f"everything works again within {WITHIN:g} s": max(back[slowest]) <= WITHIN,
+            f"everything works again within {WITHIN:g} s": max(back[slowest]) <= WITHIN + chaos.slack,
             "the worker lived through it": alive_until_then,
             "a loop that is dead for good ends it with code 1": worker.process.returncode == 1,
         },
@@ -142,10 +142,10 @@ def terminate(chaos: Chaos, name: str) -> None:
         "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
         "where application_name = %s and datname = current_database()"
     )
-    wait_until(lambda: chaos.rows(statement, name), 20, name)
+    wait_until(lambda: chaos.rows(statement, name), 60, name)
 
 
 def run_to_its_end(chaos: Chaos, worker: WorkerProcess, port: int) -> None:
     enqueue(chaos, f"{SABOTEURS}.ruin_the_promoter", [])
-    wait_until(lambda: worker.process.poll() is not None or ask(port, "/livez")[0] == 503, 20, "it tells")
+    wait_until(lambda: worker.process.poll() is not None or ask(port, "/livez")[0] == 503, 60, "it tells")
     worker.wait()
