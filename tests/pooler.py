@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,14 @@ needs_pgbouncer = pytest.mark.skipif(
 )
 
 
+def _free_port() -> int:
+    """One that no outgoing connection is given: it has to be free again after each kill."""
+    while True:
+        port = random.randint(10_000, 30_000)  # noqa: S311 - below those that Linux gives away by itself
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class PgBouncer:
     """`with PgBouncer(url) as pooler:` its `url` leads to the same database, through the pool.
 
@@ -35,8 +44,7 @@ class PgBouncer:
         place = urlsplit(url)
         self.database = place.path.lstrip("/")
         self.user = place.username or ""
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self.port = found.getsockname()[1]
+        self.port = _free_port()
         self.url = f"postgresql://{place.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}/{self.database}"
         server = {"host": unquote(place.hostname or ""), "port": place.port, "user": self.user}
         if place.password:
@@ -91,7 +99,7 @@ class PgBouncer:
         """SIGKILL: every connection through it breaks."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def _answers(self) -> bool:

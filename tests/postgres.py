@@ -29,6 +29,9 @@ TEMPLATE_LOCK = 7_110_820  # any number: the advisory lock under which a templat
 RUN = os.environ.setdefault("QUEUE_TASKS_TEST_RUN", uuid.uuid4().hex[:8])
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
+UNDISTURBED = {"autovacuum": "off"}
+"""Of the tests' server: what a statement reads is counted, and a template can be cloned, with nobody else at work."""
+
 # All databases of this process start with it; the guard against leaked connections looks for it.
 PREFIX = f"queue_tasks_test_{RUN}_{PROCESS}"
 
@@ -46,7 +49,7 @@ def embedded_server() -> EmbeddedPostgres:
     forget_libpq_settings()
     version = os.environ.get("TEST_POSTGRES") or os.environ.get("PGSERVER_POSTGRES_VERSION") or "18"
     folder = Path(tempfile.gettempdir()) / f"queue_tasks-tests-{os.geteuid()}-{RUN}"
-    return EmbeddedPostgres(folder, version=version, settings=FORGETFUL, temporary=True)
+    return EmbeddedPostgres(folder, version=version, settings={**FORGETFUL, **UNDISTURBED}, temporary=True)
 
 
 def url_of(database: str) -> str:

@@ -7,7 +7,7 @@ from psycopg import sql
 from tests.chaos.harness import Chaos
 from tests.waiting import hold
 
-TIMEOUTS = {"statement_timeout": "50ms", "lock_timeout": "20ms", "idle_in_transaction_session_timeout": "1s"}
+TIMEOUTS = {"statement_timeout": "1s", "lock_timeout": "300ms", "idle_in_transaction_session_timeout": "1s"}
 LONGER = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 

@@ -17,16 +17,17 @@ from queue_tasks.compat import TaskResultStatus
 from queue_tasks.connections import connect
 from tests.aliases import django_at
 from tests.testapp import tasks
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tests.workers import drain, running_worker
 
 HOSTILE = {
     "timeouts": {
-        "statement_timeout": "60ms",
-        "lock_timeout": "20ms",
-        "idle_in_transaction_session_timeout": "50ms",
-        "idle_session_timeout": "50ms",
-        "transaction_timeout": "70ms",  # Postgres 17 and newer
+        # Long enough to begin a session on a busy machine, and shorter than the longest job.
+        "statement_timeout": "2s",
+        "lock_timeout": "1s",
+        "idle_in_transaction_session_timeout": "2s",
+        "idle_session_timeout": "2s",
+        "transaction_timeout": "3s",  # Postgres 17 and newer
     },
     "read-only": {"default_transaction_read_only": "on"},
     "isolation": {"default_transaction_isolation": "serializable", "default_transaction_deferrable": "on"},
@@ -68,7 +69,8 @@ def test_jobs_run_whatever_the_database_sets_for_its_sessions(
 ) -> None:
     with django_at(migrated_database, django_db_blocker):
         # Enqueued before: what the caller's session may do is the caller's affair.
-        enqueue_many([tasks.noop.bind(), tasks.noop_thread.bind(), tasks.add.bind(1), tasks.fail.bind("ünï")])
+        longest = tasks.sleep.bind(2.5 if kind == "timeouts" else 0)
+        enqueue_many([longest, tasks.noop_thread.bind(), tasks.add.bind(1), tasks.fail.bind("ünï")])
         for name, value in HOSTILE[kind].items():
             set_default(migrated_database, name, value)
         worker = drain()
@@ -79,7 +81,7 @@ async def test_our_sessions_say_what_they_need_themselves(
     migrated_database: str, django_db_blocker: DjangoDbBlocker
 ) -> None:
     for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"):
-        set_default(migrated_database, name, "50ms")
+        set_default(migrated_database, name, "5s")
     set_default(migrated_database, "default_transaction_isolation", "serializable")
     set_default(migrated_database, "default_transaction_read_only", "on")
     with psycopg.connect(migrated_database) as db:
@@ -136,11 +138,11 @@ def test_nobody_meets_a_serialization_failure_of_ours_whatever_the_default_isola
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(4 * PATIENCE)
         assert not errors
         with psycopg.connect(migrated_database, autocommit=True) as db:
             ended = "select count(*) from procrastinate_jobs where status not in ('todo', 'doing')"
-            wait_until(lambda: db.execute(ended).fetchone() == (360,))
+            wait_until(lambda: db.execute(ended).fetchone() == (360,), 3 * PATIENCE)
     assert worker.tally.lost == 0
 
 
@@ -178,5 +180,5 @@ def test_the_tables_may_be_in_any_schema_that_the_sessions_find(
         call_command("migrate", verbosity=0, interactive=False)
         result = tasks.noop.enqueue()
         with running_worker(concurrency=2):
-            assert result.wait(10).status == TaskResultStatus.SUCCESSFUL
+            assert result.wait(PATIENCE).status == TaskResultStatus.SUCCESSFUL
         call_command("queue", "schema", verbosity=0)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LEAKS = {
     "set search_path = pg_temp": ("select current_setting('search_path')", "SET search_path"),
     "set role pg_monitor": ("select current_user::text", "SET role"),
-    "select set_config('statement_timeout', '7', false)": (
+    "select set_config('statement_timeout', '7000', false)": (
         "select current_setting('statement_timeout')",
         "SET statement_timeout",
     ),
@@ -53,7 +53,7 @@ def test_a_job_that_cleans_up_keeps_its_connection_and_nothing_is_said(caplog: p
             [
                 tasks.run_sql.bind("set statement_timeout = 7000", "reset statement_timeout", pid),
                 tasks.run_sql.bind("select pg_advisory_lock(1)", "select pg_advisory_unlock(1)", pid),
-                tasks.run_sql.bind("begin", "set local statement_timeout = 7", "commit", pid),
+                tasks.run_sql.bind("begin", "set local statement_timeout = 7000", "commit", pid),
                 tasks.run_sql.bind(pid),
             ]
         )

@@ -388,7 +388,7 @@ async def test_a_row_that_somebody_holds_holds_up_no_other(pen: Pen, rows: Rows,
         sizes.append(len(batch))
         return await finish(batch)
 
-    pen.store.finish_jobs = counted  # type: ignore[method-assign, assignment]
+    pen.store.finish_jobs = counted  # type: ignore[method-assign]
     with psycopg.connect(dsn, application_name="tests.roles") as other:
         other.execute("select from procrastinate_jobs where id = any (%s) for update", [[ids[7], ids[250]]])
         for job in jobs:

@@ -231,7 +231,7 @@ def test_two_fetches_at_once_share_without_waiting(open_session, queues):
     one, two = open_session("one"), open_session("two")
     first, second = one.worker(), two.worker()
     one.jobs(20, queue_name=sql.SQL("case when n % 2 = 0 then 'other' else 'default' end"))
-    two.rows("set statement_timeout = '5s'")
+    two.rows("set statement_timeout = '30s'")
     with one.connection.transaction(force_rollback=True):
         taken = one.fetch(first, queues, 4)
         shared = two.fetch(second, queues, 10)

@@ -51,7 +51,7 @@ def test_a_promoted_job_is_no_event_and_keeps_its_story(session):
 def test_what_another_worker_is_promoting_is_not_waited_for(open_session):
     one, two = open_session("one"), open_session("two")
     one.jobs(3, scheduled_at=AGO)
-    two.rows("set statement_timeout = '5s'")
+    two.rows("set statement_timeout = '30s'")
     with one.connection.transaction(force_rollback=True):
         assert promote(one) == (3, None)
         assert promote(two) == (0, None)
@@ -87,7 +87,7 @@ def test_pruned_in_chunks_the_oldest_first(session):
 def test_two_prunes_at_once_do_not_wait_for_each_other(open_session):
     one, two = open_session("one"), open_session("two")
     one.jobs(5, status="succeeded", qt_expires_at=AGO)
-    two.rows("set statement_timeout = '5s'")
+    two.rows("set statement_timeout = '30s'")
     with one.connection.transaction():
         assert prune(one, 2) == 2
         assert prune(two, 100) == 3
