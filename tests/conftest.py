@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import dj_database_url
+import hypothesis
 import psycopg
 import pytest
 from asgiref.sync import SyncToAsync
@@ -14,6 +15,10 @@ from pytest_django import DjangoDbBlocker
 
 from tests import postgres
 from tests.waiting import wait_until
+
+# A machine with too much to do is no fault of an example.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 # procrastinate's models are unmanaged, so Django's own flush leaves their tables as they are.
 UNMANAGED_TABLES = (
