@@ -8,8 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from django.db import transaction
+
 from queue_tasks.caller import rows
-from queue_tasks.statements import ABORT_JOBS, CANCEL_JOBS, COUNT_EXPIRED, PRUNE_JOBS, RETRY_JOBS
+from queue_tasks.statements import (
+    ABORT_JOBS,
+    CANCEL_JOBS,
+    COUNT_EXPIRED,
+    DELETE_JOBS,
+    POSTPONE_JOBS,
+    PRUNE_JOBS,
+    RETRY_JOBS,
+)
 
 PRUNE_CHUNK = 1000
 """Rows deleted in one statement."""
@@ -40,6 +50,25 @@ def retry(ids: Sequence[int], *, database: str = "default") -> list[int]:
     SQL: sql/queries/retry_jobs.sql
     """
     return [row[0] for row in rows(database, RETRY_JOBS, {"ids": list(ids)})]
+
+
+def retry_later(ids: Sequence[int], *, wait: timedelta, database: str = "default") -> list[int]:
+    """Make finished or scheduled jobs due after `wait`; the ids of those that are. In one transaction.
+
+    SQL: sql/queries/retry_jobs.sql, sql/queries/postpone_jobs.sql
+    """
+    with transaction.atomic(using=database):
+        ready = retry(ids, database=database)
+        postponed = rows(database, POSTPONE_JOBS, {"ids": ready, "wait": wait.total_seconds()})
+    return [row[0] for row in postponed]
+
+
+def delete(ids: Sequence[int], *, database: str = "default") -> list[int]:
+    """Delete jobs that do not run, with their history; the ids of those that were.
+
+    SQL: sql/queries/delete_jobs.sql
+    """
+    return [row[0] for row in rows(database, DELETE_JOBS, {"ids": list(ids)})]
 
 
 def count_expired(*, database: str = "default") -> int:

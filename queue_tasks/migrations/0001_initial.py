@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from django.db import migrations
+from django.db import migrations, models
 
 from queue_tasks.schema import run_sql_file
 
@@ -12,4 +12,30 @@ class Migration(migrations.Migration):
 
     initial = True
     dependencies: ClassVar = [("procrastinate", "0041_post_retry_failed_job")]
-    operations: ClassVar = [run_sql_file("0001_initial")]
+    operations: ClassVar = [
+        run_sql_file("0001_initial"),
+        # The table is in the SQL; Django is told of it for the sake of the permissions.
+        migrations.CreateModel(
+            name="Change",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("made_at", models.DateTimeField()),
+                ("user_name", models.TextField()),
+                ("action", models.TextField()),
+            ],
+            options={
+                "managed": False,
+                "db_table": "queue_tasks_changes",
+                "default_permissions": (),
+                "permissions": (
+                    ("view_job", "Can see jobs, queues, workers, schedules and changes"),
+                    ("view_job_args", "Can see arguments, return values, error messages and tracebacks"),
+                    ("retry_job", "Can retry jobs"),
+                    ("cancel_job", "Can cancel waiting jobs and abort running ones"),
+                    ("delete_job", "Can delete jobs"),
+                    ("pause_schedule", "Can pause and resume schedules"),
+                    ("run_schedule", "Can run schedules now and change when they tick"),
+                ),
+            },
+        ),
+    ]

@@ -1,6 +1,6 @@
 -- 0001_initial.reverse: back to procrastinate's own schema, exactly
 -- Called by  manage.py migrate queue_tasks zero
--- What only we know is lost: results, errors, times, progress, schedules. Jobs, their states and their events stay. A reference that upstream's
+-- What only we know is lost: results, errors, times, progress, schedules, changes. Jobs, their states and their events stay. A reference that upstream's
 -- foreign keys would refuse (a finished job's worker that is gone) becomes null, as upstream would have made it.
 drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs;
 drop trigger procrastinate_jobs_qt_updated on procrastinate_jobs;
@@ -13,6 +13,7 @@ drop trigger procrastinate_periodic_defers_qt_updated on procrastinate_periodic_
 -- A parked job has no meaning to upstream: it becomes ready.
 update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at >= queue_tasks_parked_until_v1();
 
+drop table queue_tasks_changes;
 drop table queue_tasks_ticks;
 drop table queue_tasks_schedules;
 drop function queue_tasks_schedules_changed_v1();
@@ -49,6 +50,7 @@ drop index procrastinate_jobs_qt_locked_idx;
 drop index procrastinate_jobs_qt_scheduled_idx;
 drop index procrastinate_jobs_qt_expires_idx;
 drop index procrastinate_jobs_qt_unowned_idx;
+drop index procrastinate_jobs_qt_failed_idx;
 drop index procrastinate_jobs_queueing_lock_idx_v1;
 drop index procrastinate_jobs_lock_idx_v1;
 drop index procrastinate_jobs_id_lock_idx_v1;

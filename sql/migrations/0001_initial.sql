@@ -69,6 +69,33 @@ comment on column procrastinate_workers.qt_name is 'The worker''s name; null for
 comment on column procrastinate_workers.qt_locked is 'True: the worker holds its advisory lock; nobody holding it means that it is dead.';
 comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';
 
+-- from sql/tables/queue_tasks_changes.sql
+-- queue_tasks_changes: one row for each thing that somebody did on the dashboard
+-- Written in the transaction of the change itself: what was not written here did not happen. Rows are never changed.
+-- Called by  the migrations; schema.repair
+create table if not exists queue_tasks_changes (id bigint generated always as identity primary key);
+
+alter table queue_tasks_changes
+    add column if not exists made_at timestamp with time zone not null default clock_timestamp(),
+    add column if not exists ticket uuid not null,
+    add column if not exists user_id text not null,
+    add column if not exists user_name text not null,
+    add column if not exists address text,
+    add column if not exists action text not null,
+    add column if not exists target text not null,
+    add column if not exists job_ids bigint[],
+    add column if not exists before jsonb,
+    add column if not exists after jsonb;
+
+comment on table queue_tasks_changes is 'One row for each thing that somebody did on the dashboard.';
+comment on column queue_tasks_changes.ticket is 'The form that was sent: sent twice, it does nothing the second time.';
+comment on column queue_tasks_changes.user_id is 'The user''s primary key, as text.';
+comment on column queue_tasks_changes.address is 'Where the request came from.';
+comment on column queue_tasks_changes.target is 'What was asked for: job 7, 3 selected jobs, a filter, a schedule''s name.';
+comment on column queue_tasks_changes.job_ids is 'The jobs that were changed.';
+comment on column queue_tasks_changes.before is 'Object: job id -> its state before; of a schedule, its settings.';
+comment on column queue_tasks_changes.after is 'Object: job id -> its state after; of a schedule, its settings.';
+
 -- from sql/tables/queue_tasks_schedules.sql
 -- queue_tasks_schedules: one row for each schedule
 -- Declared in code and brought here by every worker that starts, or added by an operator, whose overrides win. Whoever
@@ -155,6 +182,13 @@ drop index if exists procrastinate_jobs_qt_expires_idx;
 -- Called by  queue_tasks_prune_jobs_v1
 create index if not exists procrastinate_jobs_qt_expires_idx on procrastinate_jobs using btree (qt_expires_at) where (qt_expires_at is not null);
 
+-- from sql/indexes/procrastinate_jobs_qt_failed_idx.sql
+drop index if exists procrastinate_jobs_qt_failed_idx;
+-- procrastinate_jobs_qt_failed_idx: jobs that did not succeed, in the order they were enqueued
+-- A job that succeeds never has an entry: it costs it nothing.
+-- Called by  the dashboard's lists and counts
+create index if not exists procrastinate_jobs_qt_failed_idx on procrastinate_jobs using btree (id) where (status = any (array['failed'::procrastinate_job_status, 'cancelled'::procrastinate_job_status, 'aborted'::procrastinate_job_status]));
+
 -- from sql/indexes/procrastinate_jobs_qt_locked_idx.sql
 drop index if exists procrastinate_jobs_qt_locked_idx;
 -- procrastinate_jobs_qt_locked_idx: ready jobs that have a lock, each lock's in the order it lets them run
@@ -193,6 +227,12 @@ drop index if exists procrastinate_jobs_queueing_lock_idx_v1;
 -- procrastinate_jobs_queueing_lock_idx_v1: upstream's index, narrowed: a job without a queueing lock pays nothing for it
 -- Called by  upstream's defer (on conflict); the narrower predicate is implied by every value that can conflict
 create unique index if not exists procrastinate_jobs_queueing_lock_idx_v1 on procrastinate_jobs using btree (queueing_lock) where ((status = 'todo'::procrastinate_job_status) and (queueing_lock is not null));
+
+-- from sql/indexes/queue_tasks_changes_ticket_idx.sql
+drop index if exists queue_tasks_changes_ticket_idx;
+-- queue_tasks_changes_ticket_idx: a form sent twice changes something once
+-- Called by  queries/begin_change.sql
+create unique index if not exists queue_tasks_changes_ticket_idx on queue_tasks_changes using btree (ticket);
 
 -- from sql/indexes/queue_tasks_schedules_name_idx.sql
 drop index if exists queue_tasks_schedules_name_idx;

@@ -14,7 +14,8 @@ where a.attrelid = any (
             to_regclass('procrastinate_jobs'),
             to_regclass('procrastinate_workers'),
             to_regclass('queue_tasks_schedules'),
-            to_regclass('queue_tasks_ticks')
+            to_regclass('queue_tasks_ticks'),
+            to_regclass('queue_tasks_changes')
         ]
     )
     and a.attnum > 0

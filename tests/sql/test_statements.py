@@ -37,6 +37,12 @@ VALUES: dict[str, Any] = {
     "timestamp": 0,
     "args": "{}",
     "worker_id": 0,
+    "read_only": "off",
+    "ticket": "00000000-0000-0000-0000-000000000000",
+    "user_id": "1",
+    "user_name": "ada",
+    "action": "retry",
+    "target": "job 1",
 }
 
 # statement -> the dataclass that is made of its rows, in this order

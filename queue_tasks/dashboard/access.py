@@ -1,0 +1,185 @@
+"""Who may see a page, what it may cost, and the headers it carries. Every view of the dashboard goes through `guarded`.
+
+Denied by default: a visitor who is not logged in is sent to log in, and one without the permission gets 403, whatever
+DEBUG says. A method that a view has no permission for does not exist.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import wraps
+from typing import Any, Protocol
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_protect
+
+from queue_tasks.caller import rows
+from queue_tasks.dashboard.pages import problem
+from queue_tasks.dashboard.preferences import backend, preferences
+from queue_tasks.statements import PREPARE_PAGE
+
+READS = ("GET", "HEAD")
+QUERY_CANCELLED = "57014"
+"""The SQLSTATE of a statement that took too long."""
+
+BEATEN = ("40001", "40P01", "55P03")
+"""SQLSTATEs of a transaction that lost to another one: serialization_failure, deadlock_detected, lock_not_available."""
+
+NOT_MIGRATED = ("42P01", "42703", "42883")
+"""SQLSTATEs of a table, a column and a function that do not exist."""
+
+
+class Permission(StrEnum):
+    """The permissions, as `user.has_perm` knows them; queue_tasks.models says what each allows."""
+
+    VIEW_JOB = "queue_tasks.view_job"
+    VIEW_ARGS = "queue_tasks.view_job_args"
+    RETRY = "queue_tasks.retry_job"
+    CANCEL = "queue_tasks.cancel_job"
+    DELETE = "queue_tasks.delete_job"
+    PAUSE = "queue_tasks.pause_schedule"
+    RUN = "queue_tasks.run_schedule"
+
+
+View = Callable[..., HttpResponse]
+
+
+class GuardedView(Protocol):
+    """A view that says who may do what."""
+
+    rules: Mapping[str, tuple[Permission, ...]]
+    """Method -> the permissions it needs, all of them."""
+
+    def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Answer a request."""
+
+
+def guarded(*, get: Permission | None = None, post: Permission | None = None) -> Callable[[View], GuardedView]:
+    """Decorate a view with what a read and a change need. Each needs to see jobs as well."""
+    rules: dict[str, tuple[Permission, ...]] = {}
+    if get is not None:
+        rules |= {method: tuple(dict.fromkeys((Permission.VIEW_JOB, get))) for method in READS}
+    if post is not None:
+        rules["POST"] = tuple(dict.fromkeys((Permission.VIEW_JOB, post)))
+
+    def decorate(view: View) -> GuardedView:
+        protected = csrf_protect(_bounded(view))
+
+        @wraps(view)
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            request.queue_tasks_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]  # ours to add
+            return with_headers(request, _refusal(request, rules) or protected(request, *args, **kwargs))
+
+        answer.rules = rules  # type: ignore[attr-defined]  # a function may have any
+        return answer  # type: ignore[return-value]
+
+    return decorate
+
+
+def may(request: HttpRequest, permission: Permission) -> bool:
+    """Whether the visitor has a permission."""
+    user: Any = request.user  # Django's, or the project's own
+    return bool(user.has_perm(permission))
+
+
+def _refusal(request: HttpRequest, rules: Mapping[str, tuple[Permission, ...]]) -> HttpResponse | None:
+    user = getattr(request, "user", None)
+    if user is None:
+        raise ImproperlyConfigured(
+            "The dashboard needs to know who asks. Add django.contrib.sessions.middleware.SessionMiddleware and "
+            "django.contrib.auth.middleware.AuthenticationMiddleware to MIDDLEWARE."
+        )
+    if not user.is_authenticated:
+        # Only a page can be gone back to after the login.
+        there = request.get_full_path() if request.method in READS else home(request)
+        if request.headers.get("HX-Request"):
+            return HttpResponse(status=401, headers={"HX-Redirect": redirect_to_login(home(request)).url})
+        return redirect_to_login(there)
+    if not user.has_perm(Permission.VIEW_JOB):
+        return problem(request, 403, "You may not see this", "It needs the permission " + Permission.VIEW_JOB + ".")
+    needed = rules.get(request.method or "")
+    if needed is None:
+        return HttpResponseNotAllowed(sorted(rules))
+    for permission in needed:
+        if not user.has_perm(permission):
+            return problem(request, 403, "You may not do this", f"It needs the permission {permission}.")
+    return None
+
+
+def home(request: HttpRequest) -> str:
+    """The address of the overview."""
+    match = request.resolver_match
+    return reverse("queue_tasks_dashboard:overview", current_app=match.namespace if match else None)
+
+
+def _bounded(view: View) -> View:
+    """The view in a transaction of its own: statements end in time, and a read writes nothing, whatever it calls."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        reads = request.method in READS
+        database = backend().settings.database
+        limits = {
+            "statement_timeout": str(round(preferences().statement_timeout * 1000)),
+            "read_only": "on" if reads else "off",
+        }
+        try:
+            with transaction.atomic(using=database):
+                rows(database, PREPARE_PAGE, limits)
+                response = view(request, *args, **kwargs)
+                if reads:
+                    # Also within a transaction of others, which goes on without our limits.
+                    transaction.set_rollback(True, using=database)
+        except DatabaseError as exc:
+            return _in_words(request, exc)
+        return response
+
+    return answer
+
+
+def _in_words(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+    """A page for errors of the database that an operator can do something about; others are raised again."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    if state == QUERY_CANCELLED:
+        return problem(
+            request,
+            503,
+            "This takes too long",
+            f"A statement took more than {preferences().statement_timeout:g} s and was ended, so that it harms nobody. "
+            "Ask for less: a status, fewer jobs. On large tables see that autovacuum keeps up.",
+        )
+    if state in BEATEN:
+        text = "Workers, or somebody else, were changing the same jobs. Nothing was done: go back and try again."
+        return problem(request, 409, "Somebody was quicker", text)
+    if state in NOT_MIGRATED:
+        return problem(request, 503, "The database is older than the code", "Run: manage.py migrate")
+    raise error
+
+
+def with_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The answer with what keeps it safe: its own scripts and styles only, in no frame, in no cache."""
+    nonce = request.queue_tasks_nonce  # type: ignore[attr-defined]  # set by `guarded`
+    response.headers["Content-Security-Policy"] = "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'nonce-{nonce}'",
+            f"style-src 'nonce-{nonce}'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

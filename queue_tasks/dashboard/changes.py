@@ -1,0 +1,263 @@
+"""What an operator does on the dashboard: done once, against the state that was seen, and written down.
+
+Each change is one transaction: the jobs are locked, looked at, changed, and the change is noted in queue_tasks_changes.
+A form that is sent twice finds its own note and does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from queue_tasks import control
+from queue_tasks.caller import rows
+from queue_tasks.dashboard.access import Permission
+from queue_tasks.jobs import FINISHED, JobState
+from queue_tasks.statements import BEGIN_CHANGE, END_CHANGE, LIST_CHANGES, LOCK_JOBS
+
+MAX_JOBS = 1000
+"""Jobs that one form changes."""
+
+MAX_SELECTED = 500
+"""Jobs that may be ticked one by one: as many as a page has; Django reads a thousand fields of a form."""
+
+PAGE = 50
+"""Changes on a page."""
+
+WAITING = frozenset({JobState.READY, JobState.SCHEDULED, JobState.RETRYING, JobState.PARKED})
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that can be done to jobs."""
+
+    name: str
+    title: str
+    """In the imperative, for buttons."""
+    done: str
+    """What has become of a job it was done to."""
+    permission: Permission
+    states: frozenset[JobState]
+    """The states a job may be in for it."""
+    note: str
+    """What to know before it is confirmed."""
+
+    def run(self, ids: Sequence[int], *, wait: timedelta | None, keep: timedelta | None, database: str) -> list[int]:
+        """Do it; the ids of the jobs it was done to."""
+        match self.name:
+            case "retry" if wait:
+                return control.retry_later(ids, wait=wait, database=database)
+            case "retry":
+                return control.retry(ids, database=database)
+            case "cancel":
+                return control.cancel(ids, database=database, keep=keep)
+            case "abort":
+                return list(control.abort(ids, database=database, keep=keep))
+            case "delete":
+                return control.delete(ids, database=database)
+        raise AssertionError(self.name)
+
+
+DEEDS = {
+    deed.name: deed
+    for deed in (
+        Deed(
+            "retry",
+            "Retry",
+            "queued again",
+            Permission.RETRY,
+            FINISHED | {JobState.SCHEDULED, JobState.RETRYING},
+            "They run once more, with the arguments they had. Jobs that succeeded do their work a second time.",
+        ),
+        Deed(
+            "cancel", "Cancel", "cancelled", Permission.CANCEL, WAITING, "They do not run. They can be retried later."
+        ),
+        Deed(
+            "abort",
+            "Abort",
+            "told to stop",
+            Permission.CANCEL,
+            WAITING | {JobState.RUNNING},
+            "Running jobs are told to stop, which they do when they next look; waiting ones are cancelled.",
+        ),
+        Deed(
+            "delete",
+            "Delete",
+            "deleted",
+            Permission.DELETE,
+            WAITING | FINISHED,
+            "Their rows, results and history are gone for good.",
+        ),
+    )
+}
+"""By name."""
+
+
+class ConflictError(Exception):
+    """Somebody, or a worker, was quicker; the text says what the job is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one form has done."""
+
+    changed: list[int]
+    skipped: int
+    """Jobs that were in a state it is not for, or that are gone."""
+    repeated: bool = False
+    """The form had been sent before: nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """One note; the columns of sql/queries/list_changes.sql."""
+
+    id: int
+    made_at: datetime
+    user_id: str
+    user_name: str
+    address: str | None
+    action: str
+    target: str
+    job_ids: list[int] | None
+    """The first twenty."""
+    jobs: int
+    before: str | None
+    """JSON text, cut at 500 characters."""
+    after: str | None
+
+
+def begin(request: HttpRequest, ticket: UUID, action: str, target: str, *, database: str) -> int | None:
+    """Note who is about to do what, within the caller's transaction; None: this form was sent before.
+
+    SQL: sql/queries/begin_change.sql
+    """
+    found = rows(
+        database,
+        BEGIN_CHANGE,
+        {
+            "ticket": str(ticket),
+            "user_id": str(request.user.pk),
+            "user_name": request.user.get_username(),
+            "address": request.META.get("REMOTE_ADDR") or None,
+            "action": action,
+            "target": target[:2000],
+        },
+    )
+    return found[0][0] if found else None
+
+
+def end(change_id: int, ids: Sequence[int] | None, before: Any, after: Any, *, database: str) -> None:
+    """Note what was done. SQL: sql/queries/end_change.sql."""
+    rows(
+        database,
+        END_CHANGE,
+        {
+            "id": change_id,
+            "job_ids": None if ids is None else list(ids),
+            "before": json.dumps(before, default=str),
+            "after": json.dumps(after, default=str),
+        },
+    )
+
+
+def to_jobs(
+    request: HttpRequest,
+    deed: Deed,
+    ids: Sequence[int],
+    *,
+    ticket: UUID,
+    target: str,
+    seen: str | None = None,
+    wait: timedelta | None = None,
+    keep: timedelta | None = None,
+    database: str,
+) -> Outcome:
+    """Do something to jobs, in one transaction.
+
+    ids: at most MAX_JOBS. seen: of a single job, "state lease" as the page showed it.
+    Raises ConflictError when that is not so any more.
+    SQL: sql/queries/lock_jobs.sql and the statements of control
+    """
+    with transaction.atomic(using=database):
+        change_id = begin(request, ticket, deed.name, target, database=database)
+        if change_id is None:
+            return Outcome([], 0, repeated=True)
+        before = _states(ids, database)
+        if seen is not None:
+            _require(deed, ids[0], before.get(ids[0]), seen)
+        right = [job_id for job_id, (state, _) in before.items() if state in deed.states]
+        changed = sorted(deed.run(right, wait=wait, keep=keep, database=database))
+        after = _states(changed, database)
+        end(
+            change_id,
+            changed,
+            {job_id: before[job_id][0] for job_id in changed},
+            {job_id: after[job_id][0] if job_id in after else "deleted" for job_id in changed},
+            database=database,
+        )
+        return Outcome(changed, len(ids) - len(changed))
+
+
+def to_schedule(
+    request: HttpRequest,
+    action: str,
+    name: str,
+    do: Callable[[], Any],
+    look: Callable[[], Mapping[str, Any]],
+    *,
+    ticket: UUID,
+    database: str,
+) -> tuple[bool, Any]:
+    """Do something to a schedule, in one transaction; whether it was not repeated, and what `do` gave.
+
+    look: reads what is noted as before and after.
+    """
+    with transaction.atomic(using=database):
+        change_id = begin(request, ticket, f"schedule {action}", name, database=database)
+        if change_id is None:
+            return False, None
+        before = look()
+        given = do()
+        end(change_id, None, before, look(), database=database)
+        return True, given
+
+
+def listed(
+    *, before: int | None = None, job_id: int | None = None, limit: int = PAGE, database: str
+) -> list[ChangeLine]:
+    """What people did, newest first. SQL: sql/queries/list_changes.sql."""
+    found = rows(database, LIST_CHANGES, {"before_id": before, "job_id": job_id, "max_changes": limit})
+    return [ChangeLine(*row) for row in found]
+
+
+def tally(states: Sequence[JobState]) -> list[tuple[JobState, int]]:
+    """How many of each state, the most first."""
+    return Counter(states).most_common()
+
+
+def _states(ids: Sequence[int], database: str) -> dict[int, tuple[JobState, int]]:
+    return {row[0]: (JobState(row[1]), row[2]) for row in rows(database, LOCK_JOBS, {"ids": list(ids)})}
+
+
+def _require(deed: Deed, job_id: int, now: tuple[JobState, int] | None, seen: str) -> None:
+    if now is None:
+        raise ConflictError(
+            f"Job {job_id} does not exist any more: somebody deleted it, or its time to be kept is over."
+        )
+    if f"{now[0]} {now[1]}" == seen and now[0] in deed.states:
+        return
+    was = seen.partition(" ")[0]
+    again = " again" if was == now[0] else ""
+    raise ConflictError(
+        f"Job {job_id} is {now[0]}{again} now; it was {was or 'something else'} when you looked. "
+        "Nothing was done: look at it as it is, and decide anew."
+    )

@@ -1,0 +1,42 @@
+"""How pages are made: a template engine of our own, so that no setting of the project can switch escaping off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.backends.django import DjangoTemplates
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def engine() -> DjangoTemplates:
+    """The engine: our templates and nobody's else, always escaping."""
+    return DjangoTemplates(
+        {
+            "NAME": "queue_tasks_dashboard",
+            "DIRS": [FOLDER / "templates"],
+            "APP_DIRS": False,
+            "OPTIONS": {
+                "autoescape": True,
+                "context_processors": ["django.template.context_processors.request"],
+                "builtins": ["queue_tasks.dashboard.assets", "queue_tasks.dashboard.display"],
+            },
+        }
+    )
+
+
+def page(request: HttpRequest, template: str, values: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
+    """A page made of a template."""
+    context = {**values, "nonce": request.queue_tasks_nonce}  # type: ignore[attr-defined]  # set by access.guarded
+    text = engine().get_template(f"queue_tasks/{template}").render(context, request)
+    return HttpResponse(text, status=status)
+
+
+def problem(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
+    """A page that says why not, in words."""
+    return page(request, "problem.html", {"title": title, "text": text, "status": status}, status=status)

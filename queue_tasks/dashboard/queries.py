@@ -1,0 +1,227 @@
+"""What the pages read, as values. Each statement's cost is bounded, whatever is in the tables.
+
+Counts end at CAP, searches look at LOOK jobs at a time: an operator who needs more asks for the next page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect as python_inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+from django.db import connections
+
+from queue_tasks import overview, tasks
+from queue_tasks.dashboard.filters import JobFilter
+from queue_tasks.exceptions import JobNotFound
+from queue_tasks.jobs import JobState
+from queue_tasks.overview import STATUSES, JobLine, WorkerLine
+from queue_tasks.statements import (
+    DEPTH_QUEUES,
+    INSPECT_JOB,
+    LIST_EVENTS,
+    RECENT_FIGURES,
+    RECENT_WORK,
+    SEARCH_END,
+    SEARCH_JOBS,
+)
+
+CAP = 10_000
+"""Where counts end: shown as "10,000+"."""
+
+LOOK = 20_000
+"""Jobs that one search, or a figure of recent work, looks at."""
+
+MAX_BYTES = 262_144
+"""A value of more bytes is not read."""
+
+MAX_ERRORS = 20
+MAX_EVENTS = 100
+
+FEW = {JobState.FAILED, JobState.CANCELLED, JobState.ABORTED}
+"""States that an index leads to by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, newest first."""
+
+    jobs: list[JobLine]
+    next: int | None
+    """The next page has the jobs before this id; None: there are no more."""
+    looked: bool
+    """False: the page is full. True: it ended because enough jobs were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """One queue; the columns of sql/queries/depth_queues.sql. Counts end at CAP."""
+
+    name: str
+    ready: int
+    scheduled: int
+    retrying: int
+    parked: int
+    running: int
+    failed: int
+    oldest_ready: float | None
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Of the newest LOOK jobs: seconds, p50, p95 and p99; the columns of sql/queries/recent_figures.sql."""
+
+    looked: int
+    started: int
+    waited: list[float] | None
+    ran: list[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The rest of one job; the columns of sql/queries/inspect_job.sql. JSON is text here."""
+
+    queueing_lock: str | None
+    ephemeral: bool
+    lease: int
+    crashes: int
+    args: str | None
+    args_bytes: int
+    result: str | None
+    result_bytes: int | None
+    errors: str | None
+    meta: str | None
+    expires_at: datetime | None
+    worker_name: str | None
+    worker_host: str | None
+    worker_pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a job's history; the columns of sql/queries/list_events.sql."""
+
+    type: str
+    at: datetime
+
+
+def search(
+    wanted: JobFilter, *, before: int | None, with_args: bool, limit: int, database: str, look: int = LOOK
+) -> Page:
+    """A page of the jobs that a filter finds.
+
+    SQL: sql/queries/search_jobs.sql, sql/queries/search_end.sql
+    """
+    few = bool(wanted.states) and FEW.issuperset(wanted.states)
+    place = {
+        "look": look,
+        "before": before,
+        "statuses": sorted({status for state in wanted.states for status in STATUSES[state]}) if few else None,
+        "ids": list(wanted.ids) or None,
+    }
+    rows = _rows(
+        database,
+        SEARCH_JOBS,
+        {
+            **place,
+            "states": [state.value for state in wanted.states] or None,
+            "queue_name": wanted.queue,
+            "task_name": wanted.task,
+            "worker_id": wanted.worker,
+            "lock": wanted.lock,
+            "since": None if wanted.since is None else wanted.since.total_seconds(),
+            "error": wanted.error,
+            "with_args": with_args,
+            "keys": [name for name, _ in wanted.args],
+            "texts": [text for _, text in wanted.args],
+            "positions": json.dumps([positions(name) for name, _ in wanted.args]),
+            "max_jobs": limit,
+        },
+    )
+    jobs = [JobLine(row[0], JobState(row[1]), *row[2:]) for row in rows]
+    if len(jobs) == limit:
+        return Page(jobs, jobs[-1].id, looked=False)
+    end = _rows(database, SEARCH_END, place)
+    return Page(jobs, end[0][0] if end else None, looked=True)
+
+
+def positions(name: str) -> dict[str, int]:
+    """Where each declared task takes an argument of this name when it is given without it."""
+    found = {}
+    for path, task in list(tasks.declared.items()):
+        with contextlib.suppress(TypeError, ValueError):
+            names = list(tasks.signature(task.func, takes_context=task.takes_context).parameters)
+            if name in names:
+                found[path] = names.index(name)
+    return found
+
+
+def parameters(task_name: str) -> list[str]:
+    """The names of a task's positional parameters; none for a task that is not declared here."""
+    task = tasks.declared.get(task_name)
+    if task is None:
+        return []
+    with contextlib.suppress(TypeError, ValueError):
+        kinds = (python_inspect.Parameter.POSITIONAL_ONLY, python_inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        found = tasks.signature(task.func, takes_context=task.takes_context).parameters.values()
+        return [parameter.name for parameter in found if parameter.kind in kinds]
+    return []
+
+
+def inspect(job_id: int, *, database: str) -> tuple[JobLine, Inside]:
+    """All there is of one job. Raises JobNotFound.
+
+    SQL: sql/queries/list_jobs.sql, sql/queries/inspect_job.sql
+    """
+    lines = overview.list_jobs(ids=[job_id], database=database)
+    rows = _rows(database, INSPECT_JOB, {"id": job_id, "max_bytes": MAX_BYTES, "max_errors": MAX_ERRORS})
+    if not lines or not rows:
+        raise JobNotFound(job_id)
+    return lines[0], Inside(*rows[0])
+
+
+def events(job_id: int, *, database: str) -> list[Event]:
+    """What happened to a job, oldest first. SQL: sql/queries/list_events.sql."""
+    return [Event(*row) for row in _rows(database, LIST_EVENTS, {"job_id": job_id, "max_events": MAX_EVENTS})]
+
+
+def depth_queues(declared: Sequence[str], *, database: str) -> list[QueueDepth]:
+    """The queues, by name. SQL: sql/queries/depth_queues.sql."""
+    return [QueueDepth(*row) for row in _rows(database, DEPTH_QUEUES, {"declared": list(declared), "cap": CAP})]
+
+
+def recent_work(*, database: str) -> list[tuple[int, int]]:
+    """Jobs that succeeded and failed in each of the last 60 minutes, oldest first. SQL: sql/queries/recent_work.sql."""
+    minutes = {row[0]: (row[1], row[2]) for row in _rows(database, RECENT_WORK, {"look": LOOK})}
+    return [minutes.get(ago, (0, 0)) for ago in reversed(range(60))]
+
+
+def recent_figures(*, database: str) -> Recent:
+    """How long jobs wait and run. SQL: sql/queries/recent_figures.sql."""
+    looked, started, waited, ran = _rows(database, RECENT_FIGURES, {"look": LOOK})[0]
+    return Recent(looked, started, _whole(waited), _whole(ran))
+
+
+def serving(workers: Sequence[WorkerLine], queue: str, dead_after: float) -> list[WorkerLine]:
+    """The live workers that take jobs of a queue."""
+    return [
+        worker
+        for worker in workers
+        if worker.heartbeat_age <= dead_after and (worker.queues is None or queue in worker.queues)
+    ]
+
+
+def _whole(percentiles: list[float | None] | None) -> list[float] | None:
+    found = [value for value in percentiles or [] if value is not None]
+    return found or None
+
+
+def _rows(database: str, statement: LiteralString, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connections[database].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
