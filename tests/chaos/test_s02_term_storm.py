@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.chaos.harness import Chaos
 
 GRACE = 5.0
 MARGIN = 2.0
 
 
+@pytest.mark.peer
 def test_workers_told_to_stop_end_in_time_and_hand_everything_over(chaos: Chaos) -> None:
     count, terms = chaos.size(quick=(160, 3), full=(10_000, 20))
     times = chaos.size(quick=(0.02, 0.15), full=(0.05, 0.2))
     for mode in chaos.modes:
         chaos.enqueue(count // len(chaos.modes), mode, seconds=times)
-    with chaos.fleet(None, "--grace", f"{GRACE:g}") as fleet:
+    # The name of the variable is the stock worker's.
+    environment = {"PROCRASTINATE_WORKER_SHUTDOWN_GRACEFUL_TIMEOUT": f"{GRACE:g}"}
+    with chaos.fleet(None, "--grace", f"{GRACE:g}", environment=environment) as fleet:
         for number, ended in enumerate(chaos.moments(terms, of=count)):
             chaos.until_ended(ended, timeout=600)
             fleet.until_whole()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from psycopg import sql
 
 from tests.chaos.harness import Chaos
@@ -11,6 +12,7 @@ TIMEOUTS = {"statement_timeout": "1s", "lock_timeout": "300ms", "idle_in_transac
 LONGER = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
+@pytest.mark.peer
 def test_timeouts_of_the_role_and_a_locked_table_harm_neither_jobs_nor_workers(chaos: Chaos) -> None:
     count, locks, seconds = chaos.size(quick=(80, 1, 2), full=(4000, 5, 5))
     database = sql.Identifier(chaos.db.info.dbname)

@@ -15,6 +15,7 @@ CHANNELS = ("procrastinate_any_queue_v1", "procrastinate_queue_v1#default", "que
 FULL = "too many notifications"
 
 
+@pytest.mark.peer
 def test_whatever_is_said_changes_nothing_and_a_flood_is_outlived(chaos: Chaos) -> None:
     count, flood = chaos.size(quick=(40, 5000), full=(2000, 100_000))
     with chaos.fleet(concurrency=4) as fleet:
