@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import psycopg
 import pytest
 
+from queue_tasks import store as store_module
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import OutcomeKind
 from queue_tasks.store import Store, Written
@@ -186,6 +187,47 @@ async def test_a_terminated_backend_in_the_middle_of_a_write_costs_nothing(pen: 
         await await_until(lambda: rows.waits_for_lock(SESSION))
         assert len(rows.terminate(SESSION)) == 1
         other.rollback()
+    await pen.finisher.flush()
+    assert rows.statuses() == {"succeeded": 10}
+    assert set(pen.statuses.values()) == {"succeeded"}
+
+
+@pytest.fixture
+def patient(db: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Finishes wait for rows until Postgres looks for a deadlock, which it does at once. Ask for it before the pen."""
+    monkeypatch.setattr(store_module, "FINISH_LOCK_TIMEOUT", 60.0)
+    (name,) = [row["current_database"] for row in db.execute("select current_database()")]
+    db.execute(f"alter database {name} set deadlock_timeout = '20ms'")
+    yield
+    db.execute(f"alter database {name} reset deadlock_timeout")
+
+
+async def test_the_victim_of_a_deadlock_is_written_all_the_same(
+    patient: None, pen: Pen, rows: Rows, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = rows.add(10)
+    jobs = await pen.fetch(10)
+    lock = "select from procrastinate_jobs where id = %s for update"
+    with (
+        psycopg.connect(dsn, application_name="tests.first") as first,
+        psycopg.connect(dsn, application_name="tests.careless") as careless,
+    ):
+        # Whoever finds the deadlock is its victim: not the careless one, which looks for none.
+        careless.execute("set deadlock_timeout = '1h'")
+        first.execute(lock, [ids[4]])
+        careless.execute(lock, [ids[8]])
+        for job in jobs:
+            pen.finisher.put(job, outcome())
+        await await_until(lambda: rows.waits_for_lock(SESSION))
+        back = asyncio.create_task(asyncio.to_thread(careless.execute, lock, [ids[0]]))
+        await await_until(lambda: rows.waits_for_lock("tests.careless"))
+        # Now the finish comes to the row of the careless one, which waits for one of the finish's.
+        first.rollback()
+        await back
+        # It has the row that the finish had, whose transaction is therefore gone; it did not wait too long for a row.
+        assert pen.finisher.backlog == 10
+        assert "lock timeout" not in caplog.text
+        careless.rollback()
     await pen.finisher.flush()
     assert rows.statuses() == {"succeeded": 10}
     assert set(pen.statuses.values()) == {"succeeded"}
