@@ -332,6 +332,13 @@ MUTANTS = (
     ),
     # ---------------------------------------------------------------------------------------------------------- enqueue
     mutant(
+        "a transaction of jobs does not wait for the disk",
+        "sql/triggers/procrastinate_jobs_qt_inserted.sql",
+        "set_config('synchronous_commit', 'on', true)",
+        "set_config('synchronous_commit', 'off', true)",
+        "tests/sql/test_durability.py",
+    ),
+    mutant(
         "a job is enqueued outside the caller's transaction",
         "queue_tasks/caller.py",
         "            with connection.cursor() as cursor:",

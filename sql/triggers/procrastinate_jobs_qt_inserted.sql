@@ -1,5 +1,6 @@
 -- procrastinate_jobs_qt_inserted: after insert on procrastinate_jobs, for each statement
--- Writes the events of new jobs in one statement, and wakes each queue once, however many rows came.
+-- Writes the events of new jobs in one statement, and wakes each queue once, however many rows came. Sees to it that the
+-- commit waits for the disk.
 -- Called by  every insert, ours, upstream's defer or anybody's
 -- Writes     procrastinate_events
 create or replace function queue_tasks_jobs_inserted_v1() returns trigger
@@ -10,6 +11,14 @@ declare
     v_scheduled boolean;
     v_workers bigint[];
 begin
+    -- Who was told that his transaction is committed finds his jobs after a crash of the server, even where his role or
+    -- session is set not to wait for that.
+    if current_setting('synchronous_commit') = 'off'
+        and current_setting('queue_tasks.durable_enqueue', true) is distinct from 'off'
+    then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
+
     select
         -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
         array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null or n.scheduled_at <= clock_timestamp()),
