@@ -35,6 +35,10 @@ of a pooler that gave us another server than the one we had prepared statements 
 OF_THE_VALUE = ("22", "54")
 """SQLSTATEs, or their beginnings, of a value that cannot be stored: of no use to send again."""
 
+PERHAPS_OF_ONE = ("531", "532", "534")
+"""Beginnings of SQLSTATEs of the moment that may as well be of one row among many: short of disk or memory, for all of
+them or only for a large one."""
+
 OF_THE_SESSION = ("0A", "25", "26", "42P05", "57P")
 """SQLSTATEs, or their beginnings, that another session may not meet: it finds the new primary, or makes new plans."""
 
@@ -97,6 +101,11 @@ def is_of_the_moment(error: Exception) -> bool:
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         return error.sqlstate.startswith(OF_THE_MOMENT)
     return isinstance(error, (*DATABASE_ERRORS, OSError))
+
+
+def is_perhaps_of_one(error: Exception) -> bool:
+    """Whether an error of the moment may be of one row of those that were sent, while the others could be written."""
+    return isinstance(error, psycopg.Error) and str(error.sqlstate).startswith(PERHAPS_OF_ONE)
 
 
 def is_of_the_value(error: Exception) -> bool:

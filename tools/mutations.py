@@ -261,8 +261,8 @@ MUTANTS = (
     mutant(
         "a row that is refused takes its batch with it",
         "queue_tasks/worker/finisher.py",
-        "                elif len(batch) > 1:\n",
-        "                elif len(batch) > MAX_BATCH:\n",
+        "        if len(batch) > 1:\n",
+        "        if len(batch) > MAX_BATCH:\n",
         "tests/roles/test_finisher.py::test_a_refused_outcome_is_tried_until_it_is_written_and_the_others_do_not_wait",
     ),
     mutant(

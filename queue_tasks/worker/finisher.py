@@ -13,7 +13,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from queue_tasks.connections import is_doubtful, is_of_the_moment, is_of_the_value, waited_for_a_lock
+from queue_tasks.connections import (
+    is_doubtful,
+    is_of_the_moment,
+    is_of_the_value,
+    is_perhaps_of_one,
+    waited_for_a_lock,
+)
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
@@ -37,6 +43,12 @@ FIRST_WAIT = 0.05
 LONGEST_WAIT = 5.0
 """Seconds between tries at the most."""
 
+PROBES = 12
+"""Refusals in a row, for want of disk or memory, after which it is not one row of many: enough to halve MAX_BATCH."""
+
+SPACING = 0.1
+"""Seconds between tries of what is put aside for want of disk or memory, however much it is."""
+
 GIVE_UP_AFTER = 30.0
 """Seconds for which a worker that stops unasked tries to write its last outcomes; else the time of grace decides."""
 
@@ -57,6 +69,10 @@ class Finisher(Service):
         self._idle = asyncio.Event()
         self._idle.set()
         self._last_size = 0
+        # Seconds until the next try, while the database takes nothing.
+        self._wait = FIRST_WAIT
+        # How often it was refused in a row for want of disk or memory, perhaps of one large row.
+        self._shortages = 0
         # Tries of outcomes that the database refused by themselves, by job and lease; each waits for its next alone.
         self._aside: dict[tuple[int, int], int] = {}
         # Outcomes, by job and lease, of which an earlier try may have been written without our hearing of it.
@@ -120,7 +136,6 @@ class Finisher(Service):
 
     async def _write(self, batch: list[Written]) -> None:
         """Return when each outcome is written, fenced off, or put aside."""
-        wait = FIRST_WAIT
         while batch:
             try:
                 batch, written = await self._finish(batch)
@@ -128,26 +143,38 @@ class Finisher(Service):
                 free = await self._put_held_aside(batch, exc) if waited_for_a_lock(exc) else batch
                 if free is not None and len(free) < len(batch):
                     batch = free
-                elif free is None or is_of_the_moment(exc):
-                    logger.warning(
-                        "finish of %d jobs failed (%s); trying again in %.2f s", len(batch), brief(exc), wait
-                    )
-                    await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
-                    wait = min(LONGEST_WAIT, wait * 2)
-                elif len(batch) > 1:
-                    middle = len(batch) // 2
-                    await self._write(batch[:middle])
-                    await self._write(batch[middle:])
-                    return
+                elif free is None or (is_of_the_moment(exc) and not is_perhaps_of_one(exc)):
+                    await self._rest(len(batch), exc)
                 else:
-                    self._put_aside(batch[0], exc)
+                    await self._divide(batch, exc)
                     return
             else:
+                self._wait, self._shortages = FIRST_WAIT, 0
                 if self._aside:
                     for job, _, _ in batch:
                         self._aside.pop((job.id, job.lease), None)
                 self._on_written(batch, written)
                 return
+
+    async def _divide(self, batch: list[Written], error: Exception) -> None:
+        """Write the halves of a batch that was refused, or put its only outcome aside."""
+        if is_perhaps_of_one(error):
+            self._shortages += 1
+            if self._shortages > PROBES:
+                await self._rest(len(batch), error)
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._write(batch[:middle])
+            await self._write(batch[middle:])
+        else:
+            self._put_aside(batch[0], error)
+
+    async def _rest(self, size: int, error: Exception) -> None:
+        """Wait before the next try, longer each time until something is written."""
+        wait = self._wait
+        logger.warning("finish of %d jobs failed (%s); trying again in %.2f s", size, brief(error), wait)
+        await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+        self._wait = min(LONGEST_WAIT, wait * 2)
 
     async def _finish(self, batch: list[Written]) -> tuple[list[Written], dict[int, str]]:
         """Write a batch once; what is written now, by this or an earlier try, and the rows' statuses."""
@@ -195,7 +222,10 @@ class Finisher(Service):
         job, outcome, _ = refused
         key = (job.id, job.lease)
         tries = self._aside[key] = self._aside.get(key, 0) + 1
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**tries) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**tries)
+        if is_perhaps_of_one(error):
+            wait = max(wait, SPACING * len(self._aside))
+        wait *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         logger.error(
             "the outcome %s of job %d was refused (%s); trying again in %.2f s",
             outcome.kind.value,

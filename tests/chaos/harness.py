@@ -376,6 +376,7 @@ class Chaos:
         except (psycopg.Error, LookupError):
             counts = Counts(A=len(self.acked))
         self.say(counts.line(self.scenario, self.seed), passed=False, counts=counts, unmet=[why])
+        print(accounting.explain(counts, ("L", "K", "E2", "U", "X", "W")), self._said(self.fleets), sep="\n")  # noqa: T201 - as `report`
 
     @staticmethod
     def _said(fleets: Sequence[Fleet]) -> str:

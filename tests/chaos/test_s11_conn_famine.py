@@ -17,7 +17,8 @@ CONCURRENCY = 4
 
 def test_a_server_without_a_free_connection_is_waited_for_and_not_stormed(chaos: Chaos) -> None:
     count, seconds = chaos.size(quick=(60, 6), full=(2000, 60))
-    server = chaos.own_server(max_connections=40, superuser_reserved_connections=3)
+    # Enough for the workers, their bodies and the ledger: five, five and four each.
+    server = chaos.own_server(max_connections=chaos.size(quick=40, full=80), superuser_reserved_connections=3)
     with contextlib.ExitStack() as famine, chaos.fleet(concurrency=CONCURRENCY) as fleet:
         size = len(fleet.ready)
         chaos.enqueue(count // 2, "async", seconds=0.02)

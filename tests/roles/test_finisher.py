@@ -115,7 +115,7 @@ async def test_each_kind_of_outcome_is_written(pen: Pen, rows: Rows) -> None:
     assert spent == {"succeeded": 1, "failed": 1, "aborted": 1, "retried": 1, "snoozed": 0, "released": 0}
 
 
-@pytest.mark.parametrize("sqlstate", ["P0001", "23505", "40P01", "40001", "57014", "55P03", "XX000", "54000"])
+@pytest.mark.parametrize("sqlstate", ["P0001", "23505", "40P01", "40001", "53100", "57014", "55P03", "XX000", "54000"])
 @pytest.mark.parametrize("times", [1, 6])
 async def test_a_refused_outcome_is_tried_until_it_is_written_and_the_others_do_not_wait(
     pen: Pen, rows: Rows, db: psycopg.Connection[Any], sqlstate: str, times: int

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from queue_tasks import connections
-from queue_tasks.connections import WorkerConnection, connect, is_of_the_moment, is_of_the_value
+from queue_tasks.connections import WorkerConnection, connect, is_of_the_moment, is_of_the_value, is_perhaps_of_one
 from tests.aliases import alias_of
 from tests.roles.parts import Rows
 
@@ -85,6 +85,11 @@ def test_each_error_is_known_for_what_it_is(state: str, of_the_moment: bool, of_
     error = psycopg.errors.lookup(state)()
     assert error.sqlstate == state
     assert (is_of_the_moment(error), is_of_the_value(error)) == (of_the_moment, of_the_value)
+
+
+@pytest.mark.parametrize(("state", "of_one"), [("53100", True), ("53200", True), ("53300", False), ("40001", False)])
+def test_a_shortage_may_be_of_one_row(state: str, of_one: bool) -> None:
+    assert is_perhaps_of_one(psycopg.errors.lookup(state)()) is of_one
 
 
 async def test_a_server_that_refuses_is_asked_once_a_second_by_all_of_a_process(nowhere: str) -> None:
