@@ -19,7 +19,7 @@ unexport DJANGO_SETTINGS_MODULE VIRTUAL_ENV CDPATH
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check fix bench chaos mutants conformance-procrastinate docs clean
+.PHONY: help install demo run test check fix bench bench-quick bench-steady bench-peers chaos mutants conformance-procrastinate docs clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,8 +43,17 @@ fix: install ## Format and repair what a tool can repair
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: install ## Measure throughput and latency
+bench: install ## Measure speed beside other queues, 10 minutes (ARGS='drain pickup' for parts, '--write docs/benchmarks.md')
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: install ## The same in a minute: one round of few jobs, to see that it works
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-steady: install ## Measure whether it stays so: a million rows, an open snapshot, processes, a soak; 15 minutes
+	@$(BIN)/python -m benchmarks steady $(ARGS)
+
+bench-peers: install ## Install the other queues that `make bench` measures (Node 20 with npm for graphile-worker)
+	@$(BIN)/python -m benchmarks.peers
 
 chaos: install ## Break everything at full size, count what is lost (SEED=7, PEER=procrastinate, ARGS='-k s03')
 	@SEED="$(SEED)" PEER="$(PEER)" $(BIN)/python tools/chaos.py $(ARGS)

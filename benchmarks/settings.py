@@ -1,4 +1,7 @@
-"""Django's settings for one side of a comparison; the environment says which, and where its database is."""
+"""Django's settings of what is measured; the environment says where its database is, and what is installed.
+
+BENCHMARK_BARE: Django alone, to be subtracted from the start of a worker.
+"""
 
 import os
 
@@ -7,15 +10,14 @@ import django
 
 SECRET_KEY = "only for benchmarks"  # noqa: S105
 USE_TZ = True
-INSTALLED_APPS = [
-    "django.contrib.contenttypes",
-    *(["django_tasks"] if django.VERSION < (6, 0) else []),
-    "procrastinate.contrib.django",
-]
-if os.environ.get("BENCHMARK_SIDE") != "stock":
-    INSTALLED_APPS += ["queue_tasks", "benchmarks"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["django.contrib.contenttypes"]
+if "BENCHMARK_BARE" not in os.environ:
+    INSTALLED_APPS += [
+        *(["django_tasks"] if django.VERSION < (6, 0) else []),
+        "procrastinate.contrib.django",
+        "queue_tasks",
+        "benchmarks",
+    ]
     TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}}
-else:
-    PROCRASTINATE_AUTODISCOVER_MODULE_NAME = ""
-    PROCRASTINATE_IMPORT_PATHS = ["benchmarks.stock_tasks"]
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}

@@ -1,0 +1,107 @@
+"""What notifications cost those who enqueue: NOTIFY takes one lock of the whole instance at commit."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from benchmarks.bench import Bench
+from benchmarks.contestants import OURS, our_worker, start_ours
+from benchmarks.harness import Figures, TurnFailed
+from benchmarks.report import Finding, Found
+from benchmarks.server import SQL, Server, statement
+from site_app.embedded_postgres import find_binaries
+
+CLIENTS = 64
+SECONDS = 4
+LOUD, SILENT = "notifying", "silent"
+SILENT_DATABASE = "queue_tasks_silent"
+
+
+def notify(bench: Bench) -> Found:
+    """64 clients that each enqueue and commit one job after the other, with and without notifications."""
+    server = bench.server
+    OURS.reset(server)
+    server.for_database("create_database", SILENT_DATABASE, OURS.database)
+    server.rows(SILENT_DATABASE, "queue_tasks/silent")
+    try:
+        with listening(server, OURS.database), listening(server, SILENT_DATABASE):
+            series = bench.paired(
+                {
+                    LOUD: partial(transactions, server, OURS.database),
+                    SILENT: partial(transactions, server, SILENT_DATABASE),
+                },
+                required=(LOUD, SILENT),
+            )
+    finally:
+        server.for_database("drop_database", SILENT_DATABASE)
+        OURS.reset(server)
+    return Found(
+        findings=[
+            Finding.at_least(
+                f"7. rate of {CLIENTS} clients with notifications, beside none",
+                0.9,
+                series.ratio(LOUD, SILENT, "commits/s"),
+                "x",
+                f" ({series.median(LOUD, 'commits/s'):,.0f} commits/s)",
+            )
+        ],
+        notes=["7. fifty idle workers and one job: `make chaos ARGS='-k s29'`"],
+    )
+
+
+@contextmanager
+def listening(server: Server, database: str) -> Iterator[None]:
+    """An idle worker of another queue, and a session that hears all: to nobody, the server would send nothing."""
+    over, ready = threading.Event(), threading.Event()
+
+    def listen() -> None:
+        with server.connect(database) as connection:
+            connection.execute(statement("queue_tasks/listen").encode())
+            ready.set()
+            while not over.is_set():
+                for _ in connection.notifies(timeout=0.2):
+                    pass
+
+    thread = threading.Thread(target=listen)
+    with start_ours(server, database, our_worker("--queues=elsewhere")):
+        thread.start()
+        ready.wait(10)
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def transactions(server: Server, database: str) -> Figures:
+    """One turn, by pgbench, which costs less than what it measures."""
+    server.rows(database, "queue_tasks/reset")
+    server.rows(database, "server/checkpoint")
+    flags = [
+        "-n",
+        "-c",
+        str(CLIENTS),
+        "-j",
+        "2",
+        "-T",
+        str(SECONDS),
+        "-f",
+        str(SQL / "queue_tasks" / "enqueue_one.sql"),
+    ]
+    done = subprocess.run(
+        [find_binaries(server.postgres_version) / "pgbench", *flags, server.url(database)],
+        env={**os.environ, "PGOPTIONS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"tps = ([\d.]+)", done.stdout)
+    if found is None:
+        raise TurnFailed(f"pgbench: {done.stderr.strip()[-300:]}")
+    return {"commits/s": float(found[1])}

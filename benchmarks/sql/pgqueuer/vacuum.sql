@@ -1,0 +1,4 @@
+-- vacuum() -> no rows
+-- Statistics and a visibility map, as a table in use has them.
+-- Called by  benchmarks.contestants
+vacuum (analyze) pgqueuer

@@ -1,0 +1,3 @@
+-- unfinished() -> one row: whether a job waits or runs
+-- Called by  benchmarks.contestants
+select exists (select from procrastinate_jobs where status in ('todo', 'doing'))

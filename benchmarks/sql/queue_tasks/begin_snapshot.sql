@@ -1,0 +1,3 @@
+-- begin_snapshot() -> no rows
+-- Called by  benchmarks.measures.snapshot
+begin isolation level repeatable read, read only
