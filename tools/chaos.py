@@ -269,16 +269,19 @@ def quantiles(times: Sequence[float]) -> str:
 def summary(results: Mapping[str, Scenario], peer: str, seed: str, *, everything: bool) -> str:
     """How many passed of those that were to run, and why the others did not or could not."""
     passed = [name for name in results if results[name].passed]
-    wanted = NAMES if everything else {name: NAMES.get(name, "") for name in results}
+    ran = {name: NAMES.get(name, "") for name in results if not results[name].skipped}
+    wanted = NAMES if everything and not peer else ran
     lines = ["", f"**passed {len(passed)}/{len(wanted)}**", ""]
     for name, title in wanted.items():
         if name in passed:
             continue
         if name not in results:
-            why = "does not fit the peer" if peer else OUT_OF_REACH.get(name, "has no file")
+            why = OUT_OF_REACH.get(name, "has no file")
         else:
             why = results[name].skipped or f"failed; again: `{again(name, seed, peer)}`"
         lines.append(f"* {name} {title}: {why}")
+    if peer:
+        lines += ["", f"Of {len(NAMES)}, the others need what {peer} does not have."]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ results.jsonl: a line for each scenario, peer, seed and size, in that order; too
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,21 @@ from tests.postgres import PROJECT
 RESULTS = Path(__file__).parent / "results.jsonl"
 PAGE = PROJECT / "docs" / "reliability.md"
 BEGIN, END = "<!-- results: made by tools/chaos.py -->", "<!-- end of results -->"
-COLUMNS = ("", "seeds", "A", "L K E2 U", "D", "X", "W", "Trec", "Tres", "figures", "passed", "procrastinate")
+COLUMNS = (
+    "",
+    "seeds",
+    "A",
+    "L K E2 U",
+    "D",
+    "X",
+    "W",
+    "Trec p50/p99",
+    "Tres p50/p99",
+    "figures",
+    "passed",
+    "procrastinate",
+)
+WHAT = re.compile(r":? [\[{(]")
 SHOWN = 160
 """Characters of a reason."""
 
@@ -51,7 +66,7 @@ def table(kept: Sequence[Record]) -> str:
         passed += bool(ours) and ours[0]["size"] == "full" and all(one["passed"] for one in ours)
         label = f"{name} {title}"
         if not ours:
-            told = OUT_OF_REACH.get(name, "not run")
+            told = OUT_OF_REACH.get(name, "not recorded")
             lines.append(f"| {label} |{' |' * 8} | {told} | {verdict_of_peer(peers)} |")
         for number, row in enumerate(rows(label, ours)):
             lines.append(f"| {' | '.join([*row, '' if number else verdict_of_peer(peers)])} |")
@@ -119,7 +134,8 @@ def reasons(kept: Sequence[Record]) -> str:
         for report in one["reports"]:
             for unmet in report["unmet"]:
                 count = report["counts"].get(unmet)
-                found.append(unmet if count is None else f"{unmet}={count}")
+                # The name of a criterion may end with what was found instead: that is for the log.
+                found.append(f"not met: {WHAT.split(unmet)[0]}" if count is None else f"{unmet}={count}")
         if not one["reports"]:
             found += one["failures"]
     text = "; ".join(dict.fromkeys(found)).replace("|", "/").replace("\n", " ")

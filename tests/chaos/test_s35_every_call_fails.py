@@ -42,6 +42,10 @@ BACK_OFF = 1.5
 """Seconds until a worker that could not start is started again."""
 LATE = 3.0
 """Seconds for a statement that comes when all jobs have ended, such as a heartbeat."""
+NOT_COMMITTED = """
+    select count(*) as n from procrastinate_jobs j, jsonb_array_elements(j.qt_errors) e
+    where e ->> 'exception' like '%AtomicNotCommitted'
+"""
 SLOW = b"fetch_jobs"
 """A fetch whose answer is lost leaves jobs that are missed only when no fetch can still be under way: for a while."""
 
@@ -145,8 +149,11 @@ def test_whatever_statement_fails_and_whenever_no_job_is_lost_or_stuck(chaos: Ch
             missed.append((head, time, way))
         if codes[-1] or (len(codes) > 1 and b"register_worker" not in head and b"prepare_session" not in head):
             ended.append((head, time, way, codes))
+    not_committed = chaos.rows(NOT_COMMITTED)[0]["n"]
     chaos.report(
         most_duplicates=len(chosen),
+        # An atomic attempt whose first statement failed is an attempt, and its body did not start.
+        charged=not_committed,
         figures={"statements": len(statements.seen), "faults": len(chosen) - len(missed)},
         criteria={
             f"the worker goes on, unless it could not even register: {ended}": not ended,

@@ -39,8 +39,8 @@ def test_counters_are_summed_over_the_seeds() -> None:
 
 
 def test_a_seed_that_failed_fails_the_scenario_and_says_why() -> None:
-    row = row_of([record(1), record(2, passed=False, unmet=["L", "too slow"])])
-    assert row[10] == "**failed**: L=0; too slow"
+    row = row_of([record(1), record(2, passed=False, unmet=["L", "quick: [9.5]"])])
+    assert row[10] == "**failed**: L=0; not met: quick"
 
 
 def test_a_quick_run_does_not_count_beside_a_full_one_and_never_as_passed_at_full_size() -> None:
