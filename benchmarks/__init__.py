@@ -9,6 +9,7 @@
     contestants the queues: how their programs are started
     peers       installs other queues into benchmarks/.peers: `make bench-peers`
     machine     what this was measured on
+    parts       the parts of a run, by name
     measures/   one module for each part
     sides/      the programs: one for each queue, a client that enqueues and a worker that runs
     sql/        every statement

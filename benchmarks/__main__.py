@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import machine, report
 from benchmarks.bench import Bench, prepared, say
 from benchmarks.harness import TurnFailed
-from benchmarks.measures import SPEED, STEADY, Measure
+from benchmarks.parts import SPEED, STEADY, Measure
 from benchmarks.report import Found
 
 PARTS: dict[str, Measure] = {**SPEED, **STEADY}

@@ -45,6 +45,7 @@ class Program:
         )
         self.pid = self._process.pid
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._kept: list[tuple[str, list[str]]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -69,18 +70,25 @@ class Program:
         return self.wait_for("done")
 
     def wait_for(self, word: str, patience: float = PATIENCE) -> list[str]:
-        """The values of the next line that begins with the word; others are passed over. Raises TurnFailed."""
+        """The values of the next line that begins with the word; others are kept for later. Raises TurnFailed."""
+        for position, (first, values) in enumerate(self._kept):
+            if first == word:
+                # A worker may run its first job before it has said that it is ready.
+                del self._kept[position]
+                return values
         limit = time.monotonic() + patience
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, limit - time.monotonic()))
             except queue.Empty:
-                raise TurnFailed(f"{self._name()} did not say {word!r} within {patience:g} s") from None
+                silence = f"{self._name()} did not say {word!r} within {patience:g} s"
+                raise TurnFailed(f"{silence}: {self._last_words()}") from None
             if line is None:
                 raise TurnFailed(self._epitaph())
             first, *values = line.split() or [""]
             if first.rstrip(":") == word:
                 return values
+            self._kept.append((first.rstrip(":"), values))
 
     def succeed(self, patience: float = PATIENCE) -> None:
         """Wait for its end. Raises TurnFailed when that does not come, or with another exit code than 0."""
@@ -156,6 +164,9 @@ class Program:
     def _epitaph(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
+        return f"{self._name()} ended with {self._process.poll()}: {self._last_words()}"
+
+    def _last_words(self) -> str:
         self._errors.seek(0)
         last = self._errors.read().decode(errors="replace").strip().splitlines()[-3:]
-        return f"{self._name()} ended with {self._process.poll()}: {' / '.join(last) or 'it said nothing'}"
+        return " / ".join(last) or "it said nothing"

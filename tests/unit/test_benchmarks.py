@@ -1,9 +1,12 @@
 """The arithmetic of the benchmarks: turns, medians, ratios, tables."""
 
+import sys
+
 import pytest
 
 from benchmarks.__main__ import chosen
 from benchmarks.harness import Series, TurnFailed, number, paired, percentile, slope
+from benchmarks.programs import Program
 from benchmarks.report import Cell, Finding, Found, as_markdown, as_text, figure_rows, finding_rows, put_into_page
 
 
@@ -132,3 +135,20 @@ def test_without_a_name_the_speed_group_is_measured_and_a_group_is_all_of_its_pa
     assert chosen([]) == chosen(["speed"])
     assert chosen(["soak", "steady"])[0] == "soak"
     assert sorted(chosen(["soak", "steady"])) == sorted(chosen(["steady"]))
+
+
+def test_what_a_program_said_too_early_is_not_lost():
+    said = "print('first 1'); print('ready: all'); print('mark 2'); print('mark 3'); print('last 4')"
+    with Program([sys.executable, "-c", said], {}) as program:
+        assert program.wait_for("ready") == ["all"]
+        assert program.wait_for("first") == ["1"]
+        assert program.wait_for("last") == ["4"]
+        assert [program.wait_for("mark"), program.wait_for("mark")] == [["2"], ["3"]]
+
+
+def test_a_program_that_ends_says_why():
+    with (
+        Program([sys.executable, "-c", "import sys; sys.exit('no such database')"], {}) as program,
+        pytest.raises(TurnFailed, match="ended with 1: no such database"),
+    ):
+        program.wait_for("ready")
