@@ -1,4 +1,4 @@
-"""The parts of a run, by name: each a module of measures/, of which one function takes a Bench and gives what it found."""
+"""The parts of a run, by name: each a module of measures/, with a function from a Bench to what it found."""
 
 from __future__ import annotations
 
