@@ -6,20 +6,23 @@ be; the catalogs say how they are. Looking takes no lock that anybody would noti
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, LiteralString
 
-from django.db import OperationalError, migrations, transaction
+from django.db import DatabaseError, OperationalError, migrations, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from queue_tasks.statements import (
+    BEGIN_BUILD,
+    END_BUILD,
     PREPARE_TRANSACTION,
     SCHEMA_COLUMNS,
     SCHEMA_CONSTRAINTS,
@@ -115,7 +118,12 @@ LOCK_PAUSE = 1.0
 """Seconds it leaves them to the others before it tries again."""
 
 LOCK_PATIENCE = 60.0
-"""Seconds after which it does not try again."""
+"""Seconds after which it does not try again; and for which the making of an index waits for others at the most."""
+
+LOCK_NOTE = (
+    "For {:g} s transactions have held one of procrastinate's tables, which queue_tasks must lock to repair what is not as "
+    "sql/ says. Find the oldest in pg_stat_activity by its xact_start, let it end, and migrate again."
+)
 
 REPLACED = "upstream/replaced.sql"
 FIRST_FUNCTION = "queue_tasks_parked_until_v1"  # other functions are checked against it when they are created
@@ -324,30 +332,72 @@ def repair(connection: BaseDatabaseWrapper) -> list[SchemaObject]:
 
     Missing objects are made, outdated ones replaced, and upstream's own dropped where ours stand in for them. Unknown
     objects, and columns of another type, are left as they are: see them in `status`.
-    Locks procrastinate's four tables until it commits, if there is anything to do; else nothing. While a transaction of
-    others holds one of them, it gives way, so that workers go on, and tries again for a minute; then it raises
-    OperationalError, with a note on what to do.
+    Outside of a transaction, indexes are built before, while everybody goes on. Locks procrastinate's four tables until
+    it commits, if there is anything to do; else nothing. While a transaction of others holds one of them, it gives way,
+    so that workers go on, and tries again for a minute; then it raises OperationalError, with a note on what to do.
     """
-    if not _wrong(connection):
+    before = _wrong(connection)
+    if not before:
         return []
+    built = _build_indexes(connection, before)
     last = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
-            return _repair_under_lock(connection)
+            return _repair_under_lock(connection, built)
         except OperationalError as exc:
-            if getattr(exc.__cause__, "sqlstate", None) not in LOCK_REFUSED:
+            if not _is_refused(exc):
                 raise
             if time.monotonic() > last:
-                exc.add_note(
-                    f"For {LOCK_PATIENCE:g} s transactions have held one of procrastinate's tables, which queue_tasks "
-                    "must lock to repair what is not as sql/ says. Find the oldest in pg_stat_activity by its "
-                    "xact_start, let it end, and migrate again."
-                )
+                exc.add_note(LOCK_NOTE.format(LOCK_PATIENCE))
                 raise
         time.sleep(LOCK_PAUSE)
 
 
-def _repair_under_lock(connection: BaseDatabaseWrapper) -> list[SchemaObject]:
+def _is_refused(error: OperationalError) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) in LOCK_REFUSED
+
+
+def _build_indexes(connection: BaseDatabaseWrapper, wrong: list[SchemaObject]) -> dict[str, str]:
+    """Build the indexes that are not as they should be, while everybody goes on: file -> the name until it is in place.
+
+    Not in a transaction, through a pooler, while another session builds, or before all columns are there: then the
+    repair does it under its lock.
+    """
+    files = {item.file: item.name for item in wrong if item.kind is Kind.INDEX}
+    if not files or connection.in_atomic_block or any(item.kind is Kind.COLUMN for item in wrong):
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            BEGIN_BUILD,
+            {
+                "backend_pid": connection.connection.info.backend_pid,
+                "lock_timeout": str(round(LOCK_PATIENCE * 1000)),
+            },
+        )
+        settings = cursor.fetchone()
+        if settings is None:
+            return {}
+        built: dict[str, str] = {}
+        try:
+            for file, name in files.items():
+                built[file] = f"{name}_new"
+                # One that was broken off left its own, which is not valid.
+                cursor.execute(f"drop index concurrently if exists {name}_new")
+                text = _without_comments(_read(file)).strip()
+                cursor.execute(re.sub(r"\bindex if not exists \w+", f"index concurrently {name}_new", text))
+        except Exception as exc:
+            if isinstance(exc, OperationalError) and _is_refused(exc):
+                exc.add_note(LOCK_NOTE.format(LOCK_PATIENCE))
+            for new in built.values():
+                with contextlib.suppress(DatabaseError):
+                    cursor.execute(f"drop index concurrently if exists {new}")
+            raise
+        finally:
+            cursor.execute(END_BUILD, {"lock_timeout": settings[0], "statement_timeout": settings[1]})
+    return built
+
+
+def _repair_under_lock(connection: BaseDatabaseWrapper, built: Mapping[str, str]) -> list[SchemaObject]:
     # Making an index may take its time; only the wait for a lock is limited.
     limits = {"statement_timeout": "0", "lock_timeout": str(round(LOCK_TIMEOUT * 1000)), "synchronous_commit": "on"}
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
@@ -358,7 +408,12 @@ def _repair_under_lock(connection: BaseDatabaseWrapper) -> list[SchemaObject]:
         for file in dict.fromkeys(item.file for item in before if item.file):
             for statement in _statements_before(file, found):
                 cursor.execute(statement)
-            cursor.execute(_read(file))
+            if file in built:
+                cursor.execute(f"alter index {built[file]} rename to {Path(file).stem}")
+            else:
+                cursor.execute(_read(file))
+        for new in built.values():
+            cursor.execute(f"drop index if exists {new}")
         after = _wrong(connection)
     return [item for item in before if item not in after]
 

@@ -131,7 +131,9 @@ ACTS: dict[str, Act] = {
     "cancel": sends(statements.CANCEL_JOBS, ids=DOWN, keep=60.0),
     "abort": sends(statements.ABORT_JOBS, ids=DOWN, keep=60.0),
     "retry": sends(statements.RETRY_JOBS, ids=DOWN),
-    "delete": deletes,
+    "postpone": sends(statements.POSTPONE_JOBS, ids=DOWN, wait=60.0),
+    "delete": sends(statements.DELETE_JOBS, ids=DOWN),
+    "a user's delete": deletes,
 }
 LOOKS_AGAIN = ("rescue", "rescue all", "promote", "prune", "fetch")
 """What leaves alone the rows that others hold, and comes again."""

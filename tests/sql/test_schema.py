@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.test import override_settings
 
 from queue_tasks import apps, checks, schema, statements
@@ -297,6 +297,55 @@ def test_a_repair_gives_way_to_a_transaction_that_holds_a_table_and_tries_again(
         reader.rows("commit")
         assert "Repaired index procrastinate_jobs_qt_expires_idx: missing" in migration.result()
     assert aside.value("select to_regclass('procrastinate_jobs_qt_expires_idx') is not null")
+
+
+def test_indexes_are_built_while_others_go_on(aside, open_session):
+    for name in ("upstream's index under the same name", "an index is gone"):
+        aside.rows(DRIFT[name][0])
+    # What one that was broken off has left.
+    aside.rows("create index procrastinate_jobs_qt_ready_idx_new on procrastinate_jobs (id)")
+    writer, worker = open_session("tests.writer"), open_session("tests.worker")
+    builds = (
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' "
+        "and query like 'create %%index concurrently %%'"
+    )
+    writer.rows("begin")
+    job = writer.job()
+    with ThreadPoolExecutor(1) as pool:
+        migration = pool.submit(manage, aside.url, "migrate", "procrastinate")
+        wait_until(lambda: aside.value(builds), 60, "the index that is built waits for the writer")
+        # Nobody waits for it.
+        worker.rows("set lock_timeout = '20s'")
+        assert worker.fetch(worker.worker(), None, 1) == []
+        worker.job()
+        writer.rows("commit")
+        out = migration.result()
+    assert "Repaired index procrastinate_jobs_lock_idx_v1: outdated" in out
+    assert "Repaired index procrastinate_jobs_qt_ready_idx: missing" in out
+    assert writer.statuses()[job] == "todo"
+    assert aside.column("select relname from pg_class where relname like '%%!_new' escape '!'") == []
+    assert "W01" not in manage(aside.url, "check", "--database=default")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_index_that_cannot_be_built_leaves_nothing_behind():
+    execute("drop index procrastinate_jobs_queueing_lock_idx_v1")
+    twin = "insert into procrastinate_jobs (queue_name, task_name, queueing_lock) values ('a', 't', 'q')"
+    execute(twin)
+    execute(twin)
+    execute("set lock_timeout = '7s'")
+    with pytest.raises(IntegrityError, match="duplicated"):
+        schema.repair(connection)
+    assert wrong() == [(Kind.INDEX, "procrastinate_jobs_queueing_lock_idx_v1", State.MISSING)]
+    with connection.cursor() as cursor:
+        cursor.execute("select current_setting('lock_timeout'), pg_advisory_unlock(29045, 0)")
+        assert cursor.fetchone() == ("7s", False), "as it was, and the lock is not held"
+        cursor.execute("select count(*) from pg_class where relname like '%_new'")
+        assert cursor.fetchone() == (0,)
+    execute("delete from procrastinate_jobs")
+    assert [item.name for item in schema.repair(connection)] == ["procrastinate_jobs_queueing_lock_idx_v1"]
+    execute("reset lock_timeout")
+    assert wrong() == []
 
 
 def test_a_repair_that_never_gets_its_locks_says_what_to_do(dsn, monkeypatch, session):
