@@ -121,8 +121,8 @@ LOCK_PATIENCE = 60.0
 """Seconds after which it does not try again; and for which the making of an index waits for others at the most."""
 
 LOCK_NOTE = (
-    "For {:g} s transactions have held one of procrastinate's tables, which queue_tasks must lock to repair what is not as "
-    "sql/ says. Find the oldest in pg_stat_activity by its xact_start, let it end, and migrate again."
+    "For {:g} s transactions have held one of procrastinate's tables, which queue_tasks must lock to repair what is "
+    "not as sql/ says. Find the oldest in pg_stat_activity by its xact_start, let it end, and migrate again."
 )
 
 REPLACED = "upstream/replaced.sql"
