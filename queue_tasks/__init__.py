@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from queue_tasks.enqueue import aenqueue_many, enqueue_many
 from queue_tasks.exceptions import Discard, Retry, Snooze
+from queue_tasks.explain import Explanation, explain
 from queue_tasks.periodic import All, periodic
 from queue_tasks.results import Progress, TaskResult
 from queue_tasks.retry import RetryPolicy
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "All",
     "Discard",
+    "Explanation",
     "JobSpec",
     "Progress",
     "Retry",
@@ -31,6 +33,7 @@ __all__ = [
     "TaskResult",
     "aenqueue_many",
     "enqueue_many",
+    "explain",
     "periodic",
     "task",
 ]

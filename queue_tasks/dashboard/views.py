@@ -23,7 +23,8 @@ from queue_tasks.dashboard.filters import BIGINT, FilterInvalid, JobFilter, pars
 from queue_tasks.dashboard.pages import page, problem
 from queue_tasks.dashboard.preferences import backend, preferences
 from queue_tasks.exceptions import JobNotFound, ScheduleInvalid, ScheduleNotFound
-from queue_tasks.jobs import JobState
+from queue_tasks.explain import explain_job
+from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.overview import WorkerLine
 
 DELAYS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
@@ -121,6 +122,9 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
             "result": redaction.shown(inside.result, inside.result_bytes, hides) if with_args else "",
             "errors": _errors(inside.errors, with_args=with_args),
             "progress": _progress(inside.meta),
+            "reasons": explain_job(job_id, database=database, dead_after=backend().settings.dead_after).reasons
+            if line.state not in FINISHED
+            else [],
             "events": queries.events(job_id, database=database),
             "deeds": [deed for deed in _deeds_of(request) if line.state in deed.states],
             "delays": DELAYS if line.state in DEEDS["retry"].states else {},
@@ -467,7 +471,7 @@ def _errors(text: str | None, *, with_args: bool) -> list[dict[str, str]]:
         found = json.loads(text) if text else []
     except (ValueError, RecursionError):
         found = []
-    keys = ("exception", "message", "traceback", "worker", "started_at", "finished_at")
+    keys = ("exception", "message", "traceback", "worker_id", "started_at", "finished_at")
     secret = () if with_args else ("message", "traceback")
     return [
         {key: "" if key in secret else redaction.cut(str(error.get(key) or "")) for key in keys}

@@ -20,7 +20,7 @@ FAILURE = {
     "exception": "builtins.ValueError",
     "message": "no such colour",
     "traceback": "Traceback: here\nValueError: no such colour\n",
-    "worker": 3,
+    "worker_id": 3,
     "started_at": "2026-01-01T00:00:00Z",
     "finished_at": "2026-01-01T00:00:01Z",
 }
@@ -343,3 +343,12 @@ def test_pages_are_live_and_work_without_it(viewer):
 def test_the_roles_are_those_of_the_tests(db):
     assert visitor("one", *SEES).get(address("overview")).status_code == 200
     assert visitor("two", *SEES_ALL).get(address("overview")).status_code == 200
+
+
+def test_a_job_that_waits_says_why(viewer, make_job):
+    job = make_job(task_name=add.module_path)
+    text = text_of(viewer.get(address("job", job_id=job)))
+    assert "Why is this not running?" in text
+    assert "No worker is alive" in text
+    done = make_job(status="succeeded")
+    assert "Why is this" not in text_of(viewer.get(address("job", job_id=done)))

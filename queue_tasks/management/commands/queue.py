@@ -19,6 +19,8 @@ from django.utils import timezone
 from queue_tasks import control, metrics, overview, schema
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.exceptions import JobNotFound
+from queue_tasks.explain import as_dict as explained_as_dict
+from queue_tasks.explain import explain_job
 from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.management import story
 from queue_tasks.management.schedules import ScheduleVerbs, add_schedule_arguments, add_schedules_arguments
@@ -41,6 +43,7 @@ NOT_MIGRATED = {"42P01", "42703", "42883"}
 VERBS = {
     "jobs": "list jobs, newest first",
     "show": "tell all about one job",
+    "explain": "say why a job is not running",
     "retry": "make finished or scheduled jobs ready now",
     "cancel": "cancel jobs that have not started",
     "abort": "tell running jobs to stop; cancel those that have not started",
@@ -86,7 +89,7 @@ class Command(ScheduleVerbs, BaseCommand):
         listing.add_argument("--json", action="store_true", help="JSON, for programs")
 
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=OneLineParser)
-        lists = {"jobs", "show", "queues", "workers", "schedules", "schedule", "stats"}
+        lists = {"jobs", "show", "explain", "queues", "workers", "schedules", "schedule", "stats"}
         made = {
             verb: verbs.add_parser(
                 verb, help=text, description=text, parents=[everywhere, listing] if verb in lists else [everywhere]
@@ -101,7 +104,8 @@ class Command(ScheduleVerbs, BaseCommand):
         jobs.add_argument("--task", metavar="NAME", help="a dotted path, or its last name")
         jobs.add_argument("--limit", metavar="N", type=whole, default=20, help="at most N jobs (default: 20)")
         jobs.add_argument("--before", metavar="ID", type=whole, help="only jobs older than this: the next page")
-        made["show"].add_argument("id", metavar="ID", type=whole)
+        for verb in ("show", "explain"):
+            made[verb].add_argument("id", metavar="ID", type=whole)
         for verb in ("retry", "cancel", "abort"):
             made[verb].add_argument("ids", metavar="ID", type=whole, nargs="+")
         add_schedules_arguments(made["schedules"])
@@ -192,6 +196,20 @@ class Command(ScheduleVerbs, BaseCommand):
             return
         for line in story.tell(found):
             self._say(line)
+
+    def explain(self) -> None:
+        """Say why a job is not running."""
+        options = self.backend.settings
+        try:
+            found = explain_job(self.flags["id"], database=options.database, dead_after=options.dead_after)
+        except JobNotFound as exc:
+            raise CommandError(str(exc)) from exc
+        if self.flags["json"]:
+            self._json(explained_as_dict(found))
+            return
+        self._say(f"job {found.job.id}, {found.job.task_name}, is {found.job.state}")
+        for reason in found.reasons:
+            self._say(clean(reason.text))
 
     def queues(self) -> None:
         """Count the jobs of each queue."""
