@@ -5,6 +5,7 @@ Reads only, on Django's connection. What it says was so at one moment: workers g
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +21,7 @@ from queue_tasks.exceptions import JobNotFound, TaskNotFound
 from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.overview import JobLine, WorkerLine
 from queue_tasks.statements import EXPLAIN_JOB
-from queue_tasks.tasks import find_task
+from queue_tasks.tasks import declared, find_task, may_be_imported
 
 CAP = 10_000
 """Where the count of jobs ahead ends."""
@@ -204,6 +205,9 @@ def _ahead(facts: Facts) -> str:
 
 
 def _unknown(task_name: str) -> str | None:
+    module = task_name.rpartition(".")[0]
+    if task_name not in declared and module not in sys.modules and may_be_imported(module):
+        return None  # a worker would import it; a look must not, whatever a row names
     try:
         find_task(task_name)
     except TaskNotFound as exc:

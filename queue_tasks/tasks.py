@@ -274,7 +274,7 @@ def find_task(name: str) -> compat.Task[..., Any]:
     if name in declared:
         return declared[name]
     module = name.rpartition(".")[0]
-    if module and not _may_be_imported(module):
+    if module and not may_be_imported(module):
         raise TaskNotFound(
             name,
             f'its module "{module}" is not imported yet and belongs to no app of INSTALLED_APPS, nor to the project, '
@@ -291,7 +291,7 @@ def find_task(name: str) -> compat.Task[..., Any]:
     return found
 
 
-def _may_be_imported(module: str) -> bool:
+def may_be_imported(module: str) -> bool:
     """Whether a row may have the module imported: it is of the project or of an app, or imported already."""
     if module in sys.modules:
         return True

@@ -42,6 +42,7 @@ drop function queue_tasks_wake_queues_v1(text[]);
 drop function queue_tasks_tell_finished_v1(bigint[]);
 drop function queue_tasks_require_workers_v1(bigint[]);
 drop function queue_tasks_require_jobs_v1(bigint[]);
+drop function queue_tasks_run_after_v1(jsonb);
 drop function queue_tasks_parked_until_v1();
 
 drop index procrastinate_jobs_qt_ready_idx;

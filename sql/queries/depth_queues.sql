@@ -86,7 +86,7 @@ left join failed f on f.queue_name = n.name
 cross join lateral (
     select
         count(*) as jobs,
-        min(greatest(c.qt_enqueued_at, (c.qt_meta ->> 'run_after')::timestamp with time zone, c.qt_attempted_at)) as oldest
+        min(greatest(c.qt_enqueued_at, queue_tasks_run_after_v1(c.qt_meta), c.qt_attempted_at)) as oldest
     from (
         (select j.qt_enqueued_at, j.qt_meta, j.qt_attempted_at
          from procrastinate_jobs j

@@ -8,7 +8,7 @@ select
     count(j.qt_started_at) as started,
     percentile_cont(array[0.5, 0.95, 0.99]) within group (
         order by extract(
-            epoch from j.qt_started_at - greatest(j.qt_enqueued_at, (j.qt_meta ->> 'run_after')::timestamp with time zone)
+            epoch from j.qt_started_at - greatest(j.qt_enqueued_at, queue_tasks_run_after_v1(j.qt_meta))
         )::double precision
     ) as waited,
     percentile_cont(array[0.5, 0.95, 0.99]) within group (

@@ -590,8 +590,8 @@ def test_as_a_process_what_cannot_be_done_is_on_stderr_with_exit_code_1(run):
         (
             [],
             (
-                "queue: say what to do: jobs, show, explain, retry, cancel, abort, queues, workers, schedules, schedule, "
-                "stats, metrics, schema, prune. See: "
+                "queue: say what to do: jobs, show, explain, retry, cancel, abort, queues, workers, schedules, "
+                "schedule, stats, metrics, schema, prune. See: "
             ),
         ),
         (["--colour"], "queue: "),
