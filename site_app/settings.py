@@ -30,6 +30,8 @@ SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or development_key(BASE_DIR / "
 ALLOWED_HOSTS = os.environ.get("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 
 INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "procrastinate.contrib.django",
@@ -48,6 +50,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "site_app.reports.counting.note_visits",
 ]
 
@@ -108,7 +111,12 @@ STATIC_ROOT = os.environ.get("SITE_STATIC_ROOT")  # where collectstatic puts the
 STATICFILES_DIRS = [SITE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed; a big site collects, and stores with a hash in the name
 
-# ----------------------------------------------------------------------------------------------- language, time, safety
+# ------------------------------------------------------------------------------- who works here, language, time, safety
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/queue/"
+LOGOUT_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -16,6 +16,7 @@ register = template.Library()
 TYPES = {
     "dashboard.css": "text/css; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
 }
 """The files there are, and nothing else is served."""
 

@@ -34,7 +34,10 @@ CAP = 10_000
 """Where counts end: shown as "10,000+"."""
 
 LOOK = 20_000
-"""Jobs that one search, or a figure of recent work, looks at."""
+"""Jobs that one search looks at."""
+
+RECENT = 10_000
+"""Jobs that the figures of recent work are of."""
 
 MAX_BYTES = 262_144
 """A value of more bytes is not read."""
@@ -74,7 +77,7 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Of the newest LOOK jobs: seconds, p50, p95 and p99; the columns of sql/queries/recent_figures.sql."""
+    """Of the newest RECENT jobs: seconds, p50, p95 and p99; the columns of sql/queries/recent_figures.sql."""
 
     looked: int
     started: int
@@ -197,13 +200,13 @@ def depth_queues(declared: Sequence[str], *, database: str) -> list[QueueDepth]:
 
 def recent_work(*, database: str) -> list[tuple[int, int]]:
     """Jobs that succeeded and failed in each of the last 60 minutes, oldest first. SQL: sql/queries/recent_work.sql."""
-    minutes = {row[0]: (row[1], row[2]) for row in _rows(database, RECENT_WORK, {"look": LOOK})}
+    minutes = {row[0]: (row[1], row[2]) for row in _rows(database, RECENT_WORK, {"look": RECENT})}
     return [minutes.get(ago, (0, 0)) for ago in reversed(range(60))]
 
 
 def recent_figures(*, database: str) -> Recent:
     """How long jobs wait and run. SQL: sql/queries/recent_figures.sql."""
-    looked, started, waited, ran = _rows(database, RECENT_FIGURES, {"look": LOOK})[0]
+    looked, started, waited, ran = _rows(database, RECENT_FIGURES, {"look": RECENT})[0]
     return Recent(looked, started, _whole(waited), _whole(ran))
 
 

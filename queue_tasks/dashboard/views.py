@@ -57,7 +57,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "succeeded": sum(good for good, _ in minutes),
             "failed": sum(bad for _, bad in minutes),
             "recent": queries.recent_figures(database=database),
-            "look": queries.LOOK,
+            "look": queries.RECENT,
             "refresh": preferences().refresh,
         },
     )

@@ -49,6 +49,8 @@ def note_visits(get_response: Answer) -> Answer:
 
 def is_page(request: HttpRequest, response: HttpResponseBase) -> bool:
     """Whether somebody was shown a page."""
+    if request.resolver_match is not None and request.resolver_match.app_name == "queue_tasks_dashboard":
+        return False  # those who look after the site are no visitors, and their pages look again by themselves
     shown = response.headers.get("Content-Type", "").startswith("text/html")
     return request.method == "GET" and response.status_code == 200 and shown and not response.streaming  # noqa: PLR2004
 

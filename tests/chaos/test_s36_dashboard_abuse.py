@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.dashboard.visitors import OPERATES, ROLES, SEES_ALL, address, mount, 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-NEEDS = {
+NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "overview": {"GET": ()},
     "jobs": {"GET": ()},
     "job": {"GET": ()},
@@ -128,7 +128,7 @@ class Judge(HTMLParser):
                 self.found.append(f"<{tag} {name}>")
 
 
-def judged(response: HttpResponse) -> list[str]:
+def judged(response: Any) -> list[str]:
     """What a page would do that it must not."""
     nonce = re.search(r"script-src 'nonce-([\w-]{20,})'", response.headers.get("Content-Security-Policy", ""))
     if nonce is None:
@@ -217,11 +217,13 @@ def test_hostile_text_in_every_place(chaos: Chaos) -> None:
     client = visitor("operator", *OPERATES)
     client.raise_request_exception = False
     jobs = [hostile_job(text, status) for text in HOSTILE for status in ("todo", "failed")]
-    for place, text in enumerate(HOSTILE):
-        hostile_rows(place, text)
+    for number, text in enumerate(HOSTILE):
+        hostile_rows(number, text)
+    # All of it is in the rows; in addresses and forms the quick form tries one in seven.
+    tried = HOSTILE[:: chaos.size(quick=7, full=1)]
     broken, run = [], []
     answers = 0
-    for place in hostile_addresses(jobs):
+    for place in hostile_addresses(jobs, tried):
         response = client.get(place)
         answers += 1
         if response.status_code >= 500:
@@ -230,7 +232,7 @@ def test_hostile_text_in_every_place(chaos: Chaos) -> None:
     # The text is on the pages, as text.
     shown = text_of(client.get(address("job", job_id=jobs[1])))
     written = "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
-    for text in HOSTILE:
+    for text in tried:
         for form in hostile_forms(text):
             response = client.post(*form)
             answers += 1
@@ -304,13 +306,13 @@ def hostile_rows(place: int, text: str) -> None:
         )
 
 
-def hostile_addresses(jobs: list[int]) -> Iterator[str]:
+def hostile_addresses(jobs: list[int], tried: Sequence[str]) -> Iterator[str]:
     for name in ("overview", "jobs", "queues", "workers", "schedules", "changes"):
         yield address(name)
     for job in jobs:
         yield address("job", job_id=job)
     keys = ("", "task:", "queue:", "status:", "worker:", "lock:", "since:", "error:", "args.a:", "id:", "nothing:")
-    for text in HOSTILE:
+    for text in tried:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
         yield address("schedule") + "?" + urlencode({"name": text, "told": text})
         yield address("changes") + "?" + urlencode({"before": text})

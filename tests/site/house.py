@@ -15,7 +15,8 @@ from tests.waiting import START, wait_until
 
 EMPTY: LiteralString = """
     truncate photos_photo, photos_step, reports_report, procrastinate_jobs, procrastinate_events,
-        procrastinate_periodic_defers, queue_tasks_schedules, queue_tasks_ticks, django_session restart identity cascade
+        procrastinate_periodic_defers, queue_tasks_schedules, queue_tasks_ticks, queue_tasks_changes, django_session
+        restart identity cascade
 """
 
 
