@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class JobState(StrEnum):
@@ -25,8 +25,7 @@ FINISHED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, J
 """States a job does not leave by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedJob:
+class FetchedJob(NamedTuple):
     """One row of `queue_tasks_fetch_jobs_v1`: a job that is ours under `lease`.
 
     JSON columns are text here: they are decoded within the execution's guard, so that a hostile row fails alone.

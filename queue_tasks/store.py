@@ -190,23 +190,24 @@ class Store:
         """
         now = time.monotonic()
         outcomes = [outcome for _, outcome, _ in batch]
+        untils = [outcome.until for outcome in outcomes]
         rows = await self._finishing.rows(
             FINISH_JOBS,
             {
                 "worker_id": self.worker_id,
-                "ids": [job.id for job, _, _ in batch],
-                "leases": [job.lease for job, _, _ in batch],
-                "outcomes": [outcome.kind.value for outcome in outcomes],
-                "results": [outcome.result for outcome in outcomes],
-                "errors": [error for _, _, error in batch],
-                "started_ago": [None if o.started is None else now - o.started for o in outcomes],
-                "ended_ago": [now - outcome.ended for outcome in outcomes],
-                "waits": [outcome.wait for outcome in outcomes],
-                "untils": [outcome.until for outcome in outcomes],
-                "keeps": [outcome.keep for outcome in outcomes],
-                "priorities": [outcome.priority for outcome in outcomes],
-                "queue_names": [outcome.queue_name for outcome in outcomes],
-                "locks": [outcome.lock for outcome in outcomes],
+                "ids": _numbers([job.id for job, _, _ in batch]),
+                "leases": _numbers([job.lease for job, _, _ in batch]),
+                "outcomes": _texts([outcome.kind for outcome in outcomes]),
+                "results": _texts([outcome.result for outcome in outcomes]),
+                "errors": _texts([error for _, _, error in batch]),
+                "started_ago": _numbers([None if o.started is None else now - o.started for o in outcomes]),
+                "ended_ago": _numbers([now - outcome.ended for outcome in outcomes]),
+                "waits": _numbers([outcome.wait or None for outcome in outcomes]),
+                "untils": untils if any(untils) else None,
+                "keeps": _numbers([outcome.keep for outcome in outcomes]),
+                "priorities": _numbers([outcome.priority for outcome in outcomes]),
+                "queue_names": _texts([outcome.queue_name for outcome in outcomes]),
+                "locks": _texts([outcome.lock for outcome in outcomes]),
             },
         )
         return {row[0]: row[1] for row in rows}
@@ -380,3 +381,23 @@ class Store:
             },
         )
         return [(row[0], row[1], row[2]) for row in rows]
+
+
+# The arrays of a batch as Postgres writes them. psycopg would make the same text, looking at each element three times,
+# which was a quarter of all that a worker did. A column in which nobody has anything is null, and so in each row.
+
+
+def _numbers(values: Sequence[float | None]) -> str | None:
+    """An array of numbers. Raises what `float` does for something else: it must not become two elements."""
+    if all(value is None for value in values):
+        return None
+    written = ["NULL" if v is None else repr(v if type(v) is int else float(v)) for v in values]
+    return f"{{{','.join(written)}}}"
+
+
+def _texts(values: Sequence[str | None]) -> str | None:
+    """An array of texts."""
+    if all(value is None for value in values):
+        return None
+    written = ["NULL" if v is None else '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values]
+    return f"{{{','.join(written)}}}"

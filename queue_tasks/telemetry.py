@@ -19,13 +19,13 @@ logger = logging.getLogger("queue_tasks")
 _OWN_RECEIVERS = {id(signal): len(signal.receivers) for signal in (compat.task_started, compat.task_finished)}
 """Django's own logging of its signals: safe on the loop, and nothing to send for when its logger is silent."""
 
-_LOGGER_NAME = compat.FRAMEWORK
+_framework_logger = logging.getLogger(compat.FRAMEWORK)
 
 
 def signal_is_heard(signal: Signal, *, failed: bool = False) -> bool:
     """Whether sending the signal would have any effect. failed: for a job that did, which Django logs as an error."""
     level = logging.ERROR if failed else logging.INFO
-    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or logging.getLogger(_LOGGER_NAME).isEnabledFor(level)
+    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or _framework_logger.isEnabledFor(level)
 
 
 def send(signal: Signal, backend: type, result: TaskResult[Any]) -> None:

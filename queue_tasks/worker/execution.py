@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Coroutine
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from queue_tasks import bridge, tasks
@@ -77,9 +76,7 @@ class Execution:
                 return self._settled(runnable, value, attempt)
             if error is None:
                 result = runnable.encode(value)
-                return Outcome(
-                    OutcomeKind.SUCCEEDED, time.monotonic(), attempt.started, result=result, keep=runnable.keep
-                )
+                return _succeeded(runnable, attempt, result)
         except BaseException as exc:  # noqa: BLE001 - whatever happens is this job's outcome
             error = exc
         attempt.ended = True
@@ -123,36 +120,36 @@ class Execution:
             outcome = self.fail(exc, attempt)
             if runnable.atomic:
                 # It may have been killed when it had committed, and not said so.
-                success = Outcome(OutcomeKind.SUCCEEDED, outcome.ended, attempt.started, keep=runnable.keep)
-                outcome = replace(outcome, perhaps=success)
+                outcome = outcome._replace(perhaps=_succeeded(runnable, attempt))
         attempt.ended = True
         return outcome
 
-    async def _perform(self, runnable: Runnable, call: Call, attempt: Attempt) -> Ended:
+    def _perform(self, runnable: Runnable, call: Call, attempt: Attempt) -> Awaitable[Ended]:
+        """How the body ends. No coroutine stands between it and its executor that a plain task does not need."""
         if runnable.timeout is not None:
             attempt.deadline = attempt.started + runnable.timeout
         if call.around is None:
-            return await self._run_body(runnable, call, attempt)
+            return self._run_body(runnable, call, attempt)
+        return self._run_around(call.around, runnable, call, attempt)
 
+    async def _run_around(
+        self, around: Callable[[Callable[[], Any]], Any], runnable: Runnable, call: Call, attempt: Attempt
+    ) -> Ended:
         async def run() -> Any:
             value, error = await self._run_body(runnable, call, attempt)
             if error is not None:
                 raise error
             return value
 
-        return await call.around(run), None
+        return await around(run), None
 
-    async def _run_body(self, runnable: Runnable, call: Call, attempt: Attempt) -> Ended:
+    def _run_body(self, runnable: Runnable, call: Call, attempt: Attempt) -> Awaitable[Ended]:
         owner = f"job {attempt.job.id} ({runnable.name})"
         limit = None
         if runnable.timeout is not None and attempt.deadline is not None:
             limit = Limit(runnable.name, runnable.timeout, attempt.deadline)
         if not call.is_async:
-            value, error = await self._threads.run(call.body, owner, limit)
-            if error is None and inspect.isawaitable(value):
-                # A plain function that gives an awaitable: procrastinate lets it be awaited here.
-                return await self._loops.run(lambda: value, owner)
-            return value, error
+            return self._run_in_thread(call.body, owner, limit)
 
         async def body() -> Any:
             # Stoppable no longer than the body runs: what has ended is not undone by an abort that comes a moment late.
@@ -164,7 +161,14 @@ class Execution:
             finally:
                 attempt.stoppable = False
 
-        return await self._loops.run(body, owner)
+        return self._loops.run(body, owner)
+
+    async def _run_in_thread(self, body: Callable[[], Any], owner: str, limit: Limit | None) -> Ended:
+        value, error = await self._threads.run(body, owner, limit)
+        if error is None and inspect.isawaitable(value):
+            # A plain function that gives an awaitable: procrastinate lets it be awaited here.
+            return await self._loops.run(lambda: value, owner)
+        return value, error
 
     async def _within(self, limit: Limit, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Await a coroutine within its limit: cancelled by the loop, or, when it blocks that, from outside."""
@@ -183,12 +187,11 @@ class Execution:
 
     def _settled(self, runnable: Runnable, settled: Settled, attempt: Attempt) -> Outcome:
         """The outcome of an atomic attempt whose transaction came to its end."""
-        now = time.monotonic()
-        success = Outcome(OutcomeKind.SUCCEEDED, now, attempt.started, result=settled.result, keep=runnable.keep)
+        success = _succeeded(runnable, attempt, settled.result)
         if settled.end is not End.DOUBTFUL:
-            return replace(success, written=settled.end is End.COMMITTED)
+            return success._replace(written=settled.end is End.COMMITTED)
         error = AtomicNotCommitted(runnable.name, settled.why)
-        return replace(self._judge(runnable, error, attempt), perhaps=success)
+        return self._judge(runnable, error, attempt)._replace(perhaps=success)
 
     def _judge(self, runnable: Runnable | None, error: BaseException, attempt: Attempt) -> Outcome:
         """What a raised exception makes of the job."""
@@ -212,8 +215,7 @@ class Execution:
         outcome = runnable.retry(error, attempt) or self._once_more(error, attempt) or _failed(error, attempt)
         if runnable.atomic and isinstance(error, TaskTimeout):
             # It may have struck after the commit; or a body that ignores it may commit before this is written.
-            success = Outcome(OutcomeKind.SUCCEEDED, now, attempt.started, keep=runnable.keep)
-            outcome = replace(outcome, perhaps=success)
+            outcome = outcome._replace(perhaps=_succeeded(runnable, attempt))
         return outcome
 
     def _once_more(self, error: BaseException, attempt: Attempt) -> Outcome | None:
@@ -232,6 +234,10 @@ class Execution:
             wait = min(max(waited / 2, UNKNOWN_TASK_FIRST_WAIT), UNKNOWN_TASK_WAIT, grace)
             return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=wait)
         return _failed(error, attempt)
+
+
+def _succeeded(runnable: Runnable, attempt: Attempt, result: str | None = None) -> Outcome:
+    return Outcome(OutcomeKind.SUCCEEDED, time.monotonic(), attempt.started, result=result, keep=runnable.keep)
 
 
 def _failed(error: BaseException, attempt: Attempt) -> Outcome:

@@ -84,6 +84,8 @@ class Fetcher(Service):
         self._waiting: deque[tuple[float, FetchedJob]] = deque()
         self._stale_check: asyncio.TimerHandle | None = None
         self._running: dict[asyncio.Task[None], int] = {}
+        # Kept: to ask for the running loop costs a system call in Python 3.11.
+        self._event_loop: asyncio.AbstractEventLoop
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -118,6 +120,7 @@ class Fetcher(Service):
 
     async def run(self) -> None:
         """Fetch whenever there is room and reason."""
+        self._event_loop = asyncio.get_running_loop()
         while True:
             if self._left is not None and self._left <= 0:
                 await self._quiet.wait()
@@ -240,7 +243,7 @@ class Fetcher(Service):
                 break
             self._alone = alone
             _, job = self._waiting.popleft()
-            task = asyncio.create_task(self._serve(job), name=f"queue_tasks job {job.id}")
+            task = self._event_loop.create_task(self._serve(job), name=f"queue_tasks job {job.id}")
             self._running[task] = job.id
             task.add_done_callback(self._ended)
         if self._running:

@@ -97,7 +97,7 @@ class Finisher(Service):
     @property
     def pending_ids(self) -> list[int]:
         """The jobs whose outcomes wait to be written."""
-        return [job.id for job, _, _ in self._pending] + [job_id for job_id, _ in self._aside]
+        return list({job.id for job, _, _ in self._pending} | {job_id for job_id, _ in self._aside})
 
     async def flush(self) -> None:
         """Return when everything put so far is written."""

@@ -27,7 +27,7 @@ _Order = tuple[contextvars.Context, Callable[[], Any], str, "asyncio.Future[Ende
 
 
 class ThreadExecutor:
-    """Up to `size` daemon threads that run plain functions, one job each at a time.
+    """Up to `size` daemon threads that run plain functions of one event loop, one job each at a time.
 
     Daemon threads: a body that never returns must not keep the process from ending.
     patience: seconds a body has to end after its timeout. One that does not is left to itself, in a thread that is
@@ -50,8 +50,10 @@ class ThreadExecutor:
 
     async def run(self, body: Callable[[], Any], owner: str, limit: Limit | None = None) -> Ended:
         """Run `body` in a thread, within a copy of the caller's context. owner: who it is, for messages."""
-        loop = self._loop = asyncio.get_running_loop()
-        future: asyncio.Future[Ended] = loop.create_future()
+        if self._loop is None:
+            # Once: to ask for the running loop costs a system call in Python 3.11.
+            self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Ended] = self._loop.create_future()
         self._in_hand += 1
         if len(self._threads) < min(self._in_hand, self._size):
             self._start_thread()

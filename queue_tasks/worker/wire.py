@@ -71,7 +71,7 @@ def options_from_wire(message: Message) -> Options:
 
 def job_to_wire(job: FetchedJob) -> Message:
     """A job, for a child."""
-    values = {field.name: getattr(job, field.name) for field in fields(job)}
+    values = job._asdict()
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
@@ -83,27 +83,25 @@ def job_from_wire(message: Message) -> FetchedJob:
 
 def outcome_to_wire(outcome: Outcome, job: FetchedJob, worker_id: int) -> Message:
     """An outcome, for the worker; its error as text."""
-    message: Message = {}
-    for field in fields(outcome):
-        value = getattr(outcome, field.name)
+    message: Message = outcome._asdict()
+    for name, value in list(message.items()):
         if isinstance(value, BaseException):
-            value = json.loads(describe(value, job, worker_id))
+            message[name] = json.loads(describe(value, job, worker_id))
         elif isinstance(value, Outcome):
-            value = outcome_to_wire(value, job, worker_id)
+            message[name] = outcome_to_wire(value, job, worker_id)
         elif isinstance(value, datetime):
-            value = value.isoformat()
-        message[field.name] = value
+            message[name] = value.isoformat()
     return message
 
 
 def outcome_from_wire(message: Message) -> Outcome:
     """An outcome, in the worker. Raises ValueError, TypeError or KeyError when it is none."""
     values: dict[str, Any] = {}
-    for field in fields(Outcome):
-        value = message[field.name]
+    for name in Outcome._fields:
+        value = message[name]
         if value is not None:
-            value = _READERS.get(field.name, _as_text)(value)
-        values[field.name] = value
+            value = _READERS.get(name, _as_text)(value)
+        values[name] = value
     return Outcome(**values)
 
 

@@ -308,7 +308,8 @@ class Worker:
         if job.crashes and not await self._note_start(job, store):
             return
         attempt = Attempt(job, self.worker_id, self.progress.note)
-        attempt.runner = asyncio.current_task()
+        # Of this loop: without a name Python 3.11 asks the system for the process's number, each time.
+        attempt.runner = asyncio.current_task(self._loop)
         self._attempts[job.id] = attempt
         if events.wanted(events.JobStarted):
             events.publish(events.JobStarted(self.worker_id, job))
