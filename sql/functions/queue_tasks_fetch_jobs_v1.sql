@@ -117,24 +117,25 @@ begin
     v_begun := clock_timestamp();
     v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass);
 
-    -- The queues that have ready jobs, without a lock and with one: an index probe for each queue.
+    -- The queues that have ready jobs, without a lock and with one: an index probe for each queue. Those without in the
+    -- order of their first jobs: the first n jobs of all are in the first n of them.
     if v_ids is not null then
         null;
     elsif p_queues is null then
-        with recursive ready (queue_name) as (
-            (select j.queue_name from procrastinate_jobs j
+        with recursive ready (queue_name, priority, id) as (
+            (select j.queue_name, j.priority, j.id from procrastinate_jobs j
              where j.status = 'todo' and j.scheduled_at is null and j.lock is null
              order by j.queue_name, j.priority desc, j.id limit 1)
             union all
-            select (
-                select j.queue_name from procrastinate_jobs j
+            select n.queue_name, n.priority, n.id
+            from ready r
+            cross join lateral (
+                select j.queue_name, j.priority, j.id from procrastinate_jobs j
                 where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
                 order by j.queue_name, j.priority desc, j.id limit 1
-            )
-            from ready r
-            where r.queue_name is not null
+            ) n
         )
-        select array_agg(r.queue_name::text) into v_queues from ready r where r.queue_name is not null;
+        select array_agg(r.queue_name::text order by r.priority desc, r.id) into v_queues from ready r;
 
         with recursive ready (queue_name) as (
             (select j.queue_name from procrastinate_jobs j
@@ -151,20 +152,23 @@ begin
         )
         select array_agg(r.queue_name::text) into v_locked_queues from ready r where r.queue_name is not null;
     else
+        select array_agg(q.name order by f.priority desc, f.id) into v_queues
+        from (select distinct u.name from unnest(p_queues) u (name)) q
+        cross join lateral (
+            select j.priority, j.id from procrastinate_jobs j
+            where j.queue_name >= q.name and j.queue_name <= q.name
+                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.queue_name, j.priority desc, j.id limit 1
+        ) f;
+
         select
-            array_agg(distinct q.name) filter (where (
-                select j.id from procrastinate_jobs j
-                where j.queue_name >= q.name and j.queue_name <= q.name
-                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                order by j.queue_name, j.priority desc, j.id limit 1
-            ) is not null),
             array_agg(distinct q.name) filter (where (
                 select j.id from procrastinate_jobs j
                 where j.queue_name >= q.name and j.queue_name <= q.name
                     and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
                 order by j.queue_name, j.priority desc, j.id limit 1
             ) is not null)
-        into v_queues, v_locked_queues
+        into v_locked_queues
         from unnest(p_queues) q (name);
     end if;
 
@@ -274,7 +278,7 @@ begin
                 select c.id
                 from (
                     select line.id, line.priority
-                    from unnest(v_queues) q (name)
+                    from unnest(v_queues[:v_window]) q (name)
                     cross join lateral (
                         select j.id, j.priority
                         from procrastinate_jobs j
@@ -301,7 +305,9 @@ begin
                 for update skip locked
             ) t;
             perform set_config('enable_sort', 'off', true);
-            exit when cardinality(v_ids) = p_max_jobs or v_seen < v_window or v_window > 50000;
+            -- Others may have emptied those lines since they were put in order: then there may be more in the rest.
+            exit when cardinality(v_ids) = p_max_jobs or v_window > 50000
+                or (v_seen < v_window and coalesce(cardinality(v_queues), 0) <= v_window);
             v_window := v_window * 4;
         end loop;
     end if;

@@ -341,3 +341,21 @@ def test_an_ordinary_look_remembers_nothing(session):
     session.jobs(500)
     assert len(session.fetch(worker, None, 50)) == 50
     assert not place(session)
+
+
+def test_the_first_of_many_queues_come_first_whatever_their_names(session):
+    worker = session.worker()
+    ids = session.jobs(120, queue_name=sql.SQL("'q' || (n * 7) % 60"), priority=sql.SQL("-(n / 40)"))
+    taken = [job.id for _ in range(12) for job in session.fetch(worker, None, 10)]
+    assert taken == ids
+
+
+def test_a_fetch_looks_into_the_rest_of_many_queues_when_others_hold_the_first(open_session):
+    one, other = open_session(), open_session()
+    worker, another = one.worker(), other.worker()
+    ids = one.jobs(30, queue_name=sql.SQL("'q' || n"))
+    other.rows("begin")
+    assert [job.id for job in other.fetch(another, None, 25)] == ids[:25]
+    assert [job.id for job in one.fetch(worker, None, 5)] == ids[25:]
+    other.rows("rollback")
+    assert [job.id for job in one.fetch(worker, None, 30)] == ids[:25]

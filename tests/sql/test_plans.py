@@ -92,6 +92,29 @@ def test_a_fetch_from_all_queues_probes_each_queue(meter):
     assert not {"procrastinate_jobs_priority_idx_v1", "procrastinate_jobs_id_lock_idx_v1"} & read.keys(), read
 
 
+def test_a_fetch_from_many_queues_reads_the_head_of_each_and_the_lines_of_the_first(meter):
+    meter.session.jobs(5_000, queue_name=sql.SQL("'many' || n % 500"), priority=100)
+    meter.measure(FETCH, 1, None, 10)
+    rows, read = meter.measure(FETCH, 1, None, 10)
+    assert len(rows) == 10
+    assert "seq_scan" not in read
+    # A probe of about three blocks for each of 500 queues, and ten rows of the ten lines that have the first of all.
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 2_500, read
+    assert read["heap"] <= 1_500, read
+    assert not {"procrastinate_jobs_priority_idx_v1", "procrastinate_jobs_id_lock_idx_v1"} & read.keys(), read
+
+
+@pytest.mark.parametrize("queues", [["other1"], None], ids=["one", "all"])
+def test_a_high_priority_is_found_in_front_of_a_deep_backlog(meter, queues):
+    ids = meter.session.jobs(20, queue_name="other1", priority=99)
+    first, _ = meter.measure(FETCH, 1, queues, 10)
+    second, read = meter.measure(FETCH, 1, queues, 10)
+    assert [row[0] for row in first + second] == ids
+    assert "seq_scan" not in read
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 200, read
+    assert read["heap"] <= 1_000, read
+
+
 def test_a_fetch_from_an_empty_queue_reads_next_to_nothing(meter):
     meter.measure(FETCH, 1, ["empty"], 10)
     rows, read = meter.measure(FETCH, 1, ["empty"], 10)
@@ -219,7 +242,7 @@ def test_measuring_the_backlog_counts_no_further_than_it_may(meter):
     assert all(row[1] <= 1_000 for row in rows)
     assert "seq_scan" not in read
     # Of 60,000 rows: 500 of each kind in each of five queues, and the first of each priority.
-    assert sum(read.values()) <= 6_000, read
+    assert sum(read.values()) <= 8_000, read
 
 
 def test_a_fetch_of_any_size_does_not_read_and_sort_the_whole_queue(open_session):
