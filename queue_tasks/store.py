@@ -25,8 +25,11 @@ from queue_tasks.statements import (
     FIND_WRITTEN,
     FINISH_JOBS,
     FIRE_SCHEDULE,
+    FORGET_LISTENER,
     HELD_JOBS,
+    LIST_WRITERS,
     LOCK_SCHEDULE,
+    NOTE_LISTENER,
     NOTE_START,
     NOTIFY_USAGE,
     PERIODIC_DEFER,
@@ -37,6 +40,7 @@ from queue_tasks.statements import (
     REGISTER_WORKER,
     RESCUE_JOBS,
     SYNC_SCHEDULES,
+    TELL_OTHERS,
     UNREGISTER_WORKER,
 )
 
@@ -162,6 +166,38 @@ class Store:
         SQL: sql/queries/unregister_worker.sql
         """
         await self._tending.rows(UNREGISTER_WORKER, {"worker_id": self.worker_id})
+
+    async def note_listener(self, queues: Sequence[str] | None, *, asleep: bool) -> int | None:
+        """Say whether this worker sleeps and is to be told of jobs, or looks by itself.
+
+        Returns how many listening workers serve its queues, itself included; None: it is not registered any more.
+        SQL: sql/queries/note_listener.sql
+        """
+        parameters = {"worker_id": self.worker_id, "queues": queues, "asleep": asleep}
+        rows = await self._tending.rows(NOTE_LISTENER, parameters)
+        return rows[0][0] if rows else None
+
+    async def forget_listener(self) -> None:
+        """Say that this worker listens no more.
+
+        SQL: sql/queries/forget_listener.sql
+        """
+        await self._tending.rows(FORGET_LISTENER, {"worker_id": self.worker_id})
+
+    async def list_writers(self, known: Sequence[str] | None = None) -> list[str]:
+        """The open transactions that write jobs; known: only those of them.
+
+        SQL: sql/queries/list_writers.sql
+        """
+        rows = await self._tending.rows(LIST_WRITERS, {"known": None if known is None else list(known)})
+        return [row[0] for row in rows]
+
+    async def tell_others(self, queues: Sequence[str] | None) -> None:
+        """Have every other worker look that sleeps and serves some of these queues; None: all queues.
+
+        SQL: sql/queries/tell_others.sql
+        """
+        await self._tending.rows(TELL_OTHERS, {"worker_id": self.worker_id, "queues": queues})
 
     async def fetch_jobs(self, queues: Sequence[str] | None, max_jobs: int) -> list[FetchedJob]:
         """Take up to `max_jobs` ready jobs and mark them running.

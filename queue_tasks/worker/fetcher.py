@@ -1,4 +1,4 @@
-"""Fetcher: takes as many jobs as can start soon, hands them to slots, and waits for room, a hint, or the poll.
+"""Fetcher: takes as many jobs as can start soon, hands them to slots, and waits for room, or until it is to look again.
 
 Never more jobs than free slots, plus, when jobs are short, as many as will start within a tenth of a second: a job that
 is fetched but cannot start is a job that another worker could be running.
@@ -37,10 +37,16 @@ SMOOTHING = 0.05
 """The weight of the newest job's duration in the running mean."""
 
 
+Rest = Callable[[asyncio.Event, int, bool], Awaitable[None]]
+"""Waits until the next look, at the longest until the event is set; told how many jobs the last one took, and whether
+there may be more."""
+
+
 class Fetcher(Service):
     """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
 
     backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
+    rest waits, after a fetch that was not full, until the next look; without it, for a hint or the poll.
     on_unknown is called with the worker's number when it is not registered any more; on_failed after each fetch that
     failed otherwise and may have taken jobs all the same.
     last_chance: crashes from which on a job runs with no other beside it: the next one fails it, and must be its own.
@@ -64,6 +70,7 @@ class Fetcher(Service):
         last_chance: int,
         max_jobs: int | None = None,
         meter: Meter | None = None,
+        rest: Rest | None = None,
     ) -> None:
         super().__init__()
         self._store = store
@@ -71,6 +78,7 @@ class Fetcher(Service):
         self._slots = slots
         self._max_prefetch = max_prefetch
         self._poll_interval = poll_interval
+        self._rest = rest or self._poll
         self._run_job = run_job
         self._release = release
         self._backlog = backlog
@@ -109,6 +117,11 @@ class Fetcher(Service):
     def running(self) -> int:
         """Jobs whose bodies run."""
         return len(self._running)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a job that is fetched now can start at once."""
+        return len(self._running) + len(self._waiting) < self._slots and not self._alone
 
     def wake(self) -> None:
         """Look for jobs now; any number of hints make one look."""
@@ -151,18 +164,21 @@ class Fetcher(Service):
                 self._left -= len(jobs)
             self._take(jobs)
             self._fill_slots()
-            if jobs:
-                # Fewer than asked for does not mean that there are no more: others may hold a part of the line.
-                self.idle_fetches = 0
-                continue
-            if not self.in_hand and self.on_idle is not None:
+            if not jobs and not self.in_hand and self.on_idle is not None:
                 self.idle_fetches += 1
                 await self.on_idle()
                 continue
             self.idle_fetches = 0
-            await wait_for(self._wake, self._poll_interval)
+            # Of jobs with locks there may be more than a fetch has found.
+            full = len(jobs) == wanted or any(job.lock is not None for job in jobs)
+            if not jobs or self.on_idle is None:
+                await self._rest(self._wake, len(jobs), full)
         if self.on_exhausted is not None:
             self.on_exhausted()
+
+    async def _poll(self, wake: asyncio.Event, taken: int, full: bool) -> None:  # noqa: ARG002, FBT001 - a Rest
+        if not full:
+            await wait_for(wake, self._poll_interval)
 
     async def finish(self) -> None:
         """Give back what has not started."""

@@ -60,7 +60,8 @@ def channels_of(queues: Sequence[str] | None) -> list[str]:
 class Listener(Service):
     """Holds the listening connection and, on it, the worker's advisory lock.
 
-    on_listening is called whenever it begins to hear, on_deaf when LISTEN turns out not to work.
+    on_listening is called whenever it begins to hear, on_deaf when LISTEN turns out not to work; on_ready with the
+    numbers of the workers that are to look for jobs, in turn; None: all.
     """
 
     name = "listener"
@@ -71,7 +72,7 @@ class Listener(Service):
         worker_id: int,
         queues: Sequence[str] | None,
         *,
-        on_ready: Callable[[], None],
+        on_ready: Callable[[Sequence[int] | None], None],
         on_scheduled: Callable[[], None],
         on_schedules: Callable[[], None],
         on_abort: Callable[[], None],
@@ -152,7 +153,7 @@ class Listener(Service):
         self._told_deaf = False
         self._on_listening()
         # Whatever was said before we listened is found by looking.
-        self._on_ready()
+        self._on_ready(None)
         self._on_scheduled()
         self._on_schedules()
         self._on_abort()
@@ -176,7 +177,7 @@ class Listener(Service):
         elif _is_abort(payload):
             self._on_abort()
         else:
-            self._on_ready()
+            self._on_ready(named_workers(payload))
 
     def _say_deaf(self) -> None:
         if not self._told_deaf:
@@ -192,6 +193,17 @@ class Listener(Service):
             )
         self._told_deaf = True
         self._on_deaf()
+
+
+def named_workers(payload: str) -> list[int] | None:
+    """The workers that a wake-up asks to look, in turn; None: all."""
+    if '"workers"' not in payload[:200]:
+        return None
+    try:
+        found = json.loads(payload)["workers"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return found if isinstance(found, list) and found and all(type(number) is int for number in found) else None
 
 
 def _is_abort(payload: str) -> bool:

@@ -1,7 +1,7 @@
 """Worker: puts the roles together, and says what follows what. One worker is one process's one event loop.
 
-enqueue -> LISTEN -> listener -> fetcher -> execution -> finisher -> the row, and beside them: heartbeat, promoter,
-aborter, scheduler, pruner, progress, announcer.
+enqueue -> LISTEN -> listener -> waking -> fetcher -> execution -> finisher -> the row, and beside them: heartbeat,
+promoter, aborter, scheduler, pruner, progress, announcer.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.scheduler import Scheduler
 from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service
 from queue_tasks.worker.threads import ThreadExecutor
+from queue_tasks.worker.waking import Waking
 from queue_tasks.worker.watchdog import Watchdog
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -255,6 +256,15 @@ class Worker:
         processes = ProcessExecutor(options, settings.name)
         stack.push_async_callback(self._ending.within, "a process of a task", processes.close)
         self.execution = Execution(options, threads, loops, facade, processes)
+        self.waking = Waking(
+            store,
+            settings.queues,
+            options.poll_interval,
+            wake=self._wake_fetcher,
+            has_room=lambda: self.fetcher.has_room,
+        )
+        # Who only drains leaves by itself: nobody is to count on it.
+        is_told = settings.listen and not settings.drain
         self.promoter = Promoter(store, options.poll_interval, self._wake_fetcher, lambda: self.listening)
         self.fetcher = Fetcher(
             store,
@@ -270,6 +280,7 @@ class Worker:
             last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
             meter=self.meter,
+            rest=self.waking.rest if is_told else None,
         )
         self.fetcher.on_exhausted = lambda: self.recycle(f"it has fetched {settings.max_jobs} jobs", stuck=False)
         if settings.drain:
@@ -288,16 +299,18 @@ class Worker:
         self.scheduler = Scheduler(store, options)
         if not settings.drain:
             services += [self.scheduler, Pruner(store, lambda: self.listening)]
+        if is_told:
+            services.append(self.waking)
         if settings.listen:
             self.listener = Listener(
                 options,
                 self.worker_id,
                 settings.queues,
-                on_ready=self.fetcher.wake,
+                on_ready=self.waking.hear if is_told else lambda _: self.fetcher.wake(),
                 on_scheduled=self.promoter.wake,
                 on_schedules=self.scheduler.wake,
                 on_abort=self.aborter.wake,
-                on_listening=self._ready,
+                on_listening=self._hears if is_told else self._ready,
                 on_deaf=self._ready,
                 meter=self.meter,
             )
@@ -503,6 +516,10 @@ class Worker:
 
     def _wake_fetcher(self) -> None:
         self.fetcher.wake()
+
+    def _hears(self) -> None:
+        self.waking.begin()
+        self._ready()
 
     def _ready(self) -> None:
         """Tell once: the listener comes here again after each reconnection."""

@@ -5,6 +5,7 @@
 drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs;
 drop trigger procrastinate_jobs_qt_updated on procrastinate_jobs;
 drop trigger procrastinate_jobs_qt_deleted on procrastinate_jobs;
+drop trigger procrastinate_workers_qt_inserted on procrastinate_workers;
 drop trigger procrastinate_workers_qt_deleted on procrastinate_workers;
 drop trigger procrastinate_events_qt_inserted on procrastinate_events;
 drop trigger procrastinate_periodic_defers_qt_inserted on procrastinate_periodic_defers;
@@ -14,6 +15,7 @@ drop trigger procrastinate_periodic_defers_qt_updated on procrastinate_periodic_
 update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at >= queue_tasks_parked_until_v1();
 
 drop table queue_tasks_changes;
+drop table queue_tasks_listeners;
 drop table queue_tasks_ticks;
 drop table queue_tasks_schedules;
 drop function queue_tasks_schedules_changed_v1();
@@ -24,6 +26,7 @@ drop function queue_tasks_enqueue_ticks_v1(bigint, timestamp with time zone[], t
 drop function queue_tasks_jobs_inserted_v1();
 drop function queue_tasks_jobs_updated_v1();
 drop function queue_tasks_jobs_deleted_v1();
+drop function queue_tasks_workers_inserted_v1();
 drop function queue_tasks_workers_deleted_v1();
 drop function queue_tasks_events_inserted_v1();
 drop function queue_tasks_periodic_defers_inserted_v1();

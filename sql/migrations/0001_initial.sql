@@ -96,6 +96,24 @@ comment on column queue_tasks_changes.job_ids is 'The jobs that were changed.';
 comment on column queue_tasks_changes.before is 'Object: job id -> its state before; of a schedule, its settings.';
 comment on column queue_tasks_changes.after is 'Object: job id -> its state after; of a schedule, its settings.';
 
+-- from sql/tables/queue_tasks_listeners.sql
+-- queue_tasks_listeners: who is to be told of jobs, one row for each worker that listens
+-- A worker that sleeps on notifications says so here and is told. One that is called so often that it looks by itself
+-- says that too: when all who serve a queue do, nobody need be told, and an enqueue saves its notification, for which
+-- Postgres makes all writers of the server commit one after the other.
+-- Unlogged, and no job depends on it: a queue that nobody in it serves is told to everybody. Written when a worker begins to
+-- listen, and when it changes its mind; read by every enqueue, so it must stay as small as the fleet.
+-- Called by  the migrations; schema.repair
+create unlogged table if not exists queue_tasks_listeners (worker_id bigint primary key);
+
+alter table queue_tasks_listeners
+    add column if not exists queues text[],
+    add column if not exists asleep boolean;
+
+comment on table queue_tasks_listeners is 'Who is to be told of jobs, one row for each worker that listens.';
+comment on column queue_tasks_listeners.queues is 'The queues it works; null means all.';
+comment on column queue_tasks_listeners.asleep is 'True: it sleeps and must be told; false: it looks by itself; null: a stock worker, which is always told.';
+
 -- from sql/tables/queue_tasks_schedules.sql
 -- queue_tasks_schedules: one row for each schedule
 -- Declared in code and brought here by every worker that starts, or added by an operator, whose overrides win. Whoever
@@ -1569,20 +1587,54 @@ $body$;
 comment on function queue_tasks_tell_finished_v1(bigint[]) is 'Tell those who wait for results that these jobs have finished.';
 
 -- from sql/functions/queue_tasks_wake_queues_v1.sql
--- queue_tasks_wake_queues_v1(queues text[]) -> void
+-- queue_tasks_wake_queues_v1(queues text[]) -> void; queues: each once
 -- Tell workers that these queues have jobs to fetch: one notification for each queue, one for workers of all queues.
--- The payload is constant, so that Postgres folds the notifications of one transaction, and is one that stock
--- procrastinate workers understand. A queue whose channel name would pass Postgres' 63 bytes has no channel of its own:
--- workers of such a queue listen to the one for all.
+-- Of the workers that sleep, two are named: the first looks at once, the second a little later, should the first be
+-- dead, stopped or busy. All hear it; a stock procrastinate worker does not know the names, and looks. When every worker that
+-- serves the queue looks by itself, nobody is told: a notification makes all writers of the server commit in a row.
+-- The two are the same for all statements of a transaction, so that Postgres folds its notifications. A queue whose
+-- channel name would pass Postgres' 63 bytes has no channel of its own: workers of it listen to the one for all.
 -- Called by  the triggers on procrastinate_jobs
+--
+-- Silence is safe because a worker goes to sleep in this order: it says so and commits, notes which transactions hold
+-- procrastinate_jobs for writing, goes on looking until each of them has ended, and looks once more. Whoever did not see
+-- it asleep here held the table before it looked, and is among those. This takes a snapshot of the present, which the
+-- queries of a volatile function have in READ COMMITTED only: in other levels everybody is told.
 create or replace function queue_tasks_wake_queues_v1(p_queues text[]) returns void
     language plpgsql
 as $body$
+declare
+    v_everybody constant text := '{"type": "job_inserted", "job_id": 0}';
+    v_present constant boolean := current_setting('transaction_isolation') = 'read committed';
+    v_queue text;
+    v_asleep boolean;
+    v_payload text;
 begin
-    perform pg_notify('procrastinate_queue_v1#' || q.name, '{"type": "job_inserted", "job_id": 0}')
-    from unnest(p_queues) q (name)
-    where octet_length(q.name) <= 40;
-    perform pg_notify('procrastinate_any_queue_v1', '{"type": "job_inserted", "job_id": 0}');
+    foreach v_queue in array p_queues loop
+        v_payload := v_everybody;
+        if v_present then
+            -- Null: nobody is known to serve it.
+            select bool_or(l.asleep is not false) into v_asleep
+            from queue_tasks_listeners l
+            where l.queues is null or v_queue = any (l.queues);
+            continue when not v_asleep;
+            if v_asleep then
+                select coalesce('{"type": "job_inserted", "job_id": 0, "workers": [' || string_agg(n.id::text, ', ') || ']}', v_everybody)
+                into v_payload
+                from (
+                    select l.worker_id as id
+                    from queue_tasks_listeners l
+                    where l.asleep and (l.queues is null or v_queue = any (l.queues))
+                    order by hashint8extended(l.worker_id, pg_current_xact_id()::text::bigint)
+                    limit 2
+                ) n;
+            end if;
+        end if;
+        if octet_length(v_queue) <= 40 then
+            perform pg_notify('procrastinate_queue_v1#' || v_queue, v_payload);
+        end if;
+        perform pg_notify('procrastinate_any_queue_v1', v_payload);
+    end loop;
 end
 $body$;
 
@@ -1967,9 +2019,10 @@ create or replace trigger procrastinate_periodic_defers_qt_updated
 -- from sql/triggers/procrastinate_workers_qt_deleted.sql
 -- procrastinate_workers_qt_deleted: after delete on procrastinate_workers, for each statement
 -- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
--- of the worker that ran them: upstream's key rewrote every job the worker had ever run.
+-- of the worker that ran them: upstream's key rewrote every job the worker had ever run. Nobody tells it of jobs any more.
 -- Called by  every unregistering, ours or upstream's
 -- Locks      the rows changed, by id, until commit
+-- Writes     procrastinate_jobs, queue_tasks_listeners
 -- Index      idx_procrastinate_jobs_worker_not_null
 create or replace function queue_tasks_workers_deleted_v1() returns trigger
     language plpgsql
@@ -1985,6 +2038,7 @@ begin
         for no key update
     )
     update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
+    delete from queue_tasks_listeners l where l.worker_id = any (array(select o.id from old_workers o));
     return null;
 end
 $body$;
@@ -1996,6 +2050,30 @@ create or replace trigger procrastinate_workers_qt_deleted
     referencing old table as old_workers
     for each statement
     execute function queue_tasks_workers_deleted_v1();
+
+-- from sql/triggers/procrastinate_workers_qt_inserted.sql
+-- procrastinate_workers_qt_inserted: after insert on procrastinate_workers, for each statement
+-- A stock procrastinate worker listens without saying so: it is told of every job.
+-- Called by  every registering, ours or upstream's
+-- Writes     queue_tasks_listeners
+create or replace function queue_tasks_workers_inserted_v1() returns trigger
+    language plpgsql
+as $body$
+begin
+    insert into queue_tasks_listeners (worker_id)
+    select n.id from new_workers n where n.qt_name is null
+    on conflict (worker_id) do nothing;
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_workers_inserted_v1() is 'A stock worker is told of every job.';
+
+create or replace trigger procrastinate_workers_qt_inserted
+    after insert on procrastinate_workers
+    referencing new table as new_workers
+    for each statement
+    execute function queue_tasks_workers_inserted_v1();
 
 -- from sql/triggers/queue_tasks_schedules_changed.sql
 -- queue_tasks_schedules_changed: after insert, delete or update of revision on queue_tasks_schedules, for each row

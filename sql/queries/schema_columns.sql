@@ -13,6 +13,7 @@ where a.attrelid = any (
         array[
             to_regclass('procrastinate_jobs'),
             to_regclass('procrastinate_workers'),
+            to_regclass('queue_tasks_listeners'),
             to_regclass('queue_tasks_schedules'),
             to_regclass('queue_tasks_ticks'),
             to_regclass('queue_tasks_changes')

@@ -1,8 +1,9 @@
 -- procrastinate_workers_qt_deleted: after delete on procrastinate_workers, for each statement
 -- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
--- of the worker that ran them: upstream's key rewrote every job the worker had ever run.
+-- of the worker that ran them: upstream's key rewrote every job the worker had ever run. Nobody tells it of jobs any more.
 -- Called by  every unregistering, ours or upstream's
 -- Locks      the rows changed, by id, until commit
+-- Writes     procrastinate_jobs, queue_tasks_listeners
 -- Index      idx_procrastinate_jobs_worker_not_null
 create or replace function queue_tasks_workers_deleted_v1() returns trigger
     language plpgsql
@@ -18,6 +19,7 @@ begin
         for no key update
     )
     update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
+    delete from queue_tasks_listeners l where l.worker_id = any (array(select o.id from old_workers o));
     return null;
 end
 $body$;

@@ -1,4 +1,9 @@
-"""S30 notify-cost: sixty-four writers that enqueue, with their notifications and without."""
+"""S30 notify-cost: sixty-four writers that enqueue, with what tells workers of jobs and without.
+
+served     two workers, asleep at first, run what is enqueued
+full       every slot of two workers is taken: nobody can start what is enqueued, and nobody asks to be told
+listened   nobody works, and a session listens that no one knows: it is told of each; shown, and held to nothing
+"""
 
 from __future__ import annotations
 
@@ -7,64 +12,150 @@ import re
 import statistics
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from site_app.embedded_postgres import find_binaries
+from site_app.embedded_postgres import EmbeddedPostgres, find_binaries
+from tests.chaos.fleet import Fleet
 from tests.chaos.harness import FULL, Chaos
+from tests.waiting import wait_until
 
 WRITERS = 64
-SECONDS = 5  # of each turn
+SECONDS = 10  # of each turn
 TURNS = 5
-WRITE = "select queue_tasks_enqueue_v1('none', '[1]'::jsonb);\n"
+WRITE = "select queue_tasks_enqueue_v1('tests.testapp.tasks.noop_ephemeral', ephemeral => true);\n"
 SILENT = "create or replace function queue_tasks_wake_queues_v1(p_queues text[]) returns void language sql as 'select'"
 LIVING = Path(__file__).parents[2] / "sql" / "functions" / "queue_tasks_wake_queues_v1.sql"
+# Who is told nothing looks as often as polling goes.
+OPEN = "insert into chaos_ledger (key, job_id, lease, attempt, pid, phase) values (%s, 0, 0, 0, 0, 'open')"
+OFTEN = {"poll_interval": 0.05}
+
+pytestmark = pytest.mark.skipif(not FULL, reason="a measurement, in full size only")
 
 
-@pytest.mark.skipif(not FULL, reason="a measurement, in full size only")
-def test_to_notify_costs_those_who_enqueue_little(chaos: Chaos, tmp_path: Path) -> None:
+def test_workers_that_run_the_jobs_cost_the_writers_little(chaos: Chaos, tmp_path: Path) -> None:
     server = chaos.own_server(fsync="on", full_page_writes="on")
-    script = tmp_path / "enqueue.sql"
-    script.write_text(WRITE)
-    tmp_path.chmod(0o755)
-    rates: dict[str, list[float]] = {"loud": [], "silent": []}
-    with listening(server.url):
-        # In turns: what else the machine does meets both alike.
-        for _ in range(TURNS):
-            for way, function in (("loud", LIVING.read_text()), ("silent", SILENT)):
-                chaos.db.execute(function.encode())
-                chaos.db.execute("truncate procrastinate_jobs, procrastinate_events cascade")
-                rates[way].append(transactions_a_second(server.url, server.version, script))
-    loud, silent = statistics.median(rates["loud"]), statistics.median(rates["silent"])
+
+    def until_run() -> None:
+        wait_until(lambda: not {"todo", "doing"} & set(chaos.statuses()), 120)
+
+    with chaos.fleet(2, concurrency=10, options=OFTEN) as fleet:
+        loud, silent = in_turns(chaos, server, tmp_path, after=until_run)
+    judge(chaos, loud, silent, "served", fleet)
+
+
+def test_workers_that_are_full_cost_the_writers_little(chaos: Chaos, tmp_path: Path) -> None:
+    server = chaos.own_server(fsync="on", full_page_writes="on")
+    with chaos.fleet(2, concurrency=1, options=OFTEN) as fleet:
+        held = chaos.enqueue(2, "gated", seconds=600)
+        wait_until(lambda: chaos.statuses() == {"doing": 2})
+        loud, silent = in_turns(chaos, server, tmp_path)
+        chaos.db.execute("delete from procrastinate_jobs where status = 'todo'")
+        for job in held:
+            chaos.db.execute(OPEN, [job.key])
+        chaos.until_done()
+    judge(chaos, loud, silent, "full", fleet)
+
+
+def test_who_listens_unknown_to_all_is_told_of_every_job(chaos: Chaos, tmp_path: Path) -> None:
+    server = chaos.own_server(fsync="on", full_page_writes="on")
+    loud, silent = in_turns(chaos, server, tmp_path)
     chaos.report(
-        figures={"with": loud, "without": silent, "loss": 1 - loud / silent},
-        criteria={f"at most a tenth is lost: {rates}": loud >= 0.9 * silent},
+        figures=figures(loud, silent),
+        criteria={"it hears of each": loud.told >= 0.99 * loud.enqueued},
+        variant="listened",
     )
 
 
+@dataclass
+class Turns:
+    """What came of the turns of one way."""
+
+    rates: list[float] = field(default_factory=list)
+    """Enqueues a second."""
+    told: int = 0
+    """Notifications in all."""
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(self.rates)
+
+    @property
+    def enqueued(self) -> float:
+        return sum(self.rates) * SECONDS
+
+
+def judge(chaos: Chaos, loud: Turns, silent: Turns, variant: str, *fleets: Fleet) -> None:
+    """At most a tenth of the writers' rate is lost."""
+    chaos.report(
+        *fleets,
+        most_duplicates=0,
+        figures=figures(loud, silent),
+        criteria={
+            "at most a tenth is lost": loud.rate >= 0.9 * silent.rate,
+            "at most a twentieth is told": loud.told <= 0.05 * loud.enqueued,
+            "without it nothing is told": silent.told == 0,
+        },
+        variant=variant,
+    )
+
+
+def figures(loud: Turns, silent: Turns) -> dict[str, str]:
+    return {
+        "with": f"{loud.rate:.0f}/s",
+        "without": f"{silent.rate:.0f}/s",
+        "loss": f"{1 - loud.rate / silent.rate:.3f}",
+        "told": f"{loud.told} of {loud.enqueued:.0f}",
+    }
+
+
+def in_turns(
+    chaos: Chaos, server: EmbeddedPostgres, folder: Path, after: Callable[[], None] = lambda: None
+) -> tuple[Turns, Turns]:
+    """Enqueue with what tells workers and without, in turns, so that what else the machine does meets both alike.
+
+    after: waits until the jobs of a turn are out of the way of the next.
+    """
+    script = folder / "enqueue.sql"
+    script.write_text(WRITE)
+    folder.chmod(0o755)
+    ways = {"loud": Turns(), "silent": Turns()}
+    with listening(server.url) as heard:
+        for _ in range(TURNS):
+            for way, function in (("loud", LIVING.read_text()), ("silent", SILENT)):
+                before = len(heard)
+                chaos.db.execute(function.encode())
+                ways[way].rates.append(transactions_a_second(server.url, server.version, script))
+                ways[way].told += len(heard) - before
+                after()
+                chaos.db.execute("vacuum procrastinate_jobs")
+    print(f"\n{ways}")  # noqa: T201 - beside the report
+    return ways["loud"], ways["silent"]
+
+
 @contextmanager
-def listening(url: str) -> Iterator[None]:
-    """A session that hears all of it, as a worker does: without one the server would throw it away unread."""
-    stopping = threading.Event()
+def listening(url: str) -> Iterator[list[str]]:
+    """A session that hears all of it and is no worker; what it has heard."""
+    stopping, ready = threading.Event(), threading.Event()
+    heard: list[str] = []
 
     def listen() -> None:
         with psycopg.connect(url, autocommit=True, application_name="chaos listener") as connection:
             connection.execute("listen procrastinate_any_queue_v1")
             ready.set()
             while not stopping.is_set():
-                for _ in connection.notifies(timeout=0.2):
-                    pass
+                heard.extend(notice.payload for notice in connection.notifies(timeout=0.2))
 
-    ready = threading.Event()
     thread = threading.Thread(target=listen)
     thread.start()
     assert ready.wait(30)
     try:
-        yield
+        yield heard
     finally:
         stopping.set()
         thread.join()

@@ -108,6 +108,13 @@ DRIFT = {
         "alter table procrastinate_workers drop column qt_name",
         [(Kind.COLUMN, "procrastinate_workers.qt_name", State.MISSING)],
     ),
+    "a table is gone": (
+        "drop table queue_tasks_listeners",
+        [
+            (Kind.COLUMN, "queue_tasks_listeners.queues", State.MISSING),
+            (Kind.COLUMN, "queue_tasks_listeners.asleep", State.MISSING),
+        ],
+    ),
     "a default is gone": (
         "alter table procrastinate_jobs alter column qt_enqueued_at drop default",
         [(Kind.COLUMN, "procrastinate_jobs.qt_enqueued_at", State.OUTDATED)],
