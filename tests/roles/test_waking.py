@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from queue_tasks.conf import Options
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.store import Store
+from queue_tasks.worker import waking as module
 from queue_tasks.worker.fetcher import Fetcher
 from queue_tasks.worker.listener import ANY_QUEUE, Listener, named_workers
 from queue_tasks.worker.waking import CALLS, LOOK_AT_LEAST_EVERY, LOOK_TOGETHER, Waking
@@ -78,6 +79,17 @@ class Sleeper:
         for _ in range(CALLS):
             self.waking.hear([0])
         await await_until(lambda: self.waking.awake)
+
+    def lie_down(self) -> None:
+        """Let it be as if nothing had come for long."""
+        self.waking._quiet_since = float("-inf")
+        self.fetcher.wake()
+
+
+@pytest.fixture(autouse=True)
+def awake_until_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not send it to sleep before a test has done what it is awake for."""
+    monkeypatch.setattr(module, "QUIET", 3600)
 
 
 @asynccontextmanager
@@ -147,24 +159,24 @@ async def test_it_says_that_it_sleeps_and_is_woken(
 
 
 async def test_told_often_it_looks_by_itself_and_nobody_need_tell_it(
-    rows: Rows, options: Options, heard: Callable[[], list[str]]
+    rows: Rows, options: Options, heard: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "WINDOW", 60)
     async with sleeping(options) as sleeper:
-        count = 0
-        while not sleeper.waking.awake:
-            count += 1
+        for _ in range(CALLS):
             rows.add()
-            await asyncio.sleep(0)
+        await await_until(lambda: sleeper.waking.awake)
         assert noted(rows) == {sleeper.store.worker_id: False}
         heard()
         rows.add()
         assert heard() == []
-        await await_until(lambda: len(sleeper.ran) == count + 1)
+        await await_until(lambda: len(sleeper.ran) == CALLS + 1)
 
 
 async def test_when_nothing_comes_it_lies_down_and_is_told_again(
-    rows: Rows, options: Options, heard: Callable[[], list[str]]
+    rows: Rows, options: Options, heard: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.05)
     async with sleeping(options) as sleeper:
         await sleeper.get_up()
         await await_until(lambda: sleeper.waking.asleep)
@@ -185,6 +197,7 @@ async def test_a_transaction_that_kept_silent_is_waited_for(
         await sleeper.get_up()
         with other.transaction(), other.transaction() if savepoint else contextlib.nullcontext():
             job = add(other)
+            sleeper.lie_down()
             await await_until(lambda: sleeper.waking._writers)
             assert noted(rows) == {sleeper.store.worker_id: True}
             looks = sleeper.looks
@@ -204,6 +217,7 @@ async def test_an_open_transaction_that_only_reads_or_came_later_is_not_waited_f
         with other.transaction():
             other.execute("select from procrastinate_jobs")
             other.execute("create temporary table elsewhere (id int)")
+            sleeper.lie_down()
             await await_until(lambda: sleeper.waking.asleep)
             job = add(other)
         await await_until(lambda: sleeper.ran == [job])
@@ -217,6 +231,7 @@ async def test_one_long_transaction_is_looked_after_more_and_more_seldom(
         await sleeper.get_up()
         with other.transaction():
             job = add(other)
+            sleeper.lie_down()
             await await_until(lambda: sleeper.waking._writers)
             # As if it had been open for a minute and more.
             sleeper.waking._lay_down_at -= 8 * NEVER
@@ -238,6 +253,7 @@ async def test_an_old_snapshot_tells_it_though_it_shows_it_awake(
         other.isolation_level = level
         with other.transaction():
             assert noted(Rows(other)) == {sleeper.store.worker_id: False}
+            sleeper.lie_down()
             await await_until(lambda: sleeper.waking.asleep)
             assert noted(Rows(other)) == {sleeper.store.worker_id: False}
             job = add(other)
@@ -296,7 +312,8 @@ async def test_one_job_is_looked_for_by_two_at_the_most(rows: Rows, options: Opt
             await await_until(lambda: sum(len(sleeper.ran) for sleeper in fleet) == number + 1)  # noqa: B023
             # The second has its turn.
             await await_until(lambda: all(sleeper.waking._second is None for sleeper in fleet))
-        assert sum(sleeper.looks for sleeper in fleet) - looks <= 10
+        # Two for each job, and the last looks before each fell asleep.
+        assert sum(sleeper.looks for sleeper in fleet) - looks <= 5 * 2 + len(fleet)
 
 
 async def test_many_that_are_awake_look_together_as_often_as_one(rows: Rows, options: Options) -> None:
@@ -336,8 +353,9 @@ async def test_a_database_that_refuses_its_notes_leaves_it_awake(
     async with sleeping(options) as sleeper:
         await sleeper.get_up()
         rows.db.execute("alter table queue_tasks_listeners rename to elsewhere")
+        sleeper.lie_down()
         looks = sleeper.looks
-        await await_until(lambda: sleeper.looks > looks + 30)
+        await await_until(lambda: sleeper.looks > looks + 10)
         assert sleeper.waking.awake
         rows.db.execute("alter table elsewhere rename to queue_tasks_listeners")
         await await_until(lambda: sleeper.waking.asleep)
