@@ -1,6 +1,7 @@
 """What every test may use: databases, and the guards that fail a test which leaves something behind."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 
@@ -15,6 +16,10 @@ from pytest_django import DjangoDbBlocker
 
 from tests import postgres
 from tests.waiting import wait_until
+
+# A shell starts what it runs in the background deaf to Ctrl-C, and so would be all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine with too much to do is no fault of an example.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from tests.acceptance.workers import BUSY, Table, worker_process
+from tests.processes import Pid
 from tests.testapp import isolated, tasks
 from tests.waiting import PATIENCE, wait_until
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 IMPATIENT = "tests.testapp.impatient_settings"
 
 
-def children_of(pid: int) -> list[int]:
+def children_of(pid: int) -> list[Pid]:
     """The processes a worker has started, by the kernel's books."""
     found = []
     for place in Path("/proc").glob("[0-9]*/stat"):
@@ -25,15 +26,8 @@ def children_of(pid: int) -> list[int]:
         except OSError:
             continue
         if int(fields[1]) == pid and fields[0] != "Z":
-            found.append(int(place.parent.name))
+            found.append(Pid(int(place.parent.name)))
     return found
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_no_process_of_a_task_outlives_a_killed_worker(dsn: str, table: Table) -> None:
@@ -46,7 +40,7 @@ def test_no_process_of_a_task_outlives_a_killed_worker(dsn: str, table: Table) -
         assert table.job(job.id)["status"] == "doing"
         worker.send(signal.SIGKILL)
         worker.wait()
-        wait_until(lambda: not any(map(running, children)))
+        wait_until(lambda: not any(child.alive for child in children))
 
 
 def test_a_worker_that_stops_gives_its_processes_the_grace_time_and_then_takes_their_jobs_back(
@@ -63,7 +57,7 @@ def test_a_worker_that_stops_gives_its_processes_the_grace_time_and_then_takes_t
     for result in (obedient, stubborn):
         row = table.job(result.id)
         assert (row["status"], row["attempts"], row["qt_errors"]) == ("todo", 0, None)
-    assert not any(map(running, children))
+    assert not any(child.alive for child in children)
 
 
 def test_an_abort_reaches_a_process(dsn: str, table: Table) -> None:

@@ -15,28 +15,21 @@ from django.db import connection
 from queue_tasks import enqueue_many
 from queue_tasks.worker.supervisor import BURST
 from tests.acceptance.workers import BUSY, Table, WorkerProcess, by_sql, doing, worker_process
+from tests.processes import Pid
 from tests.testapp import tasks
 from tests.waiting import PATIENCE, START, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHORT_LEASE = "tests.testapp.short_lease_settings"
-DEAD_AFTER = 6  # seconds, in those settings
+DEAD_AFTER = 8  # seconds, in those settings
 
 
-def pids(table: Table) -> list[int]:
-    return [row["qt_pid"] for row in table.workers()]
+def pids(table: Table) -> list[Pid]:
+    return [Pid(row["qt_pid"]) for row in table.workers()]
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs: one that has ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def replaced(table: Table, old: list[int], count: int) -> list[int]:
+def replaced(table: Table, old: list[Pid], count: int) -> list[Pid]:
     """Wait until as many workers are registered, none of them an old one; their processes."""
     wait_until(lambda: len(pids(table)) == count and not set(pids(table)) & set(old), START, "replaced")
     return pids(table)
@@ -146,7 +139,7 @@ def test_a_process_that_has_grown_too_much_is_replaced(dsn: str, table: Table) -
         grown = by_sql("tests.testapp.saboteurs.grow", "250")
         after = replaced(table, before, 1)
         assert table.job(grown)["status"] == "succeeded"
-        assert not alive(before[0])
+        assert not before[0].alive
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
         assert pids(table) == after
         assert worker.stop()[0] == 0
@@ -159,7 +152,7 @@ def test_a_frozen_process_is_killed_and_replaced(dsn: str, table: Table) -> None
         os.kill(frozen, signal.SIGSTOP)
         after = wait_until(lambda: len(pids(table)) == 2 and frozen not in pids(table) and pids(table), START)
         assert other in after
-        wait_until(lambda: not alive(frozen))
+        wait_until(lambda: not frozen.alive)
         assert worker.stop()[0] == 0
         assert "is killed: it has said nothing for" in worker.output
 
@@ -172,7 +165,7 @@ def test_a_process_whose_interpreter_is_held_tells_where_and_is_replaced(dsn: st
         # It would be run again.
         table.all("delete from procrastinate_jobs where id = %s returning id", job)
         replaced(table, before, 1)
-        assert not alive(before[0])
+        assert not before[0].alive
         wait_until(lambda: f"Timeout (0:00:0{DEAD_AFTER})!" in worker.output)
         wait_until(lambda: "in hold_the_interpreter" in worker.output)
         assert worker.stop()[0] == 0
@@ -232,7 +225,7 @@ def test_a_second_signal_kills_all_at_once(dsn: str, table: Table) -> None:
         wait_until(lambda: time.monotonic() > begun + 1.2 * BURST)  # signals closer to each other are one
         code, took = worker.stop()
         assert (code, took < BUSY) == (1, True), worker.output
-        assert not any(alive(pid) for pid in children)
+        assert not any(pid.alive for pid in children)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +246,7 @@ def test_all_have_stopped_two_seconds_after_the_grace_time_whatever_tasks_do(
         children = pids(table)
         found, took = worker.stop()
         assert (found, 1 <= took < 1 + 2.5 + BUSY) == (code, True), f"{took} s: {worker.output}"
-        assert not any(alive(pid) for pid in children)
+        assert not any(pid.alive for pid in children)
         assert worker.lines[-1].startswith("stopped: 2 processes, ")
     rows = [table.job(job) for job in jobs]
     assert [row["attempts"] for row in rows] == [0, 0]
@@ -270,7 +263,7 @@ def test_no_process_outlives_a_killed_supervisor_and_jobs_go_back(dsn: str, tabl
         doing(table, 6)
         children = pids(table)
         worker.send(signal.SIGKILL)
-        wait_until(lambda: not any(alive(pid) for pid in children), 2 + BUSY)
+        wait_until(lambda: not any(pid.alive for pid in children), 2 + BUSY)
         assert worker.wait() == -signal.SIGKILL
         assert "the supervisor is gone; stopping" in worker.output
     for job in jobs:
@@ -285,7 +278,7 @@ def test_not_even_one_whose_interpreter_is_held(dsn: str, table: Table) -> None:
         doing(table, 1)
         children = pids(table)
         worker.send(signal.SIGKILL)
-        wait_until(lambda: not any(alive(pid) for pid in children), DEAD_AFTER + BUSY)
+        wait_until(lambda: not any(pid.alive for pid in children), DEAD_AFTER + BUSY)
 
 
 def test_a_blocked_process_does_not_outlive_it_either(dsn: str, table: Table) -> None:
@@ -294,7 +287,7 @@ def test_a_blocked_process_does_not_outlive_it_either(dsn: str, table: Table) ->
         doing(table, 1)
         children = pids(table)
         worker.send(signal.SIGKILL)
-        wait_until(lambda: not any(alive(pid) for pid in children), 5 + BUSY)
+        wait_until(lambda: not any(pid.alive for pid in children), 5 + BUSY)
 
 
 # ---------------------------------------------------------------------------------------------------------- drains

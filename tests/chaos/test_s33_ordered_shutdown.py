@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from tests.chaos.fleet import Member
 from tests.chaos.harness import Chaos
+from tests.processes import Pid
 from tests.waiting import wait_until
 
 WITHIN = 5.0
@@ -27,7 +27,7 @@ def test_no_process_outlives_its_supervisor_and_no_job_runs_twice(chaos: Chaos) 
             assert len(children) == processes
             fleet.kill(supervisor)
             begun = time.monotonic()
-            wait_until(lambda: not any(map(alive, children)), 60, "the workers end")  # noqa: B023 - called at once
+            wait_until(lambda: not any(child.alive for child in children), 60, "the workers end")  # noqa: B023 - called at once
             outlived.append(time.monotonic() - begun)
         chaos.until_done(timeout=600)
     chaos.report(
@@ -38,15 +38,7 @@ def test_no_process_outlives_its_supervisor_and_no_job_runs_twice(chaos: Chaos) 
     )
 
 
-def children_of(chaos: Chaos, supervisor: Member) -> list[int]:
+def children_of(chaos: Chaos, supervisor: Member) -> list[Pid]:
     """The worker processes of a supervisor: their names end with its process id and their number."""
     found = chaos.rows("select qt_pid from procrastinate_workers where qt_name like %s", f"%-{supervisor.pid}-%")
-    return [row["qt_pid"] for row in found]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs: one that has ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    return [Pid(row["qt_pid"]) for row in found]

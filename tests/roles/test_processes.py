@@ -19,6 +19,7 @@ from queue_tasks.worker.execution import Execution
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.processes import ProcessExecutor, TaskProcess
 from queue_tasks.worker.threads import ThreadExecutor
+from tests.processes import Pid
 from tests.roles.parts import Rows, attempt_of, fetched
 from tests.roles.test_execution import written
 from tests.testapp import hostile
@@ -36,7 +37,7 @@ class Bench:
         self.processes = ProcessExecutor(self.options, "bench")
         facade = bridge.WorkerFacade("bench", 1, None, lambda: None)
         self.execution = Execution(self.options, self.threads, self.loops, facade, self.processes)
-        self.children: set[int] = set()
+        self.children: set[Pid] = set()
 
     async def run(self, task_name: str, args: Any = None, **values: Any) -> Outcome:
         return await self.run_attempt(attempt_of(fetched(ISOLATED + task_name, args, **values)))
@@ -45,7 +46,7 @@ class Bench:
         attempt.runner = asyncio.current_task()
         running = asyncio.ensure_future(self.execution.run(attempt))
         outcome = await running
-        self.children |= {child._process.pid for child in self.processes._all}
+        self.children |= {Pid(child._process.pid) for child in self.processes._all}
         return outcome
 
     @property
@@ -54,22 +55,10 @@ class Bench:
         return child
 
     async def close(self) -> None:
-        self.children |= {child._process.pid for child in self.processes._all}
+        self.children |= {Pid(child._process.pid) for child in self.processes._all}
         await self.processes.close()
         self.threads.close()
-        assert not [pid for pid in self.children if alive(pid)]
-
-
-def gone(pid: int) -> bool:
-    return not alive(pid)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs: one that has ended, and whose new parent has not asked how, does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+        assert not [pid for pid in self.children if pid.alive]
 
 
 @pytest.fixture
@@ -92,6 +81,10 @@ async def impatient(_like_this_process: None) -> AsyncIterator[Bench]:
     bench = Bench(timeout_patience=1)
     yield bench
     await bench.close()
+
+
+def ended(pid: Pid) -> bool:
+    return not pid.alive
 
 
 def value(outcome: Outcome) -> Any:
@@ -361,9 +354,9 @@ async def test_idle_children_are_used_last_in_first_out_and_end_when_they_are_id
 async def test_closing_ends_them_all_also_while_they_run(bench: Bench) -> None:
     running = asyncio.create_task(bench.run("sleep", [60]))
     await await_until(lambda: bench.processes._all and bench.child._outcome is not None, 30)
-    pid = bench.child._process.pid
+    pid = Pid(bench.child._process.pid)
     await bench.processes.close()
-    assert not alive(pid)
+    assert not pid.alive
     assert failure(await running)[0] == "ProcessDied"
 
 
@@ -397,7 +390,9 @@ asyncio.run(main())
         )
         assert parent.stdout is not None
         with parent.stdout:
-            said = [parent.stdout.readline() for _ in range(lines)]
+            child = Pid(int(parent.stdout.readline()))
+            if lines > 1:
+                assert parent.stdout.readline() == "runs\n"
         parent.send_signal(signal.SIGKILL)
         parent.wait(PATIENCE)
-        wait_until(partial(gone, int(said[0])))
+        wait_until(partial(ended, child))

@@ -6,6 +6,6 @@ TASKS = {
     "default": {
         "BACKEND": "queue_tasks.backend.PostgresBackend",
         "QUEUES": [],
-        "OPTIONS": {"heartbeat": 0.5, "dead_after": 6},
+        "OPTIONS": {"heartbeat": 0.5, "dead_after": 8},
     }
 }
