@@ -45,7 +45,10 @@ LAST_WORDS = 0.5
 """Seconds after a child's end in which what it had said may still come."""
 
 END_WITHIN = 1.0
-"""Seconds a child has to end when its socket is closed."""
+"""Seconds a child has to end when we have closed its socket."""
+
+EXIT_WITHIN = 5.0
+"""Seconds a child has to end when it has closed its socket: as it ends, which may take some on a busy machine."""
 
 SHUTDOWN_PATIENCE = 0.7 * STOP_MARGIN
 """Seconds a body has to end when the worker's time of grace is over."""
@@ -259,7 +262,7 @@ class TaskProcess(asyncio.Protocol):
         if not self.ended.is_set():
             # It has ended, or a body has closed its files.
             closed = ProcessDied("closed its socket to the worker, and was killed")
-            clock.watch(self._kill_course(time.monotonic() + END_WITHIN, closed))
+            clock.watch(self._kill_course(time.monotonic() + EXIT_WITHIN, closed))
 
     def _take(self, message: Message) -> None:
         attempt = self._attempt

@@ -53,7 +53,7 @@ def test_an_answer_says_nothing_of_python_or_of_jobs(dsn: str, table: Table) -> 
         assert body == b'{"live": true}\n'
         assert headers.keys() == {"server", "date", "content-type", "content-length", "cache-control"}
         assert headers["server"].strip() == "queue_tasks"
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_client_that_says_nothing_keeps_neither_the_next_nor_the_end(dsn: str, table: Table) -> None:
@@ -78,7 +78,7 @@ def test_a_blocked_event_loop_is_not_live_until_it_turns_again(dsn: str, table: 
         (tmp_path / "go").touch()
         until(port, "/livez", 200)
         wait_until(lambda: table.job(job)["status"] == "succeeded")
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_database_that_is_away_makes_it_unready_but_not_dead(table: Table, dsn: str) -> None:
@@ -92,7 +92,7 @@ def test_a_database_that_is_away_makes_it_unready_but_not_dead(table: Table, dsn
         assert ask(port, "/livez")[0] == 200
         proxy.heal()
         until(port, "/readyz", 200)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_port_that_is_taken_is_one_clear_line_and_code_1(dsn: str, table: Table) -> None:

@@ -19,7 +19,7 @@ def test_plain_functions_that_spin_are_timed_out_and_tried_again_in_a_worker_tha
         wait_until(lambda: table.statuses() == {"failed": 4})
         added = tasks.add.enqueue(1)
         wait_until(lambda: table.job(added.id)["status"] == "succeeded")
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
     for result in spinning:
         errors = table.job(result.id)["qt_errors"]
         assert [(error["exception"], error["attempt"]) for error in errors] == [(TIMED_OUT, 1), (TIMED_OUT, 2)]
@@ -52,7 +52,7 @@ def test_a_coroutine_that_blocks_the_loop_is_named_and_interrupted_and_the_worke
         assert [error["exception"] for error in table.job(blocking.id)["qt_errors"]] == [TIMED_OUT]
         wait_until(lambda: f"blocked for 0.3 s by job {named.id} (tests.testapp.hostile.block)" in worker.output)
         wait_until(lambda: f"job {named.id} (tests.testapp.hostile.block) blocked it for" in worker.output)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_coroutine_that_blocks_the_loop_in_c_ends_the_process_and_its_jobs_are_rescued(dsn: str, table: Table):

@@ -50,7 +50,7 @@ def test_what_a_worker_has_done_is_counted(dsn: str, table: Table) -> None:
         assert found["queue_tasks_fetched_jobs_total",] == 21
         assert found["queue_tasks_fetch_seconds_count",] >= 1
         assert found["queue_tasks_notifications_total",] >= 1
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_supervisor_adds_up_what_its_processes_have_done_also_those_that_ended(dsn: str, table: Table) -> None:
@@ -62,7 +62,7 @@ def test_a_supervisor_adds_up_what_its_processes_have_done_also_those_that_ended
             os.kill(row["qt_pid"], signal.SIGKILL)
         tasks.add.enqueue(20)
         wait_until(lambda: ended(port, "add", "succeeded") == 21, START)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_rescued_jobs_are_counted(dsn: str, table: Table) -> None:
@@ -78,4 +78,4 @@ def test_rescued_jobs_are_counted(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--metrics-port", "0") as worker:
         port = port_of(worker, "metrics")
         wait_until(lambda: scrape(port)["queue_tasks_rescued_jobs_total",] == 1)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output

@@ -70,14 +70,14 @@ def test_an_abort_reaches_a_process(dsn: str, table: Table) -> None:
         control.abort([int(obedient.id), int(stubborn.id)])
         wait_until(lambda: table.statuses() == {"aborted": 2})
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_the_error_that_is_kept_is_the_exception_itself(dsn: str, table: Table) -> None:
     result = isolated.throw.enqueue("os")
     with worker_process(dsn) as worker:
         result.wait(PATIENCE)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
     (error,) = result.errors
     assert error.exception_class_path == "builtins.OSError"
     assert "in throw" in error.traceback
@@ -89,7 +89,7 @@ def test_an_atomic_task_in_a_process_is_one_transaction(dsn: str, table: Table, 
     result = isolated.write_atomically.enqueue("written", fails)
     with worker_process(dsn, settings=IMPATIENT) as worker:
         result.wait(PATIENCE)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
     assert table.job(result.id)["status"] == ("failed" if fails else "succeeded")
     assert Group.objects.count() == (0 if fails else 1)
     assert worker.lines[-1].endswith(f"1 attempts, {int(fails)} jobs failed")

@@ -49,7 +49,7 @@ def test_its_flags_are_what_it_works_by(dsn: str, table: Table) -> None:
         assert [result.wait(PATIENCE).return_value for result in mine] == [2, 2]
         other.refresh()
         assert other.status == "READY"
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 # ---------------------------------------------------------------------------------------------------------- stops
@@ -261,7 +261,7 @@ def test_it_listens_again_after_its_listener_was_ended(dsn: str, table: Table) -
         table.all("select pg_terminate_backend(%s, 5000)", pid)
         wait_until(lambda: table.backends("queue_tasks listen") not in ([], [pid]))
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
         assert len([line for line in worker.lines if line.startswith("ready")]) == 1
 
 
@@ -275,7 +275,7 @@ def test_all_backends_ended_at_once_while_jobs_run_lose_nothing(dsn: str, table:
         wait_until(lambda: table.statuses() == {"succeeded": 240}, 60)
         assert table.all("select distinct attempts from procrastinate_jobs") == [{"attempts": 1}]
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_worker_whose_row_is_gone_registers_anew_and_goes_on(dsn: str, table: Table) -> None:
@@ -287,7 +287,7 @@ def test_a_worker_whose_row_is_gone_registers_anew_and_goes_on(dsn: str, table: 
         assert after["id"] > before["id"]
         assert after["qt_pid"] == worker.process.pid
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
         assert "Traceback" not in worker.output
     assert table.workers() == []
 
@@ -302,7 +302,7 @@ def test_hostile_jobs_in_a_row_leave_the_worker_in_order(dsn: str, table: Table)
         count = 2 * len(hostile.NAMES) + len(hostile.GIVEN)
         wait_until(lambda: table.statuses() == {"failed": count})
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
     assert table.all(
         "select distinct jsonb_array_length(qt_errors) as n from procrastinate_jobs where status = 'failed'"
     ) == [{"n": 1}]

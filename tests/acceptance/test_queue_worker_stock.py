@@ -42,7 +42,7 @@ def test_a_job_deferred_by_procrastinate_s_command_line_runs_under_ours(dsn: str
         assert deferring.returncode == 0, output
         wait_until(lambda: table.statuses() == {"succeeded": 1})
         assert table.all("select qt_result from procrastinate_jobs") == [{"qt_result": 42}]
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_stock_worker_runs_django_tasks_through_their_stand_ins(dsn: str, table: Table) -> None:
@@ -66,7 +66,7 @@ def test_ours_and_a_stock_worker_share_a_queue_no_job_twice_none_lost(dsn: str, 
             enqueue_many(tasks.create_group_slowly.bind(f"g{n}", 0.02) for n in range(1, 150))
             Group.objects.create(name="g0")
             wait_until(lambda: table.statuses() == {"succeeded": 155}, START)
-            assert ours.stop()[0] == 0
+            assert ours.stop()[0] == 0, ours.output
             assert 1 <= int(ours.lines[-1].split(", ")[1].split()[0]) <= 150
     finally:
         stock.send_signal(signal.SIGTERM)

@@ -113,7 +113,7 @@ def test_a_task_that_ends_the_loop_or_the_heartbeat_does_not_end_the_worker(
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
         (before,) = table.all("select last_heartbeat from procrastinate_workers")
         wait_until(lambda: table.all("select last_heartbeat from procrastinate_workers") != [before])
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_loop_that_cannot_be_started_again_ends_it_with_code_1(dsn: str, table: Table) -> None:

@@ -118,7 +118,7 @@ def test_a_killed_process_is_replaced_at_once_and_its_jobs_run_again(dsn: str, t
         for result in results:
             result.wait(PATIENCE)
             assert result.attempts == 1
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
         assert "SIGKILL; starting another now" in worker.output
         assert len([line for line in worker.lines if line.startswith("ready")]) == 1
 
@@ -142,7 +142,7 @@ def test_a_process_that_has_grown_too_much_is_replaced(dsn: str, table: Table) -
         assert not before[0].alive
         assert tasks.add.enqueue(1).wait(PATIENCE).return_value == 2
         assert pids(table) == after
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
         assert re.search(r"\d+ MB of memory, more than 200 MB; starting another now", worker.output)
 
 
@@ -153,7 +153,7 @@ def test_a_frozen_process_is_killed_and_replaced(dsn: str, table: Table) -> None
         after = wait_until(lambda: len(pids(table)) == 2 and frozen not in pids(table) and pids(table), START)
         assert other in after
         wait_until(lambda: not frozen.alive)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
         assert "is killed: it has said nothing for" in worker.output
 
 
@@ -168,7 +168,7 @@ def test_a_process_whose_interpreter_is_held_tells_where_and_is_replaced(dsn: st
         assert not before[0].alive
         wait_until(lambda: f"Timeout (0:00:0{DEAD_AFTER})!" in worker.output)
         wait_until(lambda: "in hold_the_interpreter" in worker.output)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_process_that_was_asked_to_stop_by_itself_is_replaced(dsn: str, table: Table) -> None:
@@ -176,7 +176,7 @@ def test_a_process_that_was_asked_to_stop_by_itself_is_replaced(dsn: str, table:
         (before,) = pids(table)
         os.kill(before, signal.SIGTERM)
         replaced(table, [before], 1)
-        assert worker.stop()[0] == 0
+        assert worker.stop()[0] == 0, worker.output
         assert "ended with exit code 0; starting another now" in worker.output
 
 
