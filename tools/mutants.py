@@ -33,6 +33,8 @@ from tools.mutations import MUTANTS, Mutant  # noqa: E402 - the path first
 AT_A_TIME = 2
 PATIENCE = 300
 """Seconds a selection may take: a bug may hang what it breaks."""
+PATIENCE_WITHOUT_BUGS = 3600
+"""Seconds all selections together may take without a bug, on a busy machine."""
 CATCHES = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -64,17 +66,19 @@ def apply(mutant: Mutant, project: Path) -> None:
         file.write_text(text.replace(change.old, change.new))
 
 
-def run_tests(project: Path, tests: Sequence[str], url: str, run: str) -> tuple[int | None, str]:
+def run_tests(
+    project: Path, tests: Sequence[str], url: str, run: str, patience: float = PATIENCE
+) -> tuple[int | None, str]:
     """Pytest's exit code, None when it had to be stopped; and what it printed."""
     # "migrate" brings the functions and triggers of sql/ into the database as they stand in the copy.
     environment = {**os.environ, "DATABASE_URL": url, "QUEUE_TASKS_TEST_RUN": run, "PYTHONPATH": str(project)}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]
     try:
         done = subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, cwd=project, env=environment, capture_output=True, text=True, timeout=patience, check=False
         )
     except subprocess.TimeoutExpired:
-        return None, f"no end after {PATIENCE} s"
+        return None, f"no end after {patience} s"
     return done.returncode, done.stdout + done.stderr
 
 
@@ -104,7 +108,7 @@ def red_without_bugs(mutants: Sequence[Mutant], url: str) -> str:
     filtered = {mutant.tests for mutant in mutants if "-k" in mutant.tests}
     plain = {test for mutant in mutants if "-k" not in mutant.tests for test in mutant.tests}
     for tests in [*sorted(filtered), *([tuple(sorted(plain))] if plain else [])]:
-        code, output = run_tests(PROJECT, tests, url, "mutant0")
+        code, output = run_tests(PROJECT, tests, url, "mutant0", PATIENCE_WITHOUT_BUGS)
         if code != 0:
             return f"{' '.join(tests)} fails without a bug:\n{output[-3000:]}"
     return ""
