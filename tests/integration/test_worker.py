@@ -211,11 +211,13 @@ def test_a_running_thread_sees_the_abort_and_its_progress_is_shown() -> None:
 
 
 def test_stopping_waits_for_running_jobs() -> None:
-    with running_worker() as worker:
-        result = tasks.sleep_thread.enqueue(0.3)
+    with running_worker(grace=60) as worker:
+        result = tasks.wait_for_group.enqueue("go")
         wait_until(lambda: worker.fetcher.running == 1)
+        worker.stop()
+        Group.objects.create(name="go")
     result.refresh()
-    assert result.return_value == "awake"
+    assert result.return_value == "seen"
 
 
 @pytest.mark.parametrize("task", [tasks.sleep, tasks.sleep_thread])
