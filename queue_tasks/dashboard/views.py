@@ -57,7 +57,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "succeeded": sum(good for good, _ in minutes),
             "failed": sum(bad for _, bad in minutes),
             "recent": queries.recent_figures(database=database),
-            "look": queries.RECENT,
+            "look": f"{queries.RECENT:,}",
             "refresh": preferences().refresh,
         },
     )
@@ -89,7 +89,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         | {
             "jobs": found.jobs,
             "looked": found.looked,
-            "look": queries.LOOK,
+            "look": f"{queries.LOOK:,}",
             "older": older,
             "before": before,
             "tabs": tabs,
