@@ -109,7 +109,7 @@ ACTS: dict[str, Act] = {
     "fetch": fetches,
     "finish": finishes("succeeded"),
     "vanish": finishes("succeeded", keeps=0.0),
-    "vanish or stay": finishes("succeeded", keeps=[None, 0.0, None, 0.0]),
+    "vanish or stay": finishes("succeeded", keeps=[None, 0.0, 0.0, None]),
     "fail": finishes("failed"),
     "finish after all": finishes("succeeded", worker=DEAD),
     "bring back": finishes("retried", "snoozed", "released", "retried", waits=[60.0, 0.0, 0.0, 0.0]),
