@@ -124,6 +124,7 @@ def search(
     place = {
         "look": look,
         "before": before,
+        "few": few,
         "statuses": sorted({status for state in wanted.states for status in STATUSES[state]}) if few else None,
         "ids": list(wanted.ids) or None,
     }

@@ -1,8 +1,9 @@
--- search_jobs(look, before, statuses, ids, states, queue_name, task_name, worker_id, lock, since, error, with_args, keys, texts, positions, max_jobs) -> 0..max_jobs rows, as overview.JobLine
+-- search_jobs(look, before, few, statuses, ids, states, queue_name, task_name, worker_id, lock, since, error, with_args, keys, texts, positions, max_jobs) -> 0..max_jobs rows, as overview.JobLine
 -- Jobs that an operator's filter finds, newest first, among the newest `look` that a key or a status leads to: what a
 -- search costs does not grow with the table. A filter that is null is none.
 -- before:     only jobs with a smaller id: the next page
 -- statuses:   row statuses that few jobs have, and an index leads to
+-- few:        true: statuses are among those that did not succeed; said in words that the planner knows the index by
 -- since:      seconds: only jobs enqueued within them
 -- error:      a part of the latest error's class, and with_args of its message, in any case of letters
 -- keys, texts: top-level arguments and the text each must have; positions: a JSON array of objects, one for each key:
@@ -46,6 +47,7 @@ from (
         end as state
     from procrastinate_jobs
     where (%(before)s::bigint is null or id < %(before)s::bigint)
+        and (not %(few)s::boolean or status = any (array['failed', 'cancelled', 'aborted']::procrastinate_job_status[]))
         and (%(statuses)s::text[] is null or status = any (%(statuses)s::text[]::procrastinate_job_status[]))
         and (%(ids)s::bigint[] is null or id = any (%(ids)s::bigint[]))
     order by id desc
