@@ -10,7 +10,7 @@ resize.enqueue(photo.id)    # a row, in the transaction that wrote the photo
 
 from __future__ import annotations
 
-from queue_tasks.enqueue import aenqueue_many, enqueue_many
+from queue_tasks.enqueue import aenqueue_many, aenqueue_stream, enqueue_many, enqueue_stream
 from queue_tasks.exceptions import Discard, Retry, Snooze
 from queue_tasks.explain import Explanation, explain
 from queue_tasks.periodic import All, periodic
@@ -32,7 +32,9 @@ __all__ = [
     "Task",
     "TaskResult",
     "aenqueue_many",
+    "aenqueue_stream",
     "enqueue_many",
+    "enqueue_stream",
     "explain",
     "periodic",
     "task",

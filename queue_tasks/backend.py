@@ -16,11 +16,15 @@ from queue_tasks.enqueue import enqueue_jobs
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.results import TaskResult
 
+MOST_VALID = 1000
+"""Tasks of which a backend remembers that it has checked them."""
+
 
 class PostgresBackend(compat.BaseTaskBackend):
     """Jobs are rows, enqueued on Django's connection in the caller's transaction.
 
-    Django makes one instance for each thread or async context, so it holds nothing but settings.
+    Django makes one instance for each thread or async context, so it holds nothing but settings,
+    and which tasks fit them.
     """
 
     task_class = tasks.Task
@@ -34,6 +38,7 @@ class PostgresBackend(compat.BaseTaskBackend):
         problem = queues_problem(params.get("QUEUES", []))
         if problem:
             raise ImproperlyConfigured(f'TASKS["{alias}"]["QUEUES"] {problem}')
+        self._valid: dict[int, compat.Task[..., Any]] = {}
 
     @cached_property
     def settings(self) -> Options:
@@ -45,14 +50,21 @@ class PostgresBackend(compat.BaseTaskBackend):
 
     def validate_task(self, task: compat.Task[..., Any]) -> None:
         """Check a task as it is declared and as it is enqueued. Raises InvalidTask."""
+        if self._valid.get(id(task)) is task:
+            return
         tasks.validate(task)
         super().validate_task(task)
+        # A task does not change, nor does this backend. A time is of one job, and of the settings of the moment.
+        if task.run_after is None:
+            if len(self._valid) >= MOST_VALID:
+                self._valid.clear()
+            self._valid[id(task)] = task
 
     def enqueue(self, task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """Enqueue one job, in the caller's transaction; its result.
 
         Raises InvalidTask, TypeError or ValueError before any SQL, so that the transaction stays usable.
-        SQL: sql/queries/enqueue_jobs.sql
+        SQL: sql/queries/enqueue_job.sql
         """
         self.validate_task(task)
         return enqueue_jobs([tasks.make_spec(task, args, kwargs)])[0]

@@ -24,7 +24,7 @@ if TYPE_CHECKING or django.VERSION >= (6, 0):
         TaskResultStatus,
     )
     from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist, TaskResultMismatch
-    from django.tasks.signals import task_enqueued, task_finished, task_started
+    from django.tasks.signals import log_task_enqueued, task_enqueued, task_finished, task_started
 
     FRAMEWORK = "django.tasks"
 else:
@@ -48,7 +48,7 @@ else:
     except ImportError:
         # The backport's name up to 0.12.
         from django_tasks.exceptions import InvalidTaskError as InvalidTask
-    from django_tasks.signals import task_enqueued, task_finished, task_started
+    from django_tasks.signals import log_task_enqueued, task_enqueued, task_finished, task_started
 
     FRAMEWORK = "django_tasks"
 
@@ -69,6 +69,7 @@ __all__ = [
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
     "TaskResultStatus",
+    "log_task_enqueued",
     "task_backends",
     "task_enqueued",
     "task_finished",

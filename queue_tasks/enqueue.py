@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 
 from queue_tasks import compat
-from queue_tasks.arguments import decode
 from queue_tasks.caller import rows
 from queue_tasks.conf import Options
-from queue_tasks.results import TaskResult
-from queue_tasks.statements import ENQUEUE_JOBS
+from queue_tasks.results import TaskResult, ready
+from queue_tasks.statements import ENQUEUE_ALIKE, ENQUEUE_JOB, ENQUEUE_JOBS
 from queue_tasks.tasks import JobSpec
 
 R = TypeVar("R")
@@ -31,11 +31,12 @@ def enqueue_many(specs: Iterable[JobSpec[R]]) -> list[TaskResult[R]]:
         for another backend than ours, such as Django's ImmediateBackend in a test, are given to it one by one.
     Raises what `bind` raises as the iterable is read: earlier chunks are then enqueued, unless the caller's transaction
     is rolled back. A job is its transaction's: use `transaction.atomic()` to enqueue all or none.
-    SQL: sql/queries/enqueue_jobs.sql
+    The results stay in memory, about a quarter of a kilobyte each; `enqueue_stream` keeps none.
+    SQL: sql/queries/enqueue_alike.sql, sql/queries/enqueue_jobs.sql
     """
     results: list[TaskResult[R]] = []
     for chunk in _chunks(specs):
-        results.extend(enqueue_jobs(chunk))
+        results += enqueue_jobs(chunk)
     return results
 
 
@@ -44,27 +45,37 @@ async def aenqueue_many(specs: Iterable[JobSpec[R]]) -> list[TaskResult[R]]:
     return await sync_to_async(enqueue_many, thread_sensitive=True)(specs)
 
 
+def enqueue_stream(specs: Iterable[JobSpec[Any]]) -> int:
+    """Enqueue however many jobs, in the caller's transaction; how many there were.
+
+    As `enqueue_many`, but no result is kept: a million jobs of a generator take no more memory than a thousand. Signals
+    are sent as ever. Who wants results or ids of such a stream gives `enqueue_many` a part of it at a time.
+    SQL: sql/queries/enqueue_alike.sql, sql/queries/enqueue_jobs.sql
+    """
+    return sum(len(enqueue_jobs(chunk)) for chunk in _chunks(specs))
+
+
+async def aenqueue_stream(specs: Iterable[JobSpec[Any]]) -> int:
+    """See `enqueue_stream`; from async code, on the connection that async ORM calls here use."""
+    return await sync_to_async(enqueue_stream, thread_sensitive=True)(specs)
+
+
 def enqueue_jobs(specs: Sequence[JobSpec[Any]]) -> list[TaskResult[Any]]:
     """Insert up to 1,000 jobs, one statement for each database they live in; send `task_enqueued` for each.
 
-    SQL: sql/queries/enqueue_jobs.sql
+    SQL: sql/queries/enqueue_job.sql for one, sql/queries/enqueue_alike.sql for several of one task, else
+    sql/queries/enqueue_jobs.sql
     """
-    by_database: dict[str | None, list[int]] = {}
-    for index, spec in enumerate(specs):
-        by_database.setdefault(database_of(spec.task), []).append(index)
-    results: dict[int, TaskResult[Any]] = {}
-    for database, indexes in by_database.items():
-        if database is None:
-            continue
-        inserted = _insert(database, [specs[index] for index in indexes])
-        for index, (job_id, enqueued_at) in zip(indexes, inserted, strict=True):
-            results[index] = _ready_result(specs[index], job_id, enqueued_at)
-    for index, spec in enumerate(specs):
-        if index in results:
-            compat.task_enqueued.send(type(spec.task.get_backend()), task_result=results[index])
-        else:
-            results[index] = cast("TaskResult[Any]", spec.task.get_backend().enqueue(spec.task, spec.args, spec.kwargs))
-    return [results[index] for index in range(len(specs))]
+    tasks = {id(spec.task): spec.task for spec in specs}
+    databases = {key: database_of(task) for key, task in tasks.items()}
+    homes = set(databases.values())
+    if len(homes) == 1 and None not in homes:
+        results = _insert(cast("str", homes.pop()), specs, alike=len(tasks) == 1)
+        if _heard():
+            for result in results:
+                _tell(result)
+        return results
+    return _insert_apart(specs, [databases[id(spec.task)] for spec in specs])
 
 
 def database_of(task: compat.Task[..., Any]) -> str | None:
@@ -76,22 +87,62 @@ def database_of(task: compat.Task[..., Any]) -> str | None:
 def _chunks(specs: Iterable[JobSpec[R]]) -> Iterator[list[JobSpec[R]]]:
     chunk: list[JobSpec[R]] = []
     size = 0
+    checked = None
     for spec in specs:
         if not isinstance(spec, JobSpec):
             raise TypeError(f"enqueue_many got {spec!r}; expected jobs as task.bind(...) makes them.")
-        spec.task.get_backend().validate_task(spec.task)
-        if chunk and (len(chunk) == CHUNK or size + len(spec.arguments) > CHUNK_BYTES):
+        if spec.task is not checked:
+            spec.task.get_backend().validate_task(spec.task)
+            checked = spec.task
+        length = len(spec.arguments)
+        if chunk and (len(chunk) == CHUNK or size + length > CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(spec)
-        size += len(spec.arguments)
+        size += length
     if chunk:
         yield chunk
 
 
-def _insert(database: str, specs: Sequence[JobSpec[Any]]) -> list[Any]:
+def _insert_apart(specs: Sequence[JobSpec[Any]], databases: Sequence[str | None]) -> list[TaskResult[Any]]:
+    """Jobs of several databases, or of backends that are not ours; signals and such backends' jobs in their order."""
+    by_database: dict[str, list[int]] = {}
+    for index, database in enumerate(databases):
+        if database is not None:
+            by_database.setdefault(database, []).append(index)
+    results: dict[int, TaskResult[Any]] = {}
+    for database, indexes in by_database.items():
+        inserted = _insert(database, [specs[index] for index in indexes], alike=False)
+        results.update(zip(indexes, inserted, strict=True))
+    for index, spec in enumerate(specs):
+        if index in results:
+            _tell(results[index])
+        else:
+            results[index] = cast("TaskResult[Any]", spec.task.get_backend().enqueue(spec.task, spec.args, spec.kwargs))
+    return [results[index] for index in range(len(specs))]
+
+
+def _insert(database: str, specs: Sequence[JobSpec[Any]], *, alike: bool) -> list[TaskResult[Any]]:
+    """Insert jobs of one database, and of one task if they are alike."""
+    task = specs[0].task
+    of_the_task = {
+        "queue_name": task.queue_name,
+        "task_name": task.module_path,
+        "priority": int(task.priority),
+        "run_after": task.run_after,
+        "ephemeral": task.keep is False,
+    }
+    if len(specs) == 1:
+        [(job_id, at)] = rows(database, ENQUEUE_JOB, {**of_the_task, "lock": specs[0].lock, "args": specs[0].arguments})
+        return [ready(specs[0], job_id, at)]
+    if alike:
+        locks = None if task.lock is None else [spec.lock for spec in specs]
+        # Of JSON as we write it, no line break is a part.
+        lines = "\n".join([spec.arguments for spec in specs])
+        [(ids, at)] = rows(database, ENQUEUE_ALIKE, {**of_the_task, "locks": locks, "args": lines})
+        return [ready(spec, job_id, at) for spec, job_id in zip(specs, ids, strict=True)]
     tasks = [spec.task for spec in specs]
-    return rows(
+    inserted = rows(
         database,
         ENQUEUE_JOBS,
         {
@@ -104,21 +155,16 @@ def _insert(database: str, specs: Sequence[JobSpec[Any]]) -> list[Any]:
             "ephemerals": [task.keep is False for task in tasks],
         },
     )
+    return [ready(spec, job_id, at) for spec, (job_id, at) in zip(specs, inserted, strict=True)]
 
 
-def _ready_result(spec: JobSpec[Any], job_id: int, enqueued_at: Any) -> TaskResult[Any]:
-    envelope = decode(spec.arguments)
-    return TaskResult(
-        task=spec.task,
-        id=str(job_id),
-        status=compat.TaskResultStatus.READY,
-        enqueued_at=enqueued_at,
-        started_at=None,
-        last_attempted_at=None,
-        finished_at=None,
-        args=envelope["args"],
-        kwargs=envelope["kwargs"],
-        backend=spec.task.backend,
-        errors=[],
-        worker_ids=[],
-    )
+def _heard() -> bool:
+    """Whether anybody hears of enqueued jobs: a receiver, or the log to which Django writes a line for each."""
+    if logging.getLogger(compat.FRAMEWORK).isEnabledFor(logging.DEBUG):
+        return True
+    its_own = id(compat.log_task_enqueued)
+    return any(key[0] != its_own for key, *_ in compat.task_enqueued.receivers)
+
+
+def _tell(result: TaskResult[Any]) -> None:
+    compat.task_enqueued.send(type(result.task.get_backend()), task_result=result)

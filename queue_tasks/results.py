@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -21,7 +21,7 @@ from queue_tasks.conf import Options
 from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchronously, within
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
 from queue_tasks.statements import GET_JOB
-from queue_tasks.tasks import adopt, find_task
+from queue_tasks.tasks import JobSpec, adopt, find_task
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -70,11 +70,30 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
     progress: Progress | None = field(default=None, compare=False)
     """How far the task has come; as of the last refresh."""
 
+    _arguments: str | None = field(init=False, default=None, repr=False, compare=False)
+    """Of a job just enqueued, until somebody looks at them: `{"args": [...], "kwargs": {...}}` as JSON text."""
+
     if TYPE_CHECKING:
 
         @property
         def return_value(self) -> R_co:
             """What the task returned, as JSON has it. Raises ValueError when the job has not succeeded."""
+
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            # Only called for what is not set: the fields that ready() leaves out.
+            if name in ("args", "kwargs"):
+                envelope = decode(self._arguments)
+                object.__setattr__(self, "args", envelope["args"])
+                object.__setattr__(self, "kwargs", envelope["kwargs"])
+                return envelope[name]
+            try:
+                value = _OF_A_NEW_JOB[name]()
+            except KeyError:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+            object.__setattr__(self, name, value)
+            return value
 
     def refresh(self) -> None:
         """Read the job anew. Raises TaskResultDoesNotExist when it was deleted."""
@@ -153,6 +172,34 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
     def _take(self, newer: compat.TaskResult[..., Any]) -> None:
         for name in (*compat.TASK_REFRESH_ATTRS, "progress"):
             object.__setattr__(self, name, getattr(newer, name))
+
+
+_OF_A_NEW_JOB: dict[str, Callable[[], Any]] = {
+    "status": lambda: compat.TaskResultStatus.READY,
+    "started_at": lambda: None,
+    "finished_at": lambda: None,
+    "last_attempted_at": lambda: None,
+    "errors": list,
+    "worker_ids": list,
+    "progress": lambda: None,
+    "_return_value": lambda: None,
+}
+"""What is known of the other fields of a job that was just enqueued."""
+
+
+def ready(spec: JobSpec[R_co], job_id: int, enqueued_at: datetime) -> TaskResult[R_co]:
+    """The result of a job just enqueued.
+
+    Most callers never look at it, or at its id only: all that can be found out later is, at the first look.
+    """
+    result: TaskResult[R_co] = object.__new__(TaskResult)
+    assign = object.__setattr__
+    assign(result, "task", spec.task)
+    assign(result, "id", str(job_id))
+    assign(result, "enqueued_at", enqueued_at)
+    assign(result, "backend", spec.task.backend)
+    assign(result, "_arguments", spec.arguments)
+    return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ from typing import (
 
 from django.apps import apps
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -188,17 +190,40 @@ def make_spec(task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[
     Raises TypeError or ValueError that names the task, the argument and the remedy.
     """
     own = adopt(task)
-    shape = signature(own.func, takes_context=own.takes_context)
-    try:
-        bound = shape.bind(*args, **kwargs)
-    except TypeError as exc:
-        raise TypeError(f"{own.module_path}{shape}: {exc}. Give the arguments the task takes.") from exc
-    if own.takes_context and "context" in kwargs:
-        raise TypeError(f"{own.module_path}{shape}: the worker gives the argument 'context'. Leave it out.")
-    names = [name for name, parameter in shape.parameters.items() if parameter.kind <= parameter.POSITIONAL_OR_KEYWORD]
-    options = getattr(own.get_backend(), "settings", None) or Options()
-    text = arguments.encode_arguments(own.module_path, args, kwargs, names=names, max_bytes=options.max_argument_bytes)
-    return JobSpec(own, text, _lock_of(own, bound))
+    shape = _shape(own.func, own.takes_context)
+    bound = None
+    if own.lock is not None or not shape.takes(args, kwargs):
+        try:
+            bound = shape.signature.bind(*args, **kwargs)
+        except TypeError as exc:
+            raise TypeError(f"{own.module_path}{shape.signature}: {exc}. Give the arguments the task takes.") from exc
+        if own.takes_context and "context" in kwargs:
+            problem = "the worker gives the argument 'context'. Leave it out."
+            raise TypeError(f"{own.module_path}{shape.signature}: {problem}")
+    most = _most_bytes(own.backend)
+    text = arguments.encode_plainly(args, kwargs, max_bytes=most)
+    if text is None:
+        text = arguments.encode_arguments(own.module_path, args, kwargs, names=shape.names, max_bytes=most)
+    return JobSpec(own, text, None if bound is None else _lock_of(own, bound))
+
+
+_most: dict[str, int] = {}
+"""max_argument_bytes of each backend's options, until the settings change."""
+
+
+def _most_bytes(backend: str) -> int:
+    found = _most.get(backend)
+    if found is None:
+        options = getattr(compat.task_backends[backend], "settings", None) or Options()
+        found = _most[backend] = options.max_argument_bytes
+    return found
+
+
+@receiver(setting_changed)
+def _forget_options(*, setting: str, **_kwargs: Any) -> None:
+    # As Django's own handler of backends does; tests change settings.
+    if setting == "TASKS":
+        _most.clear()
 
 
 def adopt(task: compat.Task[..., Any]) -> Task[..., Any]:
@@ -226,6 +251,46 @@ def signature(func: Callable[..., Any], *, takes_context: bool) -> inspect.Signa
     if not takes_context:
         return shape
     return shape.replace(parameters=list(shape.parameters.values())[1:])
+
+
+class _Shape:
+    """What a function's jobs may be given, so that the usual call is judged without `inspect`."""
+
+    def __init__(self, shape: inspect.Signature) -> None:
+        self.signature = shape
+        parameters = shape.parameters.values()
+        positional = [one for one in parameters if one.kind <= one.POSITIONAL_OR_KEYWORD]
+        self.names = [one.name for one in positional]
+        """Of the positional parameters, in order."""
+        self._any_number = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+        # Where each name stands among the positional ones; those that only a name can give stand behind all.
+        places = {one.name: place for place, one in enumerate(positional)}
+        self._named = {
+            one.name: places.get(one.name, sys.maxsize)
+            for one in parameters
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        }
+        self._required = [
+            (one.name, places.get(one.name, sys.maxsize))
+            for one in parameters
+            if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        ]
+
+    def takes(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether the arguments fit for certain; False: `inspect` has to judge."""
+        given = len(args)
+        if given > len(self.names) and not self._any_number:
+            return False
+        # A name that is not known stands nowhere, one that is given by place too stands among those.
+        for name in kwargs:
+            if self._named.get(name, -1) < given:
+                return False
+        return all(place < given or name in kwargs for name, place in self._required)
+
+
+@lru_cache(maxsize=4096)
+def _shape(func: Callable[..., Any], takes_context: bool) -> _Shape:  # noqa: FBT001 - by position, a cache answers faster
+    return _Shape(signature(func, takes_context=takes_context))
 
 
 def _lock_of(task: Task[..., Any], bound: inspect.BoundArguments) -> str | None:

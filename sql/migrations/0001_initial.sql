@@ -1768,6 +1768,7 @@ as $body$
 declare
     v_queues text[];
     v_scheduled boolean;
+    v_kept boolean;
     v_workers bigint[];
 begin
     -- Who was told that his transaction is committed finds his jobs after a crash of the server, even where his role or
@@ -1780,11 +1781,14 @@ begin
 
     select
         -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
-        array_agg(distinct n.queue_name::text) filter (where n.scheduled_at is null or n.scheduled_at <= clock_timestamp()),
-        bool_or(n.scheduled_at < queue_tasks_parked_until_v1())
-    into v_queues, v_scheduled
-    from new_jobs n
-    where n.status = 'todo';
+        array_agg(distinct n.queue_name::text) filter (
+            where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp())
+        ),
+        bool_or(n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
+        bool_or(n.status = 'todo' and not n.qt_ephemeral),
+        array_agg(distinct n.worker_id) filter (where n.worker_id is not null)
+    into v_queues, v_scheduled, v_kept, v_workers
+    from new_jobs n;
 
     -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
     if v_scheduled then
@@ -1794,15 +1798,15 @@ begin
         from new_jobs n
         where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1() and not n.qt_ephemeral;
     end if;
-    insert into procrastinate_events (job_id, type)
-    select n.id, 'deferred'
-    from new_jobs n
-    where n.status = 'todo' and not n.qt_ephemeral;
+    if v_kept then
+        insert into procrastinate_events (job_id, type)
+        select n.id, 'deferred'
+        from new_jobs n
+        where n.status = 'todo' and not n.qt_ephemeral;
+    end if;
     if v_queues is not null then
         perform queue_tasks_wake_queues_v1(v_queues);
     end if;
-
-    select array_agg(distinct n.worker_id) into v_workers from new_jobs n where n.worker_id is not null;
     if v_workers is not null then
         perform queue_tasks_require_workers_v1(v_workers);
     end if;

@@ -319,7 +319,7 @@ def proxy(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 STATEMENTS = [
     "set_config",
     'insert into "auth_group"',
-    "queue_tasks: enqueue_jobs",
+    "queue_tasks: enqueue_job",
     "queue_tasks: finish_atomic",
     "commit",
 ]

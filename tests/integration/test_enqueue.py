@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import json
+import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from datetime import timezone as fixed
@@ -23,7 +26,17 @@ from django.utils import timezone
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
-from queue_tasks import aenqueue_many, compat, enqueue, enqueue_many, task
+from queue_tasks import (
+    JobSpec,
+    TaskResult,
+    aenqueue_many,
+    aenqueue_stream,
+    compat,
+    enqueue,
+    enqueue_many,
+    enqueue_stream,
+    task,
+)
 from queue_tasks.tasks import find_task
 from tests.testapp import tasks
 
@@ -423,6 +436,39 @@ class TestMany:
         assert [int(result.id) for result in results] == rows("id")
         assert tasks.add.get_result(results[777].id) == results[777]
 
+    def test_jobs_of_one_task_have_each_its_lock_and_arguments(self):
+        texts = ["a", "b\nc", "é\\n", '"', "\u2028", "a"]
+        results = enqueue_many(tasks.locked.bind(text) for text in texts)
+        assert [result.args for result in results] == [[text] for text in texts]
+        assert [tasks.locked.get_result(result.id) for result in results] == results
+        assert rows("lock") == [f"locked:{text}" for text in texts]
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_jobs_of_one_task_are_stored_as_its_options_say(self, count):
+        later = timezone.now() + timedelta(hours=1)
+        task_later = tasks.noop_ephemeral.using(queue_name="media", priority=7, run_after=later)
+        results = enqueue_many(task_later.bind() for _ in range(count))
+        found = rows("queue_name, priority, lock, scheduled_at, qt_ephemeral, qt_meta is not null")
+        assert found == [("media", 7, None, later, True, True)] * count
+        assert [tasks.noop_ephemeral.get_result(result.id).task.run_after for result in results] == [later] * count
+        past = tasks.add.using(run_after=timezone.now() - timedelta(hours=1))
+        enqueue_many(past.bind(number) for number in range(count))
+        assert rows("scheduled_at")[count:] == [None] * count
+
+    def test_a_job_among_many_is_stored_as_one_by_itself(self):
+        def stored() -> list[Any]:
+            return rows("to_jsonb(procrastinate_jobs) - '{id,qt_enqueued_at}'::text[]")
+
+        def specs() -> list[Any]:
+            return [tasks.add.bind(1), tasks.add.bind(2, b=3)]
+
+        for spec in specs():
+            enqueue_many([spec])
+        enqueue_many(specs())
+        enqueue_many([tasks.add.bind(1), tasks.noop.bind(), tasks.add.bind(2, b=3)])
+        by_itself, alike, mixed = (found := stored())[:2], found[2:4], [found[4], found[6]]
+        assert by_itself == alike == mixed
+
     def test_jobs_of_several_tasks_may_be_mixed(self):
         results = enqueue_many([tasks.add.bind(1), tasks.fail.bind("no"), tasks.noop.bind()])
         assert [result.task.name for result in results] == ["add", "fail", "noop"]
@@ -466,8 +512,84 @@ class TestMany:
             enqueue_many(specs)
 
 
+@pytest.mark.django_db
+class TestStream:
+    def test_it_tells_how_many_there_were(self, django_assert_num_queries):
+        with django_assert_num_queries(3):
+            assert enqueue_stream(tasks.add.bind(number) for number in range(2500)) == 2500
+        assert rows("(args->'args'->>0)::integer") == list(range(2500))
+        assert enqueue_stream([]) == 0
+
+    def test_no_more_than_a_chunk_of_it_is_in_memory(self):
+        living: list[int] = []
+
+        def specs() -> Iterator[Any]:
+            for number in range(5001):
+                if number and number % 1000 == 0:
+                    gc.collect()
+                    found = [one for one in gc.get_objects() if type(one) in (TaskResult, JobSpec)]
+                    living.append(sum(one.task is tasks.echo for one in found))
+                    del found
+                yield tasks.echo.bind(number)
+
+        assert enqueue_stream(specs()) == 5001
+        assert len(living) == 5
+        assert max(living) <= 2 * 1000 + 1, living
+
+    def test_a_job_that_is_refused_ends_it_and_those_of_earlier_chunks_stay(self):
+        specs = (tasks.add.bind(number if number < 1500 else float("nan")) for number in range(2000))  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="is nan"):
+            enqueue_stream(specs)
+        assert len(rows()) == 1000
+
+    def test_what_is_not_bound_is_refused(self):
+        with pytest.raises(TypeError, match=r"expected jobs as task.bind\(...\) makes them"):
+            enqueue_stream([tasks.add])  # type: ignore[list-item]
+
+
+@pytest.mark.django_db
+class TestNewResults:
+    """What is known of a job just enqueued is filled in when somebody looks."""
+
+    def test_it_equals_what_is_read_back_whatever_is_looked_at_first(self):
+        for look in ("args", "kwargs", "status", "errors", "worker_ids", "progress", "is_finished", "attempts"):
+            result = tasks.add.enqueue(1, b=2)
+            getattr(result, look)
+            assert result == tasks.add.get_result(result.id)
+
+    def test_its_lists_are_its_own(self):
+        first, second = enqueue_many([tasks.add.bind(1), tasks.add.bind(1)])
+        first.args.append(2)
+        first.worker_ids.append("1")
+        assert (second.args, second.worker_ids) == ([1], [])
+        assert first.args is first.args
+
+    def test_what_a_refresh_has_read_stays(self):
+        result = tasks.add.enqueue(1)
+        with connection.cursor() as cursor:
+            cursor.execute("update procrastinate_jobs set status = 'doing', qt_started_at = now()")
+        result.refresh()
+        assert (result.status, result.args) == (compat.TaskResultStatus.RUNNING, [1])
+        assert result.started_at is not None
+
+    def test_it_can_be_copied_and_shown(self):
+        result = tasks.add.enqueue(1)
+        assert copy.copy(result) == result == copy.deepcopy(result)
+        assert copy.deepcopy(tasks.add.enqueue(5)).args == [5]
+        assert "args=[7]" in repr(tasks.add.enqueue(7))
+
+    def test_what_it_does_not_have_is_an_attribute_error(self):
+        with pytest.raises(AttributeError, match="'TaskResult' object has no attribute 'colour'"):
+            _ = tasks.add.enqueue(1).colour  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match="has not finished"):
+            _ = tasks.add.enqueue(1).return_value
+
+
 @pytest.mark.django_db(transaction=True)
 class TestAsync:
+    async def test_a_stream_can_be_enqueued_from_async_code(self):
+        assert await aenqueue_stream(tasks.add.bind(number) for number in range(1001)) == 1001
+
     async def test_a_job_can_be_enqueued_from_async_code(self):
         result = await tasks.add.using(priority=3).aenqueue(1, b=2)
         assert await tasks.add.aget_result(result.id) == result
@@ -567,6 +689,17 @@ class TestSignals:
         many = enqueue_many([tasks.add.bind(2), tasks.add.bind(3)])
         assert [told for _, told in heard] == [result, *many]
         assert {sender for sender, _ in heard} == {type(tasks.add.get_backend())}
+
+    def test_each_job_of_a_stream_is_told(self, heard):
+        enqueue_stream(tasks.add.bind(number) for number in range(3))
+        assert [told.args for _, told in heard] == [[0], [1], [2]]
+
+    @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+    def test_django_logs_each_job_at_debug_when_nobody_else_hears(self, level, caplog):
+        with caplog.at_level(level, logger=compat.FRAMEWORK):
+            ids = [result.id for result in enqueue_many([tasks.add.bind(1), tasks.add.bind(2)])]
+        logged = [record.getMessage().split()[1] for record in caplog.records if record.name == compat.FRAMEWORK]
+        assert logged == ([f"id={one}" for one in ids] if level == logging.DEBUG else [])
 
     def test_a_refused_job_is_not_told(self, heard):
         with pytest.raises(TypeError):

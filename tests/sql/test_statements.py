@@ -36,6 +36,7 @@ VALUES: dict[str, Any] = {
     "periodic_id": "",
     "timestamp": 0,
     "args": "{}",
+    "ephemeral": False,
     "worker_id": 0,
     "read_only": "off",
     "ticket": "00000000-0000-0000-0000-000000000000",

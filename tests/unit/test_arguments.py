@@ -6,6 +6,7 @@ import decimal
 import enum
 import json
 import re
+import sys
 import uuid
 from collections import ChainMap, OrderedDict, UserDict, deque
 from types import MappingProxyType, SimpleNamespace
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queue_tasks import compat
-from queue_tasks.arguments import MAX_DEPTH, decode, encode_arguments, encode_value
+from queue_tasks.arguments import MAX_DEPTH, NOTHING, decode, encode_arguments, encode_plainly, encode_value
 from queue_tasks.exceptions import ArgumentsNotStorable, ArgumentsOutOfRange
 
 normalize_json = import_string(
@@ -176,6 +177,78 @@ def test_anything_else_comes_back_as_django_normalizes_it_or_is_refused_by_name(
         assert str(refusal).startswith(f"{TASK}: x")  # noqa: PT017 - either is right
     else:
         assert back == normalize_json(value)
+
+
+# ------------------------------------------------------------------------------------------------------------- plainly
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((), {}),
+        ((1, "two", None, True, False, 0.5, -1e-7), {}),
+        (('é𐍈\n"',), {"width": 3, "ü": "x"}),
+        (([1, 2, [3, (4,)]],), {"options": {"a": {"b": [None]}}}),
+        ((list(range(1000)),), {}),
+    ],
+)
+def test_plain_arguments_are_written_at_once_and_as_if_each_was_judged(args, kwargs):
+    text = encode_plainly(args, kwargs, max_bytes=10_000)
+    assert text == encode_arguments(TASK, args, kwargs, max_bytes=10_000)
+
+
+@given(st.lists(json_values, max_size=3), st.dictionaries(st.text(), json_values, max_size=3))
+def test_what_is_written_at_once_is_what_judging_each_value_gives(args, kwargs):
+    plain = encode_plainly(args, kwargs, max_bytes=10_000)
+    if plain is not None:
+        assert plain == encode_arguments(TASK, args, kwargs, max_bytes=10_000)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\x00", "\ud800", "\\u0000", b"x", 10**4300, 1e23, float("nan"), float("inf"), {1: 2}, {None: 1},
+        {"a": {True: 1}}, {1}, object(), Colour.RED, Level.HIGH, Text("x"), Whole(7), Real(7.5), Point(1, 2),
+        OrderedDict(a=1), QueryDict("a=1"), range(3), [Whole(1)], [["\ud800"]], {"\x00": 1}, {Colour.RED: 1},
+        deque([1]),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_whatever_json_or_postgres_might_change_is_left_to_be_judged(value):
+    assert encode_plainly((1, value), {}, max_bytes=10_000) is None
+    assert encode_plainly((), {"x": [value]}, max_bytes=10_000) is None
+
+
+@pytest.mark.parametrize("name", ["\x00", "\ud800"])
+def test_a_name_that_postgres_cannot_store_is_left_to_be_judged(name):
+    assert encode_plainly((), {name: 1}, max_bytes=10_000) is None
+
+
+def test_what_is_too_long_too_deep_or_holds_itself_is_left_to_be_judged():
+    loop: list[Any] = []
+    loop.append(loop)
+    bomb: list[Any] = [1]
+    for _ in range(60):
+        bomb = [bomb, bomb]
+    for value in ("x" * 1000, "é" * 500, [1] * 600, nested(MAX_DEPTH + 1), loop, bomb):
+        assert encode_plainly((value,), {}, max_bytes=1000) is None
+    assert encode_plainly((nested(MAX_DEPTH),), {}, max_bytes=1000) is not None
+
+
+def test_no_arguments_too_have_a_length():
+    assert encode_plainly((), {}, max_bytes=len(NOTHING)) == NOTHING
+    assert encode_plainly((), {}, max_bytes=len(NOTHING) - 1) is None
+
+
+def test_a_longer_limit_of_digits_of_this_process_lets_no_longer_number_through():
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        assert encode_plainly((10**4300,), {}, max_bytes=10_000) is None
+        with pytest.raises(ValueError, match="more than 4,300 digits"):
+            encode_value(TASK, "x", [10**4300])
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 # ------------------------------------------------------------------------------------------------------------- refused

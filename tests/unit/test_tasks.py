@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import itertools
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from django.utils import timezone
 from queue_tasks import RetryPolicy, Task, compat, task
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import TaskNotFound
-from queue_tasks.tasks import adopt, declared, find_task, keep_seconds, make_spec, signature
+from queue_tasks.tasks import _shape, adopt, declared, find_task, keep_seconds, make_spec, signature
 from tests import testapp
 from tests.testapp import tasks
 
@@ -284,6 +285,51 @@ def test_arguments_that_do_not_fit_the_function_are_refused_with_its_signature(a
     with pytest.raises(TypeError, match=re.escape(problem)) as refusal:
         tasks.add.bind(*args, **kwargs)
     assert "tests.testapp.tasks.add(a: 'int', b: 'int' = 1)" in str(refusal.value)
+
+
+def by_place_only(a, b=1, /): ...
+
+
+def by_name_only(a, *, b, c=1): ...
+
+
+def by_place_and_any_name(a, /, **rest): ...
+
+
+def nothing(): ...
+
+
+SHAPES = [plain, by_place_only, by_name_only, by_place_and_any_name, with_anything, nothing]
+
+
+@pytest.mark.parametrize("func", SHAPES)
+def test_arguments_are_taken_without_inspect_only_if_they_fit(func):
+    shape = _shape(func, False)
+    taken = 0
+    for count in range(4):
+        for names in itertools.chain.from_iterable(itertools.combinations("abcx", size) for size in range(4)):
+            args, kwargs = (0,) * count, dict.fromkeys(names, 0)
+            if shape.takes(args, kwargs):
+                taken += 1
+                shape.signature.bind(*args, **kwargs)
+    assert taken
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "kwargs"),
+    [
+        (plain, (1,), {}),
+        (plain, (1, 2), {}),
+        (plain, (1,), {"b": 2}),
+        (plain, (), {"b": 2, "a": 1}),
+        (by_place_only, (1, 2), {}),
+        (by_name_only, (1,), {"b": 2}),
+        (with_anything, (1, 2, 3), {}),
+        (nothing, (), {}),
+    ],
+)
+def test_the_usual_calls_need_no_inspect(func, args, kwargs):
+    assert _shape(func, False).takes(args, kwargs)
 
 
 def test_the_context_is_no_argument_of_a_job():

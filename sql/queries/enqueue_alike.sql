@@ -1,0 +1,24 @@
+-- enqueue_alike(...) -> ids bigint[], enqueued_at timestamptz; one row, the ids in the order of the jobs given
+-- Insert many jobs that differ in arguments and lock only, in the caller's transaction.
+-- args: the jobs' JSON texts as lines of one text, which costs a client a tenth of an array. locks: an array as long;
+-- null when no job has one. run_after: null or a time past means ready at once.
+-- Called by  enqueue.enqueue_jobs
+-- Writes     procrastinate_jobs; events and wake-ups by trigger, once a statement
+with inserted as (
+    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
+    select
+        %(queue_name)s::text,
+        %(task_name)s::text,
+        %(priority)s::integer,
+        j.lock,
+        j.args::jsonb,
+        case when %(run_after)s::timestamptz > statement_timestamp() then %(run_after)s::timestamptz end,
+        %(ephemeral)s::boolean,
+        case when %(run_after)s::timestamptz is not null then jsonb_build_object('run_after', %(run_after)s::timestamptz) end
+    from rows from (string_to_table(%(args)s::text, chr(10)), unnest(%(locks)s::text[]))
+        with ordinality as j (args, lock, position)
+    order by j.position
+    returning id, qt_enqueued_at
+)
+select array_agg(i.id) as ids, min(i.qt_enqueued_at) as enqueued_at
+from inserted i
