@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from queue_tasks.statements import LIMIT_READING, NOTIFY_USAGE
+from queue_tasks.statements import NOTIFY_USAGE, PREPARE_LOOK
 
 BEATEN = ("40001", "40P01")
 """SQLSTATEs of a transaction that lost to another one and did nothing: serialization_failure, deadlock_detected."""
@@ -57,7 +57,7 @@ def reading(database: str, seconds: float) -> Iterator[CursorWrapper]:
     """A cursor that only looks, each of its statements for so many seconds at most.
 
     In a transaction of its own; within the caller's, what holds there holds.
-    SQL: sql/queries/limit_reading.sql
+    SQL: sql/queries/prepare_look.sql
     """
     connection = connections[database]
     if connection.in_atomic_block:
@@ -65,7 +65,7 @@ def reading(database: str, seconds: float) -> Iterator[CursorWrapper]:
             yield cursor
         return
     with transaction.atomic(using=database), connection.cursor() as cursor:
-        cursor.execute(LIMIT_READING, {"statement_timeout": str(round(1000 * seconds))})
+        cursor.execute(PREPARE_LOOK, {"statement_timeout": str(round(1000 * seconds)), "read_only": "on"})
         yield cursor
 
 

@@ -8,14 +8,12 @@ error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from queue_tasks.caller import reading
 from queue_tasks.meter import BOUNDS, Histogram, Meter
-from queue_tasks.overview import list_workers
-from queue_tasks.statements import MEASURE_BACKLOG
+from queue_tasks.overview import list_workers, measure_backlog
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -34,37 +32,6 @@ PATIENCE = 2.0
 
 WORKER_GONE = 30.0
 """Seconds without a heartbeat after which a worker is not counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits and runs in one queue; the columns of sql/queries/measure_backlog.sql. Counts stop at MAX_COUNTED."""
-
-    queue_name: str
-    ready: int
-    oldest_ready: float | None
-    """Seconds that the job which has waited longest has been ready; None when none is."""
-    scheduled: int
-    """Retrying ones among them."""
-    parked: int
-    running: int
-    mean_run: float | None
-    """Seconds that a job of this queue took of late; None when no row tells."""
-
-    @property
-    def work(self) -> float | None:
-        """Seconds of one slot's work that are ready: what an autoscaler wants to know."""
-        return None if self.mean_run is None else self.ready * self.mean_run
-
-
-def measure_backlog(*, database: str = "default") -> list[Backlog]:
-    """What waits and runs in each queue that has jobs which are not over, by name.
-
-    SQL: sql/queries/measure_backlog.sql
-    """
-    with reading(database, PATIENCE) as cursor:
-        cursor.execute(MEASURE_BACKLOG, {"max_jobs": MAX_COUNTED})
-        return [Backlog(*row) for row in cursor.fetchall()]
 
 
 def exposition(metrics: Iterable[Metric]) -> bytes:
@@ -87,9 +54,13 @@ def of_queues(*, database: str = "default") -> Iterator[Metric]:
     """
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - optional
 
-    backlogs = measure_backlog(database=database)
+    with reading(database, PATIENCE):
+        backlogs = measure_backlog(most=MAX_COUNTED, database=database)
+        workers = list_workers(database=database)
     jobs = Gauge(
-        "queue_tasks_jobs", f"Jobs that are not over, counted up to {MAX_COUNTED} of a kind.", labels=["queue", "state"]
+        "queue_tasks_jobs",
+        f"Jobs that are not over, or failed, counted up to {MAX_COUNTED} of a kind.",
+        labels=["queue", "state"],
     )
     oldest = Gauge(
         "queue_tasks_oldest_ready_seconds", "How long the oldest ready job has been ready; 0: none.", labels=["queue"]
@@ -100,15 +71,15 @@ def of_queues(*, database: str = "default") -> Iterator[Metric]:
         labels=["queue"],
     )
     for backlog in backlogs:
-        queue = [backlog.queue_name]
-        for state in ("ready", "scheduled", "parked", "running"):
+        queue = [backlog.name]
+        for state in ("ready", "scheduled", "retrying", "parked", "running", "failed"):
             jobs.add_metric([*queue, state], getattr(backlog, state))
         oldest.add_metric(queue, backlog.oldest_ready or 0.0)
         if backlog.work is not None:
             work.add_metric(queue, backlog.work)
     yield from (jobs, oldest, work)
 
-    live = [worker for worker in list_workers(database=database) if worker.heartbeat_age < WORKER_GONE]
+    live = [worker for worker in workers if worker.heartbeat_age < WORKER_GONE]
     yield Gauge("queue_tasks_workers", "Registered workers with a fresh heartbeat.", value=len(live))
     yield Gauge(
         "queue_tasks_slots", "Jobs that all these run at a time.", value=sum(worker.concurrency or 0 for worker in live)

@@ -21,6 +21,7 @@ from queue_tasks.statements import (
     DESCRIBE_JOB,
     LIST_JOBS,
     LIST_WORKERS,
+    MEASURE_BACKLOG,
     MEASURE_JOBS,
 )
 
@@ -102,6 +103,28 @@ class QueueLine:
     failed: int = 0
     oldest_ready: float | None = None
     """Seconds the oldest ready job has been ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What there is in one queue, counted up to a limit; the columns of sql/queries/measure_backlog.sql."""
+
+    name: str
+    ready: int
+    scheduled: int
+    retrying: int
+    parked: int
+    running: int
+    failed: int
+    oldest_ready: float | None
+    """Seconds that the job which has waited longest has been ready; None when none is."""
+    mean_run: float | None
+    """Seconds that a job of this queue took of late; None when no row tells."""
+
+    @property
+    def work(self) -> float | None:
+        """Seconds of one slot's work that are ready: what an autoscaler wants to know."""
+        return None if self.mean_run is None else self.ready * self.mean_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +228,16 @@ def count_queues(*, declared: Sequence[str] = (), database: str = "default") -> 
     for row in _rows(database, COUNT_QUEUES, {}):
         lines[row[0]] = QueueLine(*row)
     return [lines[name] for name in sorted(lines)]
+
+
+def measure_backlog(*, declared: Sequence[str] = (), most: int, database: str = "default") -> list[Backlog]:
+    """The queues that have jobs which are not over, or failed, and those that are declared, by name.
+
+    most: jobs of one kind beyond which they are not counted; what this costs does not grow with the tables.
+    SQL: sql/queries/measure_backlog.sql
+    """
+    parameters = {"declared": list(declared), "max_jobs": most}
+    return [Backlog(*row) for row in _rows(database, MEASURE_BACKLOG, parameters)]
 
 
 def list_workers(*, database: str = "default") -> list[WorkerLine]:

@@ -1,6 +1,6 @@
 """pgqueuer with asyncpg and uvloop, as its own benchmark has it; runs in an environment of its own (peers.py).
 
-Its best settings, found by trying on this benchmark: one connection, batches of 500, and what its guide to performance
+Settings: one connection, batches of 500, and what its guide to performance
 asks for, `pgq autovac`. Tables as it ships them, durable.
 """
 

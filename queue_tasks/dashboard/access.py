@@ -22,7 +22,7 @@ from django.views.decorators.csrf import csrf_protect
 from queue_tasks.caller import rows
 from queue_tasks.dashboard.pages import problem
 from queue_tasks.dashboard.preferences import backend, preferences
-from queue_tasks.statements import PREPARE_PAGE
+from queue_tasks.statements import PREPARE_LOOK
 
 READS = ("GET", "HEAD")
 QUERY_CANCELLED = "57014"
@@ -131,7 +131,7 @@ def _bounded(view: View) -> View:
         }
         try:
             with transaction.atomic(using=database):
-                rows(database, PREPARE_PAGE, limits)
+                rows(database, PREPARE_LOOK, limits)
                 response = view(request, *args, **kwargs)
                 if reads:
                     # Also within a transaction of others, which goes on without our limits.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from queue_tasks.conf import Options
-from queue_tasks.dashboard.queries import CAP, QueueDepth, serving
-from queue_tasks.overview import WorkerLine
+from queue_tasks.dashboard.queries import CAP, serving
+from queue_tasks.overview import Backlog, WorkerLine
 from queue_tasks.schedules import ScheduleLine
 
 LATE = 60.0
@@ -27,7 +27,7 @@ class Matter:
 
 
 def attention(
-    depths: Sequence[QueueDepth], workers: Sequence[WorkerLine], schedules: Sequence[ScheduleLine], options: Options
+    depths: Sequence[Backlog], workers: Sequence[WorkerLine], schedules: Sequence[ScheduleLine], options: Options
 ) -> list[Matter]:
     """The matters, the gravest first; none when all is well."""
     matters = []
@@ -67,6 +67,6 @@ def _count(count: int, noun: str) -> str:
     return f"{number} {noun}{'' if count == 1 else 's'}"
 
 
-def _jobs(depth: QueueDepth, state: str) -> str:
+def _jobs(depth: Backlog, state: str) -> str:
     name = depth.name.replace("\\", "\\\\").replace('"', '\\"')
     return f'status:{state} queue:"{name}"'

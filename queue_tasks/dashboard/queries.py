@@ -21,7 +21,6 @@ from queue_tasks.exceptions import JobNotFound
 from queue_tasks.jobs import JobState
 from queue_tasks.overview import STATUSES, JobLine, WorkerLine
 from queue_tasks.statements import (
-    DEPTH_QUEUES,
     INSPECT_JOB,
     LIST_EVENTS,
     RECENT_FIGURES,
@@ -58,21 +57,6 @@ class Page:
     """The next page has the jobs before this id; None: there are no more."""
     looked: bool
     """False: the page is full. True: it ended because enough jobs were looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueDepth:
-    """One queue; the columns of sql/queries/depth_queues.sql. Counts end at CAP."""
-
-    name: str
-    ready: int
-    scheduled: int
-    retrying: int
-    parked: int
-    running: int
-    failed: int
-    oldest_ready: float | None
-    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +176,6 @@ def inspect(job_id: int, *, database: str) -> tuple[JobLine, Inside]:
 def events(job_id: int, *, database: str) -> list[Event]:
     """What happened to a job, oldest first. SQL: sql/queries/list_events.sql."""
     return [Event(*row) for row in _rows(database, LIST_EVENTS, {"job_id": job_id, "max_events": MAX_EVENTS})]
-
-
-def depth_queues(declared: Sequence[str], *, database: str) -> list[QueueDepth]:
-    """The queues, by name. SQL: sql/queries/depth_queues.sql."""
-    return [QueueDepth(*row) for row in _rows(database, DEPTH_QUEUES, {"declared": list(declared), "cap": CAP})]
 
 
 def recent_work(*, database: str) -> list[tuple[int, int]]:

@@ -41,7 +41,7 @@ COMMON = ("ready", "running", "retrying", "scheduled", "parked", "failed", "succ
 def overview(request: HttpRequest) -> HttpResponse:
     """What needs attention first, then how the whole does."""
     database = _database()
-    depths = queries.depth_queues(sorted(backend().queues), database=database)
+    depths = figures.measure_backlog(declared=sorted(backend().queues), most=queries.CAP, database=database)
     workers = figures.list_workers(database=database)
     lines = schedule_service.list_schedules(database=database)
     minutes = queries.recent_work(database=database)
@@ -140,7 +140,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
 def queues(request: HttpRequest) -> HttpResponse:
     """How deep each queue is and who serves it."""
     database = _database()
-    depths = queries.depth_queues(sorted(backend().queues), database=database)
+    depths = figures.measure_backlog(declared=sorted(backend().queues), most=queries.CAP, database=database)
     workers = figures.list_workers(database=database)
     return page(request, "queues.html", {"depths": _served(depths, workers), "refresh": preferences().refresh})
 
@@ -411,7 +411,7 @@ def _is_alive(worker: WorkerLine) -> bool:
     return worker.heartbeat_age <= backend().settings.dead_after
 
 
-def _served(depths: Iterable[queries.QueueDepth], workers: list[WorkerLine]) -> list[dict[str, Any]]:
+def _served(depths: Iterable[figures.Backlog], workers: list[WorkerLine]) -> list[dict[str, Any]]:
     dead_after = backend().settings.dead_after
     return [{"depth": depth, "workers": queries.serving(workers, depth.name, dead_after)} for depth in depths]
 

@@ -232,7 +232,7 @@ def test_the_token_is_asked_for_without_djangos_middleware_too(make_job, ask, se
 
 @pytest.mark.django_db(transaction=True)
 def test_two_who_press_at_once_do_it_once(make_job, ask):
-    """The row is held until both forms wait for it, so that neither is before the other by luck."""
+    """Whichever comes first does it, and the other is told so."""
     job = make_job(status="failed")
     clients = [visitor(name, *OPERATES) for name in ("one", "two")]
     forms = [form_of(client, address("job", job_id=job), address("retry")) for client in clients]

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from queue_tasks import enqueue_many, exporter, metrics
 from queue_tasks.caller import reading
+from queue_tasks.overview import measure_backlog
 from tests.testapp import tasks
 
 pytestmark = pytest.mark.django_db
@@ -72,23 +73,22 @@ def make_jobs() -> None:
 def test_each_queue_is_measured() -> None:
     make_jobs()
     tasks.add.using(queue_name="other").enqueue(1)
-    mail, other = metrics.measure_backlog()
-    assert (mail.queue_name, mail.ready, mail.scheduled, mail.parked, mail.running) == ("mail", 4, 1, 1, 1)
+    mail, other = measure_backlog(most=100)
+    assert (mail.name, mail.ready, mail.scheduled, mail.parked, mail.running) == ("mail", 4, 1, 1, 1)
     assert mail.oldest_ready is not None
     assert mail.oldest_ready == pytest.approx(600, abs=60)
     assert (mail.mean_run, mail.work) == (3.0, 12.0)
-    assert (other.queue_name, other.ready, other.mean_run, other.work) == ("other", 1, None, None)
+    assert (other.name, other.ready, other.mean_run, other.work) == ("other", 1, None, None)
 
 
-def test_counting_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "MAX_COUNTED", 3)
+def test_counting_stops_at_the_limit() -> None:
     enqueue_many([tasks.add.bind(number) for number in range(5)])
-    (backlog,) = metrics.measure_backlog()
+    (backlog,) = measure_backlog(most=3)
     assert backlog.ready == 3
 
 
 def test_an_empty_database_has_nothing_to_tell() -> None:
-    assert metrics.measure_backlog() == []
+    assert measure_backlog(most=3) == []
 
 
 def test_the_command_prints_them() -> None:

@@ -235,7 +235,7 @@ def test_deleting_jobs_reads_their_events(meter):
 
 def test_measuring_the_backlog_counts_no_further_than_it_may(meter):
     meter.session.rows("analyze procrastinate_jobs")
-    backlog = statements.MEASURE_BACKLOG.replace("%(max_jobs)s", "500")
+    backlog = statements.MEASURE_BACKLOG.replace("%(max_jobs)s", "500").replace("%(declared)s", "'{}'")
     meter.measure(backlog)
     rows, read = meter.measure(backlog)
     assert {row[0] for row in rows} == {"a", "other0", "other1", "other2", "other3"}

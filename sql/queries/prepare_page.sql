@@ -1,8 +1,0 @@
--- prepare_page(statement_timeout, read_only) -> one row
--- For one page of the dashboard, until the end of its transaction: how long a statement may take, in milliseconds, and
--- whether anything may be written ('on': nothing).
--- Called by  dashboard.access
-select
-    set_config('statement_timeout', %(statement_timeout)s, true),
-    set_config('transaction_read_only', %(read_only)s, true),
-    set_config('jit', 'off', true)
