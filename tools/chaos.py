@@ -167,6 +167,7 @@ def run_limited(command: Sequence[str], environment: Mapping[str, str]) -> int |
                 process.wait(60)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def record(name: str, scenario: Scenario, seed: str, options: argparse.Namespace) -> None:
