@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,15 @@ def pids(table: Table) -> list[Pid]:
     return [Pid(row["qt_pid"]) for row in table.workers()]
 
 
-def replaced(table: Table, old: list[Pid], count: int) -> list[Pid]:
+def replaced(table: Table, old: Sequence[int], count: int) -> list[Pid]:
     """Wait until as many workers are registered, none of them an old one; their processes."""
-    wait_until(lambda: len(pids(table)) == count and not set(pids(table)) & set(old), START, "replaced")
-    return pids(table)
+
+    def new() -> list[Pid]:
+        # Read once: between two looks an old one may go, and no new one have come.
+        found = pids(table)
+        return found if len(found) == count and not set(found) & set(old) else []
+
+    return wait_until(new, START, "replaced")
 
 
 # ----------------------------------------------------------------------------------------------------------- says
@@ -108,7 +114,7 @@ def test_a_killed_process_is_replaced_at_once_and_its_jobs_run_again(dsn: str, t
         doing(table, 2)
         victim, other = pids(table)
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: len(pids(table)) == 2 and victim not in pids(table), START)
+        replaced(table, [victim], 2)
         assert other in pids(table)
         doing(table, 2)
         tasks.create_group.using(priority=10).enqueue("go")
@@ -150,7 +156,7 @@ def test_a_frozen_process_is_killed_and_replaced(dsn: str, table: Table) -> None
     with worker_process(dsn, "--processes", "2", settings=SHORT_LEASE) as worker:
         frozen, other = pids(table)
         os.kill(frozen, signal.SIGSTOP)
-        after = wait_until(lambda: len(pids(table)) == 2 and frozen not in pids(table) and pids(table), START)
+        after = replaced(table, [frozen], 2)
         assert other in after
         wait_until(lambda: not frozen.alive)
         assert worker.stop()[0] == 0, worker.output

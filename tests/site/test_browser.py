@@ -233,10 +233,10 @@ def test_the_keyboard_reaches_everything_in_order(browser, site, photo):
     browser.wait_for_states({"Coast": "waiting"})
     browser.open()
     reached = []
-    for _ in range(6):
+    for _ in range(7):
         browser.press("\ue004")  # Tab
         reached.append(browser.run("const e = document.activeElement; return e.id || e.textContent.trim()"))
-    assert reached == ["Skip to the content", "Darkroom", "Photos", "Reports", "upload-files", "card-link-1"]
+    assert reached == ["Skip to the content", "Darkroom", "Photos", "Reports", "Queue", "upload-files", "card-link-1"]
     outline = browser.run("return getComputedStyle(document.querySelector('.card')).outlineStyle")
     assert outline == "solid"
     browser.press("\ue007")  # Enter
