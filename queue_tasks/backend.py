@@ -50,15 +50,8 @@ class PostgresBackend(compat.BaseTaskBackend):
 
     def validate_task(self, task: compat.Task[..., Any]) -> None:
         """Check a task as it is declared and as it is enqueued. Raises InvalidTask."""
-        if self._valid.get(id(task)) is task:
-            return
         tasks.validate(task)
         super().validate_task(task)
-        # A task does not change, nor does this backend. A time is of one job, and of the settings of the moment.
-        if task.run_after is None:
-            if len(self._valid) >= MOST_VALID:
-                self._valid.clear()
-            self._valid[id(task)] = task
 
     def enqueue(self, task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """Enqueue one job, in the caller's transaction; its result.
@@ -66,8 +59,19 @@ class PostgresBackend(compat.BaseTaskBackend):
         Raises InvalidTask, TypeError or ValueError before any SQL, so that the transaction stays usable.
         SQL: sql/queries/enqueue_job.sql
         """
-        self.validate_task(task)
+        self._validate_once(task)
         return enqueue_jobs([tasks.make_spec(task, args, kwargs)])[0]
+
+    def _validate_once(self, task: compat.Task[..., Any]) -> None:
+        """As `validate_task`, for a task that is enqueued again and again."""
+        if self._valid.get(id(task)) is task:
+            return
+        self.validate_task(task)
+        # A task does not change, nor does this backend. A time is of one job, and of the settings of the moment.
+        if task.run_after is None:
+            if len(self._valid) >= MOST_VALID:
+                self._valid.clear()
+            self._valid[id(task)] = task
 
     def get_result(self, result_id: str) -> TaskResult[Any]:
         """The result of a job, by id. Raises TaskResultDoesNotExist.

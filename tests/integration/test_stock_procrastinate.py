@@ -11,12 +11,12 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import procrastinate
 import pytest
-from procrastinate import exceptions
+from procrastinate import builtin_tasks, exceptions
 from procrastinate.jobs import Status
 
 from tests.postgres import PROJECT
@@ -29,8 +29,23 @@ NO_POLLING: dict[str, Any] = {"fetch_job_polling_interval": 60, "abort_job_polli
 @pytest.fixture
 async def app(migrated_database: str) -> AsyncIterator[procrastinate.App]:
     connector = procrastinate.PsycopgConnector(conninfo=migrated_database, min_size=1, max_size=4)
-    async with procrastinate.App(connector=connector).open_async() as found:
-        yield found
+    with own_tasks_given_back():
+        async with procrastinate.App(connector=connector).open_async() as found:
+            yield found
+
+
+@contextmanager
+def own_tasks_given_back() -> Iterator[None]:
+    """A new app takes procrastinate's own tasks for itself, from Django's: here it gives them back."""
+    builtin = builtin_tasks.builtin
+    tasks = builtin.tasks
+    owned = [(task, task.name, task.blueprint, list(task.aliases)) for task in set(tasks.values())]
+    try:
+        yield
+    finally:
+        builtin.tasks = tasks
+        for task, name, blueprint, aliases in owned:
+            task.name, task.blueprint, task.aliases = name, blueprint, aliases
 
 
 @pytest.fixture
