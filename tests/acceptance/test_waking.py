@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from queue_tasks.worker.waking import CROWD
 from tests.acceptance.workers import WorkerProcess
 from tests.waiting import wait_until
 
@@ -46,9 +47,14 @@ def left(db: psycopg.Connection[tuple[Any, ...]]) -> int:
     return found[0] if found else 0
 
 
-def get_up(db: psycopg.Connection[tuple[Any, ...]], pids: set[int]) -> None:
-    """Enqueue until each of them looks by itself."""
-    wait_until(lambda: not db.execute(BURST.encode()).description and not any(asleep(db)[pid] for pid in pids), 60)
+def get_up(db: psycopg.Connection[tuple[Any, ...]], dsn: str, pids: set[int]) -> None:
+    """Enqueue, among others who have not committed yet, until each of them looks by itself."""
+    with ExitStack() as crowd:
+        for _ in range(CROWD):
+            writer = crowd.enter_context(psycopg.connect(dsn, application_name="tests.acceptance"))
+            writer.execute(ENQUEUE)
+            crowd.callback(writer.rollback)
+        wait_until(lambda: not db.execute(BURST.encode()).description and not any(asleep(db)[pid] for pid in pids), 60)
 
 
 @pytest.mark.parametrize("awake", [False, True])
@@ -65,7 +71,7 @@ def test_a_worker_that_is_gone_hides_no_job(
         pids = {one.process.pid, two.process.pid}
         wait_until(lambda: asleep(db) == dict.fromkeys(pids, True))
         if awake:
-            get_up(db, pids)
+            get_up(db, dsn, pids)
             wait_until(lambda: not left(db))
         one.send(sent)
         # Of two that sleep, one comes first in half of the cases.

@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -90,6 +91,8 @@ class Sleeper:
 def awake_until_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine must not send it to sleep before a test has done what it is awake for."""
     monkeypatch.setattr(module, "QUIET", 3600)
+    # What gets it up is a matter of a test of its own.
+    monkeypatch.setattr(module, "CROWD", 0)
 
 
 @asynccontextmanager
@@ -171,6 +174,27 @@ async def test_told_often_it_looks_by_itself_and_nobody_need_tell_it(
         rows.add()
         assert heard() == []
         await await_until(lambda: len(sleeper.ran) == CALLS + 1)
+
+
+async def test_told_often_by_one_who_writes_alone_it_sleeps_on(
+    rows: Rows, options: Options, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CROWD", 4)
+    monkeypatch.setattr(module, "WINDOW", 0.0)
+    monkeypatch.setattr(module, "CALLS", 1)
+    async with sleeping(options) as sleeper:
+        for count in range(1, 2 * CALLS):
+            rows.add()
+            await await_until(partial(lambda wanted: len(sleeper.ran) == wanted, count))
+        assert not sleeper.waking.awake
+        assert sleeper.waking._count_at > 0, "it has counted who writes"
+        async with contextlib.AsyncExitStack() as crowd:
+            for _ in range(4):
+                writer = await crowd.enter_async_context(await psycopg.AsyncConnection.connect(dsn))
+                await writer.execute("select queue_tasks_enqueue_v1('none')")
+                crowd.push_async_callback(writer.rollback)
+            rows.add()
+            await await_until(lambda: sleeper.waking.awake)
 
 
 async def test_when_nothing_comes_it_lies_down_and_is_told_again(
