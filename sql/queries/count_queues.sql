@@ -12,7 +12,7 @@ select
     count(*) filter (where j.status = 'failed'),
     extract(
         epoch from statement_timestamp() - min(
-            greatest(j.qt_enqueued_at, (j.qt_meta ->> 'run_after')::timestamp with time zone, j.qt_attempted_at)
+            greatest(j.qt_enqueued_at, queue_tasks_run_after_v1(j.qt_meta), j.qt_attempted_at)
         ) filter (where j.status = 'todo' and j.scheduled_at is null)
     )::double precision
 from procrastinate_jobs j

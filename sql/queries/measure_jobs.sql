@@ -18,7 +18,7 @@ latency as (
         select
             extract(
                 epoch from j.qt_started_at - greatest(
-                    j.qt_enqueued_at, (j.qt_meta ->> 'run_after')::timestamp with time zone
+                    j.qt_enqueued_at, queue_tasks_run_after_v1(j.qt_meta)
                 )
             )::double precision as waited
         from procrastinate_jobs j

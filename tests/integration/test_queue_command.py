@@ -438,6 +438,15 @@ def test_latency_of_a_scheduled_job_is_counted_from_its_time():
     assert measure().latency_p50 == pytest.approx(2)
 
 
+@pytest.mark.parametrize("run_after", ["tomorrow", 7, None, "2026-02-31T25:61:00+00:00"])
+def test_a_time_that_a_stranger_wrote_keeps_nobody_from_looking(run_after):
+    for state in ("ready", "succeeded"):
+        job = make_job(state)
+        sql("update procrastinate_jobs set qt_meta = %s where id = %s", json.dumps({"run_after": run_after}), job)
+    assert "default" in queue("queues")
+    assert "on disk" in queue("stats")
+
+
 def test_stats_of_an_empty_table_have_no_latency():
     assert "latency" not in queue("stats")
     assert json.loads(queue("stats", "--json"))["latency_p50"] is None
