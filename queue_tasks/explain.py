@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 
 from queue_tasks import bridge, overview
+from queue_tasks.caller import rows
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from queue_tasks.conf import Options
+from queue_tasks.durations import in_words
 from queue_tasks.exceptions import JobNotFound, TaskNotFound
 from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.overview import JobLine, WorkerLine
@@ -118,16 +119,14 @@ def explain_job(job_id: int, *, database: str, dead_after: float) -> Explanation
         return Explanation(job, [Reason(Why.ENDED, text)])
     if job.state is JobState.RUNNING:
         return Explanation(job, [_running(job, live)])
-    with connections[database].cursor() as cursor:
-        cursor.execute(EXPLAIN_JOB, {"id": job_id, "cap": CAP, "look": LOOK})
-        rows = cursor.fetchall()
-    if not rows:
+    found = rows(database, EXPLAIN_JOB, {"id": job_id, "cap": CAP, "look": LOOK})
+    if not found:
         raise JobNotFound(job_id)
-    return Explanation(job, list(_waiting(job, Facts(*rows[0]), live, dead_after)))
+    return Explanation(job, list(_waiting(job, Facts(*found[0]), live, dead_after)))
 
 
 def _running(job: JobLine, live: Sequence[WorkerLine]) -> Reason:
-    since = f" for {_seconds((job.now - job.attempted_at).total_seconds())}" if job.attempted_at else ""
+    since = f" for {in_words(round((job.now - job.attempted_at).total_seconds()))}" if job.attempted_at else ""
     if job.worker_id not in {worker.id for worker in live}:
         who = "no worker" if job.worker_id is None else f"worker {job.worker_id}"
         text = f"It was started by {who}, which gives no sign of life: it is taken back as soon as a live worker looks."
@@ -174,7 +173,7 @@ def _obstacles(
     if unknown:
         yield Reason(Why.UNKNOWN_TASK, f"The code here does not know its task; a worker may have other code. {unknown}")
     if facts.holder_id is not None:
-        since = "" if facts.holder_seconds is None else f", running for {_seconds(facts.holder_seconds)}"
+        since = "" if facts.holder_seconds is None else f", running for {in_words(round(facts.holder_seconds))}"
         text = f'Its lock "{job.lock}" is held by job {facts.holder_id} ({facts.holder_task}){since}'
         text += "." if facts.holder_worker_id is None else f", on worker {facts.holder_worker_id}."
         yield Reason(Why.LOCKED, text, facts.holder_id, facts.holder_worker_id)
@@ -190,8 +189,8 @@ def _due(job: JobLine) -> str:
     what = f"It failed {job.attempts} times and is tried again" if job.state is JobState.RETRYING else "It is due"
     what = what.replace("1 times", "once")
     if left <= 0:
-        return f"{what} now: its time came {_seconds(-left)} ago, and a worker makes it ready at its next look."
-    return f"{what} in {_seconds(left)}, at {job.run_after:%Y-%m-%d %H:%M:%S %Z}."
+        return f"{what} now: its time came {in_words(round(-left))} ago, and a worker makes it ready at its next look."
+    return f"{what} in {in_words(round(left))}, at {job.run_after:%Y-%m-%d %H:%M:%S %Z}."
 
 
 def _ahead(facts: Facts) -> str:
@@ -201,7 +200,7 @@ def _ahead(facts: Facts) -> str:
     if not facts.finished or facts.ahead >= CAP:
         return f"{number} ahead of it in its queue."
     seconds = 60 * facts.ahead / facts.finished
-    return f"{number} ahead of it in its queue: about {_seconds(seconds)} at the speed of the last minute."
+    return f"{number} ahead of it in its queue: about {in_words(round(seconds))} at the speed of the last minute."
 
 
 def _unknown(task_name: str) -> str | None:
@@ -214,15 +213,6 @@ def _unknown(task_name: str) -> str | None:
         bridge.import_stock_tasks()
         return None if bridge.find_stock_task(task_name) else str(exc)
     return None
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 60:  # noqa: PLR2004 - of a minute
-        return f"{seconds:.0f} s"
-    for unit, name, smaller, part in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if seconds >= unit:
-            return f"{seconds // unit:,.0f} {name} {seconds % unit // smaller:.0f} {part}"
-    raise AssertionError("a minute or more")
 
 
 def as_dict(explanation: Explanation) -> dict[str, Any]:

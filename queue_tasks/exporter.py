@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 from queue_tasks import compat, metrics
 from queue_tasks.backend import PostgresBackend
 
-PERMISSION = "procrastinate.view_procrastinatejob"
-"""What a user needs who asks without a token."""
+PERMISSION = "queue_tasks.view_job"
+"""What a user needs who asks without a token: the dashboard's permission to see jobs."""
 
 
 @never_cache
@@ -33,7 +33,7 @@ def view(request: HttpRequest, backend: str = compat.DEFAULT_TASK_BACKEND_ALIAS)
         raise PermissionDenied
     if find_spec("prometheus_client") is None:
         raise ImproperlyConfigured(f"The metrics need {metrics.NEEDED}.")
-    figures = metrics.of_queues(database=ours.settings.database)
+    figures = metrics.of_queues(ours.settings)
     return HttpResponse(metrics.exposition(figures), content_type=metrics.CONTENT_TYPE)
 
 

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from queue_tasks.caller import reading
+from queue_tasks.conf import Options
 from queue_tasks.meter import BOUNDS, Histogram, Meter
 from queue_tasks.overview import list_workers, measure_backlog
 
@@ -30,9 +31,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PATIENCE = 2.0
 """Seconds that the statements of one answer may take each."""
 
-WORKER_GONE = 30.0
-"""Seconds without a heartbeat after which a worker is not counted."""
-
 
 def exposition(metrics: Iterable[Metric]) -> bytes:
     """The metrics as Prometheus reads them. Raises ImportError when prometheus-client is not installed."""
@@ -47,16 +45,16 @@ def exposition(metrics: Iterable[Metric]) -> bytes:
     return generate_latest(registry)
 
 
-def of_queues(*, database: str = "default") -> Iterator[Metric]:
-    """What waits and runs in each queue, and who works.
+def of_queues(options: Options) -> Iterator[Metric]:
+    """What waits and runs in each queue, and who works: a worker without a heartbeat for `dead_after` does not count.
 
     SQL: sql/queries/measure_backlog.sql, sql/queries/list_workers.sql
     """
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - optional
 
-    with reading(database, PATIENCE):
-        backlogs = measure_backlog(most=MAX_COUNTED, database=database)
-        workers = list_workers(database=database)
+    with reading(options.database, PATIENCE):
+        backlogs = measure_backlog(most=MAX_COUNTED, database=options.database)
+        workers = list_workers(database=options.database)
     jobs = Gauge(
         "queue_tasks_jobs",
         f"Jobs that are not over, or failed, counted up to {MAX_COUNTED} of a kind.",
@@ -79,7 +77,7 @@ def of_queues(*, database: str = "default") -> Iterator[Metric]:
             work.add_metric(queue, backlog.work)
     yield from (jobs, oldest, work)
 
-    live = [worker for worker in workers if worker.heartbeat_age < WORKER_GONE]
+    live = [worker for worker in workers if worker.heartbeat_age <= options.dead_after]
     yield Gauge("queue_tasks_workers", "Registered workers with a fresh heartbeat.", value=len(live))
     yield Gauge(
         "queue_tasks_slots", "Jobs that all these run at a time.", value=sum(worker.concurrency or 0 for worker in live)

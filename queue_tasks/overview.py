@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, LiteralString
-
-from django.db import connections
+from typing import Any
 
 from queue_tasks.arguments import decode
+from queue_tasks.caller import rows
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.jobs import JobState
 from queue_tasks.statements import (
@@ -180,7 +179,7 @@ def list_jobs(
     before: only jobs with a smaller id, for the next page.
     SQL: sql/queries/list_jobs.sql
     """
-    rows = _rows(
+    found = rows(
         database,
         LIST_JOBS,
         {
@@ -194,7 +193,7 @@ def list_jobs(
             "max_jobs": limit,
         },
     )
-    return [JobLine(row[0], JobState(row[1]), *row[2:]) for row in rows]
+    return [JobLine(row[0], JobState(row[1]), *row[2:]) for row in found]
 
 
 def describe_job(job_id: int, *, database: str = "default") -> JobStory:
@@ -203,10 +202,10 @@ def describe_job(job_id: int, *, database: str = "default") -> JobStory:
     SQL: sql/queries/list_jobs.sql, sql/queries/describe_job.sql
     """
     lines = list_jobs(ids=[job_id], with_args=True, database=database)
-    rows = _rows(database, DESCRIBE_JOB, {"id": job_id})
-    if not lines or not rows:
+    found = rows(database, DESCRIBE_JOB, {"id": job_id})
+    if not lines or not found:
         raise JobNotFound(job_id)
-    queueing_lock, ephemeral, result, errors, meta, expires_at, *worker = rows[0]
+    queueing_lock, ephemeral, result, errors, meta, expires_at, *worker = found[0]
     return JobStory(
         lines[0],
         queueing_lock,
@@ -225,7 +224,7 @@ def count_queues(*, declared: Sequence[str] = (), database: str = "default") -> 
     SQL: sql/queries/count_queues.sql
     """
     lines = {name: QueueLine(name) for name in declared}
-    for row in _rows(database, COUNT_QUEUES, {}):
+    for row in rows(database, COUNT_QUEUES, {}):
         lines[row[0]] = QueueLine(*row)
     return [lines[name] for name in sorted(lines)]
 
@@ -237,7 +236,7 @@ def measure_backlog(*, declared: Sequence[str] = (), most: int, database: str = 
     SQL: sql/queries/measure_backlog.sql
     """
     parameters = {"declared": list(declared), "max_jobs": most}
-    return [Backlog(*row) for row in _rows(database, MEASURE_BACKLOG, parameters)]
+    return [Backlog(*row) for row in rows(database, MEASURE_BACKLOG, parameters)]
 
 
 def list_workers(*, database: str = "default") -> list[WorkerLine]:
@@ -245,7 +244,7 @@ def list_workers(*, database: str = "default") -> list[WorkerLine]:
 
     SQL: sql/queries/list_workers.sql
     """
-    return [WorkerLine(*row) for row in _rows(database, LIST_WORKERS, {})]
+    return [WorkerLine(*row) for row in rows(database, LIST_WORKERS, {})]
 
 
 def measure(*, database: str = "default") -> Figures:
@@ -253,9 +252,9 @@ def measure(*, database: str = "default") -> Figures:
 
     SQL: sql/queries/count_states.sql, sql/queries/measure_jobs.sql
     """
-    counted = dict(_rows(database, COUNT_STATES, {}))
+    counted = dict(rows(database, COUNT_STATES, {}))
     states = {state: counted.get(state.value, 0) for state in JobState}
-    return Figures(states, *_rows(database, MEASURE_JOBS, {"max_jobs": SAMPLE})[0])
+    return Figures(states, *rows(database, MEASURE_JOBS, {"max_jobs": SAMPLE})[0])
 
 
 def as_dict(line: Any) -> dict[str, Any]:
@@ -267,9 +266,3 @@ def _decoded(text: str | None, default: Any) -> Any:
     """JSON of the kind that the default is; anything else was not written by us."""
     value = default if text is None else decode(text)
     return value if isinstance(value, type(default)) else default
-
-
-def _rows(database: str, statement: LiteralString, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connections[database].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())

@@ -5,13 +5,12 @@ What is done here reaches running workers by a notification when it commits, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, tzinfo
 from typing import Any, LiteralString
 
-from django.db import connections
-
+from queue_tasks.caller import rows
 from queue_tasks.cron import Timetable
 from queue_tasks.exceptions import ScheduleInvalid, ScheduleNotFound
 from queue_tasks.periodic import Schedule
@@ -138,7 +137,7 @@ def list_schedules(name: str | None = None, *, database: str = "default") -> lis
 
     SQL: sql/queries/list_schedules.sql
     """
-    found = [ScheduleLine(*row) for row in _rows(database, LIST_SCHEDULES, {"name": name})]
+    found = [ScheduleLine(*row) for row in rows(database, LIST_SCHEDULES, {"name": name})]
     if name is not None and not found:
         raise _not_found(name, database)
     return found
@@ -149,7 +148,7 @@ def list_ticks(name: str, count: int, *, database: str = "default") -> list[Tick
 
     SQL: sql/queries/list_ticks.sql
     """
-    return [TickLine(*row) for row in _rows(database, LIST_TICKS, {"name": name, "max_ticks": count})]
+    return [TickLine(*row) for row in rows(database, LIST_TICKS, {"name": name, "max_ticks": count})]
 
 
 def pause(name: str, *, database: str = "default") -> bool:
@@ -173,7 +172,7 @@ def run_now(name: str, *, database: str = "default") -> int:
 
     SQL: sql/queries/run_schedule.sql
     """
-    job_id: int | None = _rows(database, RUN_SCHEDULE, {"name": name})[0][0]
+    job_id: int | None = rows(database, RUN_SCHEDULE, {"name": name})[0][0]
     if job_id is None:
         raise _not_found(name, database)
     return job_id
@@ -198,7 +197,7 @@ def override(
     timezone = timezone or line.override_timezone
     declared = (line.cron, line.every) if cron is None and every is None else (cron, every)
     Timetable(*declared, timezone or line.timezone)
-    _rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": cron, "every": every, "timezone": timezone})
+    rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": cron, "every": every, "timezone": timezone})
 
 
 def reset(name: str, *, database: str = "default") -> bool:
@@ -208,7 +207,7 @@ def reset(name: str, *, database: str = "default") -> bool:
     """
     if not list_schedules(name, database=database)[0].overridden:
         return False
-    _rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": None, "every": None, "timezone": None})
+    rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": None, "every": None, "timezone": None})
     return True
 
 
@@ -218,7 +217,7 @@ def add(schedule: Schedule, *, database: str = "default") -> bool:
     Raises ScheduleInvalid, or TypeError or ValueError for arguments that the task cannot take.
     SQL: sql/queries/add_schedule.sql
     """
-    return bool(_rows(database, ADD_SCHEDULE, {"schedule": schedule_as_json(schedule.as_row())}))
+    return bool(rows(database, ADD_SCHEDULE, {"schedule": schedule_as_json(schedule.as_row())}))
 
 
 def remove(name: str, *, database: str = "default") -> bool:
@@ -235,17 +234,11 @@ def as_dict(line: ScheduleLine | TickLine) -> dict[str, Any]:
 
 
 def _changed(statement: LiteralString, name: str, database: str) -> bool:
-    if _rows(database, statement, {"name": name}):
+    if rows(database, statement, {"name": name}):
         return True
     list_schedules(name, database=database)
     return False
 
 
 def _not_found(name: str, database: str) -> ScheduleNotFound:
-    return ScheduleNotFound(name, [row[0] for row in _rows(database, LIST_SCHEDULES, {"name": None})])
-
-
-def _rows(database: str, statement: LiteralString, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connections[database].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    return ScheduleNotFound(name, [row[0] for row in rows(database, LIST_SCHEDULES, {"name": None})])

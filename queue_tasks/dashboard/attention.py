@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from queue_tasks.conf import Options
-from queue_tasks.dashboard.queries import CAP, serving
+from queue_tasks.dashboard.queries import CAP
+from queue_tasks.dashboard.serving import serving
 from queue_tasks.overview import Backlog, WorkerLine
 from queue_tasks.schedules import ScheduleLine
 

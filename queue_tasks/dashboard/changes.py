@@ -17,88 +17,13 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest
 
-from queue_tasks import control
 from queue_tasks.caller import rows
-from queue_tasks.dashboard.access import Permission
-from queue_tasks.jobs import FINISHED, JobState
+from queue_tasks.dashboard.deeds import Deed
+from queue_tasks.jobs import JobState
 from queue_tasks.statements import BEGIN_CHANGE, END_CHANGE, LIST_CHANGES, LOCK_JOBS
-
-MAX_JOBS = 1000
-"""Jobs that one form changes."""
-
-MAX_SELECTED = 500
-"""Jobs that may be ticked one by one: as many as a page has; Django reads a thousand fields of a form."""
 
 PAGE = 50
 """Changes on a page."""
-
-WAITING = frozenset({JobState.READY, JobState.SCHEDULED, JobState.RETRYING, JobState.PARKED})
-
-
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """One thing that can be done to jobs."""
-
-    name: str
-    title: str
-    """In the imperative, for buttons."""
-    done: str
-    """What has become of a job it was done to."""
-    permission: Permission
-    states: frozenset[JobState]
-    """The states a job may be in for it."""
-    note: str
-    """What to know before it is confirmed."""
-
-    def run(self, ids: Sequence[int], *, wait: timedelta | None, keep: timedelta | None, database: str) -> list[int]:
-        """Do it; the ids of the jobs it was done to."""
-        match self.name:
-            case "retry" if wait:
-                return control.retry_later(ids, wait=wait, database=database)
-            case "retry":
-                return control.retry(ids, database=database)
-            case "cancel":
-                return control.cancel(ids, database=database, keep=keep)
-            case "abort":
-                return list(control.abort(ids, database=database, keep=keep))
-            case "delete":
-                return control.delete(ids, database=database)
-        raise AssertionError(self.name)
-
-
-DEEDS = {
-    deed.name: deed
-    for deed in (
-        Deed(
-            "retry",
-            "Retry",
-            "queued again",
-            Permission.RETRY,
-            FINISHED | {JobState.SCHEDULED, JobState.RETRYING},
-            "They run once more, with the arguments they had. Jobs that succeeded do their work a second time.",
-        ),
-        Deed(
-            "cancel", "Cancel", "cancelled", Permission.CANCEL, WAITING, "They do not run. They can be retried later."
-        ),
-        Deed(
-            "abort",
-            "Abort",
-            "told to stop",
-            Permission.CANCEL,
-            WAITING | {JobState.RUNNING},
-            "Running jobs are told to stop, which they do when they next look; waiting ones are cancelled.",
-        ),
-        Deed(
-            "delete",
-            "Delete",
-            "deleted",
-            Permission.DELETE,
-            WAITING | FINISHED,
-            "Their rows, results and history are gone for good.",
-        ),
-    )
-}
-"""By name."""
 
 
 class ConflictError(Exception):

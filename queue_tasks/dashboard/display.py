@@ -13,28 +13,15 @@ from django.utils.safestring import SafeString
 from queue_tasks.dashboard.access import Permission
 from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.dashboard.queries import CAP
+from queue_tasks.durations import in_words
 
 register = template.Library()
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-
 
 @register.filter
-def duration(seconds: float | None) -> str:  # noqa: PLR0911 - one return for each unit
-    """A length of time for people: 0.4 ms, 3.2 s, 4 m 10 s, 2 h 5 m, 3 d 4 h."""
-    if seconds is None:
-        return ""
-    if seconds < 0:
-        return f"-{duration(-seconds)}"
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    if seconds < MINUTE:
-        return f"{seconds:.3g} s"
-    if seconds < HOUR:
-        return f"{seconds // MINUTE:.0f} m {seconds % MINUTE:.0f} s"
-    if seconds < DAY:
-        return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} m"
-    return f"{seconds // DAY:,.0f} d {seconds % DAY // HOUR:.0f} h"
+def duration(seconds: float | None) -> str:
+    """A length of time; "" for none."""
+    return "" if seconds is None else in_words(seconds)
 
 
 @register.filter

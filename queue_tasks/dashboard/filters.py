@@ -24,6 +24,9 @@ BIGINT = 2**63
 KEYS = ("id", "task", "queue", "status", "worker", "lock", "since", "error", "args.NAME")
 """What may stand before a colon."""
 
+STATES = ("ready", "running", "retrying", "scheduled", "parked", "failed", "succeeded", "cancelled", "aborted")
+"""The states, in the order in which an operator wants them."""
+
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 """Seconds of each unit of `since`."""
 

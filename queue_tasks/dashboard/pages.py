@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.backends.django import DjangoTemplates
+from django.urls import reverse
 
 FOLDER = Path(__file__).parent
 
@@ -40,3 +42,10 @@ def page(request: HttpRequest, template: str, values: Mapping[str, Any], *, stat
 def problem(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
     """A page that says why not, in words."""
     return page(request, "problem.html", {"title": title, "text": text, "status": status}, status=status)
+
+
+def go(request: HttpRequest, name: str, query: Mapping[str, str], **kwargs: Any) -> HttpResponse:
+    """To a page of the dashboard, and nowhere else."""
+    match = request.resolver_match
+    address = reverse(f"queue_tasks_dashboard:{name}", kwargs=kwargs, current_app=match.namespace if match else None)
+    return HttpResponseRedirect(f"{address}?{urlencode(query)}", status=303)

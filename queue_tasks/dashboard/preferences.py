@@ -115,3 +115,8 @@ def backend() -> PostgresBackend:
             f'Name one that is: {SETTING} = {{"backend": ...}}'
         )
     return found
+
+
+def database_alias() -> str:
+    """The entry of DATABASES whose jobs are shown."""
+    return backend().settings.database

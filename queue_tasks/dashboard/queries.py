@@ -8,18 +8,15 @@ from __future__ import annotations
 import contextlib
 import inspect as python_inspect
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
-
-from django.db import connections
 
 from queue_tasks import overview, tasks
+from queue_tasks.caller import rows
 from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.jobs import JobState
-from queue_tasks.overview import STATUSES, JobLine, WorkerLine
+from queue_tasks.overview import STATUSES, JobLine
 from queue_tasks.statements import (
     INSPECT_JOB,
     LIST_EVENTS,
@@ -112,7 +109,7 @@ def search(
         "statuses": sorted({status for state in wanted.states for status in STATUSES[state]}) if few else None,
         "ids": list(wanted.ids) or None,
     }
-    rows = _rows(
+    found = rows(
         database,
         SEARCH_JOBS,
         {
@@ -131,10 +128,10 @@ def search(
             "max_jobs": limit,
         },
     )
-    jobs = [JobLine(row[0], JobState(row[1]), *row[2:]) for row in rows]
+    jobs = [JobLine(row[0], JobState(row[1]), *row[2:]) for row in found]
     if len(jobs) == limit:
         return Page(jobs, jobs[-1].id, looked=False)
-    end = _rows(database, SEARCH_END, place)
+    end = rows(database, SEARCH_END, place)
     return Page(jobs, end[0][0] if end else None, looked=True)
 
 
@@ -167,44 +164,29 @@ def inspect(job_id: int, *, database: str) -> tuple[JobLine, Inside]:
     SQL: sql/queries/list_jobs.sql, sql/queries/inspect_job.sql
     """
     lines = overview.list_jobs(ids=[job_id], database=database)
-    rows = _rows(database, INSPECT_JOB, {"id": job_id, "max_bytes": MAX_BYTES, "max_errors": MAX_ERRORS})
-    if not lines or not rows:
+    found = rows(database, INSPECT_JOB, {"id": job_id, "max_bytes": MAX_BYTES, "max_errors": MAX_ERRORS})
+    if not lines or not found:
         raise JobNotFound(job_id)
-    return lines[0], Inside(*rows[0])
+    return lines[0], Inside(*found[0])
 
 
 def events(job_id: int, *, database: str) -> list[Event]:
     """What happened to a job, oldest first. SQL: sql/queries/list_events.sql."""
-    return [Event(*row) for row in _rows(database, LIST_EVENTS, {"job_id": job_id, "max_events": MAX_EVENTS})]
+    return [Event(*row) for row in rows(database, LIST_EVENTS, {"job_id": job_id, "max_events": MAX_EVENTS})]
 
 
 def recent_work(*, database: str) -> list[tuple[int, int]]:
     """Jobs that succeeded and failed in each of the last 60 minutes, oldest first. SQL: sql/queries/recent_work.sql."""
-    minutes = {row[0]: (row[1], row[2]) for row in _rows(database, RECENT_WORK, {"look": RECENT})}
+    minutes = {row[0]: (row[1], row[2]) for row in rows(database, RECENT_WORK, {"look": RECENT})}
     return [minutes.get(ago, (0, 0)) for ago in reversed(range(60))]
 
 
 def recent_figures(*, database: str) -> Recent:
     """How long jobs wait and run. SQL: sql/queries/recent_figures.sql."""
-    looked, started, waited, ran = _rows(database, RECENT_FIGURES, {"look": RECENT})[0]
+    looked, started, waited, ran = rows(database, RECENT_FIGURES, {"look": RECENT})[0]
     return Recent(looked, started, _whole(waited), _whole(ran))
-
-
-def serving(workers: Sequence[WorkerLine], queue: str, dead_after: float) -> list[WorkerLine]:
-    """The live workers that take jobs of a queue."""
-    return [
-        worker
-        for worker in workers
-        if worker.heartbeat_age <= dead_after and (worker.queues is None or queue in worker.queues)
-    ]
 
 
 def _whole(percentiles: list[float | None] | None) -> list[float] | None:
     found = [value for value in percentiles or [] if value is not None]
     return found or None
-
-
-def _rows(database: str, statement: LiteralString, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connections[database].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())

@@ -2,25 +2,25 @@
 
 from django.urls import path
 
-from queue_tasks.dashboard import views
-from queue_tasks.dashboard.changes import DEEDS
+from queue_tasks.dashboard.deeds import DEEDS
+from queue_tasks.dashboard.views import assets, changes, deeds, job, jobs, overview, queues, schedules, workers
 
 app_name = "queue_tasks_dashboard"
 
 urlpatterns = [
-    path("", views.overview, name="overview"),
-    path("jobs/", views.jobs, name="jobs"),
-    path("jobs/<int:job_id>/", views.job, name="job"),
-    *(path(f"jobs/{name}/", view, name=name) for name, view in views.deeds(DEEDS.values()).items()),
-    path("queues/", views.queues, name="queues"),
-    path("workers/", views.workers, name="workers"),
-    path("schedules/", views.schedules, name="schedules"),
-    path("schedules/show/", views.schedule, name="schedule"),
-    path("schedules/pause/", views.pause_schedule, name="pause_schedule"),
-    path("schedules/resume/", views.resume_schedule, name="resume_schedule"),
-    path("schedules/run/", views.run_schedule, name="run_schedule"),
-    path("schedules/change/", views.change_schedule, name="change_schedule"),
-    path("schedules/reset/", views.reset_schedule, name="reset_schedule"),
-    path("changes/", views.changes, name="changes"),
-    path("assets/<str:version>/<str:name>", views.asset, name="asset"),
+    path("", overview.overview, name="overview"),
+    path("jobs/", jobs.jobs, name="jobs"),
+    path("jobs/<int:job_id>/", job.job, name="job"),
+    *(path(f"jobs/{name}/", view, name=name) for name, view in deeds.deeds(DEEDS.values()).items()),
+    path("queues/", queues.queues, name="queues"),
+    path("workers/", workers.workers, name="workers"),
+    path("schedules/", schedules.schedules, name="schedules"),
+    path("schedules/show/", schedules.schedule, name="schedule"),
+    path("schedules/pause/", schedules.pause_schedule, name="pause_schedule"),
+    path("schedules/resume/", schedules.resume_schedule, name="resume_schedule"),
+    path("schedules/run/", schedules.run_schedule, name="run_schedule"),
+    path("schedules/change/", schedules.change_schedule, name="change_schedule"),
+    path("schedules/reset/", schedules.reset_schedule, name="reset_schedule"),
+    path("changes/", changes.changes, name="changes"),
+    path("assets/<str:version>/<str:name>", assets.asset, name="asset"),
 ]

@@ -12,9 +12,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from queue_tasks import bridge, schedules
+from queue_tasks.durations import in_one_unit
 from queue_tasks.exceptions import QueueTasksError
 from queue_tasks.jobs import JobState
-from queue_tasks.management.terminal import Column, duration, when
+from queue_tasks.management.terminal import Column, when
 from queue_tasks.management.usage import USAGE, whole
 from queue_tasks.periodic import All, Schedule
 from queue_tasks.schedules import ScheduleLine, TickLine
@@ -196,7 +197,7 @@ class ScheduleVerbs:
         if line.overridden:
             self._say(f"declared    {line.declared_in_words}; --reset brings it back")
         missed = f"the newest {line.max_missed} make jobs" if line.missed == "all" else line.missed
-        self._say(f"policy      missed: {missed}; overlap: {line.overlap}; jitter: {duration(line.jitter)}")
+        self._say(f"policy      missed: {missed}; overlap: {line.overlap}; jitter: {in_one_unit(line.jitter)}")
         self._list("next", [f"{tick:%Y-%m-%d %H:%M:%S%z}  {when(tick, line.now)}" for tick in line.preview(SHOWN_NEXT)])
         self._list("history", [_became(tick, line) for tick in ticks])
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from queue_tasks.arguments import decode
+from queue_tasks.durations import in_one_unit
 from queue_tasks.jobs import JobState
-from queue_tasks.management.terminal import clean, duration, when
+from queue_tasks.management.terminal import clean, when
 from queue_tasks.overview import JobLine, JobStory
 
 INDENT = "  "
@@ -57,7 +58,7 @@ def _facts(story: JobStory) -> Iterator[tuple[str, str]]:
         yield "last try", _time(job.attempted_at, job.now)
     yield "finished", _time(job.finished_at, job.now)
     if job.started_at and job.finished_at:
-        yield "took", duration((job.finished_at - job.started_at).total_seconds())
+        yield "took", in_one_unit((job.finished_at - job.started_at).total_seconds())
     if job.state is JobState.SUCCEEDED:
         yield "returned", json.dumps(story.result, ensure_ascii=False)
     yield "kept", _kept(story)
@@ -112,14 +113,14 @@ def _kept(story: JobStory) -> str:
     if story.expires_at is None:
         return "for ever" if story.job.finished_at else ""
     left = (story.expires_at - story.job.now).total_seconds()
-    return f"{duration(left)} more" if left > 0 else "until the next prune"
+    return f"{in_one_unit(left)} more" if left > 0 else "until the next prune"
 
 
 def _attempt(error: Mapping[str, Any], number: int, now: datetime) -> Iterator[str]:
     started, finished = _moment(error.get("started_at")), _moment(error.get("finished_at"))
     head = f"Attempt {error.get('attempt', number)} failed"
     if started and finished:
-        head += f" after {duration((finished - started).total_seconds())}"
+        head += f" after {in_one_unit((finished - started).total_seconds())}"
     if finished:
         head += f", {when(finished, now)}"
     if error.get("worker_id") is not None:

@@ -1,4 +1,4 @@
-"""How things are shown to a person: tables, durations, times in words, a progress bar. Pure but for the bar's stream.
+"""How things are shown to a person: tables, times in words, a progress bar. Pure but for the bar's stream.
 
 Names and messages come from rows that anybody may have written: `clean` takes away what would move a terminal's cursor.
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from queue_tasks.durations import in_one_unit
+
 GAP = "  "
 SHORTEST = 8
 """Characters a column is never made narrower than."""
-
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 class Stream(Protocol):
@@ -103,26 +103,12 @@ def clean(text: str, *, lines: bool = False) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """A length of time in its largest unit: 0.3 s, 42 s, 12 min, 5 h, 3 d."""
-    if seconds < 0.001:  # noqa: PLR2004 - shorter than anybody cares
-        return "0 s"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:  # noqa: PLR2004 - one decimal is of use below
-        return f"{seconds:.1f} s"
-    for unit, length, limit in (("s", 1, MINUTE), ("min", MINUTE, HOUR), ("h", HOUR, 2 * DAY)):
-        if seconds < limit:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds // DAY:,.0f} d"
-
-
 def when(moment: datetime | None, now: datetime) -> str:
     """A time in words, seen from now: "12 min ago", "in 5 h"; "" for none."""
     if moment is None:
         return ""
     away = (moment - now) / timedelta(seconds=1)
-    return f"in {duration(away)}" if away > 0 else f"{duration(-away)} ago"
+    return f"in {in_one_unit(away)}" if away > 0 else f"{in_one_unit(-away)} ago"
 
 
 def size(count: int) -> str:

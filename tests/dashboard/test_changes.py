@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from queue_tasks import control, schedules
-from queue_tasks.dashboard.changes import DEEDS
+from queue_tasks.dashboard.deeds import DEEDS
 from queue_tasks.jobs import JobState
 from queue_tasks.periodic import Schedule
 from tests.dashboard.visitors import OPERATES, address, form_of, text_of, ticket, visitor

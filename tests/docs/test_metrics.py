@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from queue_tasks import metrics
+from queue_tasks.conf import Options
 from queue_tasks.meter import Meter
 from tests.docs.pages import DOCS
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db
 def names() -> set[str]:
     """Each metric by the name of its samples, a histogram's without what it adds."""
     found = set()
-    for family in (*metrics.of_worker(Meter()), *metrics.of_queues()):
+    for family in (*metrics.of_worker(Meter()), *metrics.of_queues(Options())):
         found.add(f"{family.name}_total" if family.type == "counter" else family.name)
     return found
 

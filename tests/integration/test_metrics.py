@@ -162,7 +162,7 @@ def test_who_may_see_jobs_may_ask() -> None:
     user = User.objects.create_user("ada")
     client = logged_in(user)
     assert ask(client).status_code == 403
-    user.user_permissions.add(Permission.objects.get(codename="view_procrastinatejob"))
+    user.user_permissions.add(Permission.objects.get(codename="view_job"))
     assert ask(client).status_code == 200
     assert ask(client, method="post").status_code == 405
     user.is_active = False

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from queue_tasks import control, metrics, overview, schema
 from queue_tasks.backend import PostgresBackend
+from queue_tasks.durations import in_one_unit
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.explain import as_dict as explained_as_dict
 from queue_tasks.explain import explain_job
@@ -28,7 +29,6 @@ from queue_tasks.management.terminal import (
     Column,
     ProgressBar,
     clean,
-    duration,
     size,
     table,
     when,
@@ -226,7 +226,7 @@ class Command(ScheduleVerbs, BaseCommand):
             [
                 line.name,
                 *(f"{getattr(line, title.lower()):,}" for title in numbers),
-                "" if line.oldest_ready is None else duration(line.oldest_ready),
+                "" if line.oldest_ready is None else in_one_unit(line.oldest_ready),
             ]
             for line in lines
         ]
@@ -259,7 +259,7 @@ class Command(ScheduleVerbs, BaseCommand):
                 str(line.pid or ""),
                 ",".join(line.queues) if line.queues else "all" if line.name else "",
                 f"{line.running} of {line.concurrency}" if line.concurrency else str(line.running),
-                f"{duration(line.heartbeat_age)} ago" + (", lost" if line.heartbeat_age > dead_after else ""),
+                f"{in_one_unit(line.heartbeat_age)} ago" + (", lost" if line.heartbeat_age > dead_after else ""),
             ]
             for line in lines
         ]
@@ -284,7 +284,7 @@ class Command(ScheduleVerbs, BaseCommand):
         )
         latency = [figures.latency_p50, figures.latency_p95, figures.latency_p99]
         if figures.sampled and None not in latency:
-            p50, p95, p99 = (duration(value or 0.0) for value in latency)
+            p50, p95, p99 = (in_one_unit(value or 0.0) for value in latency)
             self._say(
                 f"latency     p50 {p50}, p95 {p95}, p99 {p99} from enqueue to start, of {figures.sampled:,} recent jobs"
             )
@@ -297,7 +297,7 @@ class Command(ScheduleVerbs, BaseCommand):
         """Print the figures as the metrics page does."""
         if find_spec("prometheus_client") is None:
             raise CommandError(f"queue metrics needs {metrics.NEEDED}.", returncode=USAGE)
-        self._say(metrics.exposition(metrics.of_queues(database=self.database)).decode().rstrip("\n"))
+        self._say(metrics.exposition(metrics.of_queues(self.backend.settings)).decode().rstrip("\n"))
 
     # ---------------------------------------------------------------------------------------------------------- deeds
 
@@ -346,7 +346,7 @@ class Command(ScheduleVerbs, BaseCommand):
             deleted = control.prune(database=self.database, told=bar.update)
         finally:
             bar.close()
-        self._say(f"pruned {deleted:,} jobs in {duration(time.monotonic() - started)}")
+        self._say(f"pruned {deleted:,} jobs in {in_one_unit(time.monotonic() - started)}")
 
     def schema(self) -> None:
         """Compare the database with sql/, or print the SQL."""
@@ -412,7 +412,7 @@ def _since(job: overview.JobLine) -> str:
         case JobState.SCHEDULED | JobState.RETRYING:
             return f"due {when(job.run_after, job.now)}"
         case JobState.RUNNING:
-            return f"for {duration((job.now - job.attempted_at).total_seconds())}" if job.attempted_at else ""
+            return f"for {in_one_unit((job.now - job.attempted_at).total_seconds())}" if job.attempted_at else ""
         case state if state in FINISHED:
             return when(job.finished_at, job.now)
     return when(job.enqueued_at, job.now)

@@ -1,0 +1,47 @@
+"""What a visitor asks for, checked before anything is done with it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import HttpRequest
+
+from queue_tasks.dashboard.access import Permission, may
+from queue_tasks.dashboard.filters import BIGINT, FilterInvalid, JobFilter, parse
+from queue_tasks.dashboard.preferences import preferences
+from queue_tasks.exceptions import JobNotFound
+
+
+def number(text: str | None) -> int | None:
+    """A whole number that an id may be. Raises FilterInvalid."""
+    if text is None or text == "":
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 20 and int(text) < BIGINT - 1:  # noqa: PLR2004 - digits of BIGINT
+        return int(text)
+    raise FilterInvalid(f'"{text[:60]}" is not the number of a job.')
+
+
+def bigint(number: int) -> int:
+    """A number from an address, that an id may be. Raises JobNotFound."""
+    if number >= BIGINT:
+        raise JobNotFound(number)
+    return number
+
+
+def ticket_of(request: HttpRequest) -> uuid.UUID:
+    """What makes a form count once. Raises FilterInvalid."""
+    try:
+        return uuid.UUID(request.POST.get("ticket", ""))
+    except ValueError:
+        raise FilterInvalid("The form has no ticket: load its page anew.") from None
+
+
+def asked_filter(request: HttpRequest, text: str) -> JobFilter:
+    """A filter that the visitor may use. Raises FilterInvalid."""
+    wanted = parse(text)
+    if wanted.looks_into_arguments and not may(request, Permission.VIEW_ARGS):
+        raise FilterInvalid(f"args.NAME: needs the permission {Permission.VIEW_ARGS}.")
+    hidden = [name for name, _ in wanted.args if preferences().hides(name)]
+    if hidden:
+        raise FilterInvalid(f"args.{hidden[0]}: is not shown, and cannot be looked for either.")
+    return wanted

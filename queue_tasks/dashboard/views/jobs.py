@@ -1,0 +1,53 @@
+"""The list of jobs that a filter finds."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+
+from queue_tasks.dashboard import queries
+from queue_tasks.dashboard.access import Permission, guarded, may
+from queue_tasks.dashboard.deeds import MAX_JOBS, allowed_deeds
+from queue_tasks.dashboard.filters import STATES, FilterInvalid
+from queue_tasks.dashboard.pages import page
+from queue_tasks.dashboard.preferences import database_alias, preferences
+from queue_tasks.dashboard.views.asked import asked_filter, number
+from queue_tasks.jobs import JobState
+
+
+@guarded(get=Permission.VIEW_JOB)
+def jobs(request: HttpRequest) -> HttpResponse:
+    """The jobs a filter finds, a page at a time."""
+    text = request.GET.get("q", "").strip()
+    values: dict[str, Any] = {"text": text, "states": STATES, "deeds": allowed_deeds(request), "most": MAX_JOBS}
+    try:
+        wanted = asked_filter(request, text)
+        before = number(request.GET.get("before"))
+    except FilterInvalid as exc:
+        return page(request, "jobs.html", values | {"error": str(exc)}, status=400)
+    found = queries.search(
+        wanted,
+        before=before,
+        with_args=may(request, Permission.VIEW_ARGS),
+        limit=preferences().page_size,
+        database=database_alias(),
+    )
+    older = urlencode({"q": text, "before": found.next}) if found.next is not None else ""
+    tabs = [(word, str(wanted.with_states(JobState(word))), (JobState(word),) == wanted.states) for word in STATES]
+    return page(
+        request,
+        "jobs.html",
+        values
+        | {
+            "jobs": found.jobs,
+            "looked": found.looked,
+            "look": f"{queries.LOOK:,}",
+            "older": older,
+            "before": before,
+            "tabs": tabs,
+            "every": str(wanted.with_states()),
+            "now": found.jobs[0].now if found.jobs else None,
+        },
+    )

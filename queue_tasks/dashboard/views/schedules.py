@@ -1,0 +1,136 @@
+"""The pages of schedules, and what their forms do."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from queue_tasks import schedules as schedule_service
+from queue_tasks.dashboard import changes as change_log
+from queue_tasks.dashboard import redaction
+from queue_tasks.dashboard.access import Permission, guarded, may
+from queue_tasks.dashboard.filters import FilterInvalid
+from queue_tasks.dashboard.pages import go, page, problem
+from queue_tasks.dashboard.preferences import database_alias, preferences
+from queue_tasks.dashboard.views.asked import ticket_of
+from queue_tasks.exceptions import ScheduleInvalid, ScheduleNotFound
+
+
+@guarded(get=Permission.VIEW_JOB)
+def schedules(request: HttpRequest) -> HttpResponse:
+    """What ticks when."""
+    return page(request, "schedules.html", {"schedules": schedule_service.list_schedules(database=database_alias())})
+
+
+@guarded(get=Permission.VIEW_JOB)
+def schedule(request: HttpRequest) -> HttpResponse:
+    """All about one schedule."""
+    return _schedule_page(request, request.GET.get("name", ""))
+
+
+@guarded(post=Permission.PAUSE)
+def pause_schedule(request: HttpRequest) -> HttpResponse:
+    """Keep a schedule from ticking."""
+    name = request.POST.get("name", "")
+    return _to_schedule(request, "pause", lambda: schedule_service.pause(name, database=database_alias()))
+
+
+@guarded(post=Permission.PAUSE)
+def resume_schedule(request: HttpRequest) -> HttpResponse:
+    """Let it tick again."""
+    name = request.POST.get("name", "")
+    return _to_schedule(request, "resume", lambda: schedule_service.resume(name, database=database_alias()))
+
+
+@guarded(post=Permission.RUN)
+def run_schedule(request: HttpRequest) -> HttpResponse:
+    """Enqueue its job now."""
+    name = request.POST.get("name", "")
+    return _to_schedule(request, "run", lambda: schedule_service.run_now(name, database=database_alias()))
+
+
+@guarded(post=Permission.RUN)
+def change_schedule(request: HttpRequest) -> HttpResponse:
+    """Change when it ticks."""
+    name, given = request.POST.get("name", ""), request.POST
+
+    def change() -> None:
+        every = given.get("every", "").strip()
+        schedule_service.override(
+            name,
+            cron=given.get("cron", "").strip() or None,
+            every=_seconds(every) if every else None,
+            timezone=given.get("timezone", "").strip() or None,
+            database=database_alias(),
+        )
+
+    return _to_schedule(request, "change", change)
+
+
+@guarded(post=Permission.RUN)
+def reset_schedule(request: HttpRequest) -> HttpResponse:
+    """Take a change back."""
+    name = request.POST.get("name", "")
+    return _to_schedule(request, "reset", lambda: schedule_service.reset(name, database=database_alias()))
+
+
+def _to_schedule(request: HttpRequest, action: str, do: Any) -> HttpResponse:
+    name = request.POST.get("name", "")
+    try:
+        new, _ = change_log.to_schedule(
+            request, action, name, do, lambda: _settings_of(name), ticket=ticket_of(request), database=database_alias()
+        )
+    except FilterInvalid as exc:
+        return problem(request, 400, "That cannot be done", str(exc))
+    except ScheduleNotFound as exc:
+        return problem(request, 404, "There is no such schedule", str(exc))
+    except ScheduleInvalid as exc:
+        return _schedule_page(request, name, error=str(exc), status=400)
+    return go(request, "schedule", {"name": name, "told": action if new else "repeated"})
+
+
+def _settings_of(name: str) -> dict[str, Any]:
+    line = schedule_service.list_schedules(name, database=database_alias())[0]
+    return {
+        "ticks": line.in_words,
+        "paused_at": line.paused_at,
+        "cron": line.override_cron,
+        "every": line.override_every,
+        "timezone": line.override_timezone,
+        "last_job": line.job_id,
+    }
+
+
+def _schedule_page(request: HttpRequest, name: str, *, error: str = "", status: int = 200) -> HttpResponse:
+    database = database_alias()
+    try:
+        line = schedule_service.list_schedules(name.replace("\x00", ""), database=database)[0]
+    except ScheduleNotFound as exc:
+        return problem(request, 404, "There is no such schedule", str(exc))
+    with_args = may(request, Permission.VIEW_ARGS)
+    return page(
+        request,
+        "schedule.html",
+        {
+            "schedule": line,
+            "now": line.now,
+            "with_args": with_args,
+            "arguments": redaction.shown(line.args, len(line.args), preferences().hides) if with_args else "",
+            "preview": line.preview(5),
+            "ticks": schedule_service.list_ticks(line.name, 20, database=database),
+            "ticket": uuid.uuid4(),
+            "error": error,
+            "told": request.GET.get("told", "")[:20],
+            "given": request.POST,
+        },
+        status=status,
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ScheduleInvalid(f'every: "{text[:60]}" is not a number of seconds') from None

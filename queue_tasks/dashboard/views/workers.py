@@ -1,0 +1,22 @@
+"""The page of workers."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+
+from queue_tasks import overview as figures
+from queue_tasks.dashboard.access import Permission, guarded
+from queue_tasks.dashboard.pages import page
+from queue_tasks.dashboard.preferences import database_alias, preferences
+from queue_tasks.dashboard.serving import is_alive
+
+
+@guarded(get=Permission.VIEW_JOB)
+def workers(request: HttpRequest) -> HttpResponse:
+    """Who works."""
+    lines = figures.list_workers(database=database_alias())
+    return page(
+        request,
+        "workers.html",
+        {"workers": [(line, is_alive(line)) for line in lines], "refresh": preferences().refresh},
+    )
