@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from tests.waiting import wait_until
 JOBS = 120
 TURNS = 60
 LIVING = 1
+
+unused_leases = itertools.count(1_000_000)
+"""Ids are used again here, as nowhere else: whoever has the lease of a job that is gone may not write its successor."""
 
 Act = Callable[[Session, random.Random], object]
 
@@ -62,11 +66,12 @@ def prune(session: Session, chance: random.Random) -> None:
     for job in chance.sample(range(1, JOBS + 1), 10):
         session.rows(
             """
-            insert into procrastinate_jobs (id, queue_name, task_name, queueing_lock)
-            values (%s, 'a', 't', 'q' || %s %% 40) on conflict do nothing
+            insert into procrastinate_jobs (id, queue_name, task_name, queueing_lock, qt_lease)
+            values (%s, 'a', 't', 'q' || %s %% 40, %s) on conflict do nothing
             """,
             job,
             job,
+            next(unused_leases),
         )
 
 
@@ -111,10 +116,13 @@ def test_eight_sessions_on_overlapping_sets(open_session, seed):
     )
     acts: list[Act] = [finish, finish, fetch_and_die, prune, cancel, abort, retry, note_progress]
     trouble: list[str] = []
+    sessions: dict[int, str] = {}
     together = threading.Barrier(len(acts))
 
     def run(number: int, act: Act) -> None:
         session = Session(setup.url, f"storm {number}")
+        # A deadlock names the sessions in it by these numbers.
+        sessions[session.connection.info.backend_pid] = act.__name__
         chance = random.Random(seed * 100 + number)  # noqa: S311 - a plan of its own
         try:
             session.rows("set deadlock_timeout = '20ms'")
@@ -134,6 +142,6 @@ def test_eight_sessions_on_overlapping_sets(open_session, seed):
         thread.join()
     # A session tells its statistics when it ends.
     wait_until(lambda: not setup.rows("select from pg_stat_activity where application_name like 'storm %%'"))
-    assert trouble == []
+    assert trouble == [], sessions
     assert setup.value("select deadlocks from pg_stat_database where datname = current_database()") == 0
     assert setup.value("select count(*) from procrastinate_events where type = 'retried'") > 0
