@@ -52,6 +52,8 @@ TASKS = {
     "process": "tests.chaos.tasks.work_process",
     "atomic": "tests.chaos.tasks.work_atomic",
     "gated": "tests.chaos.tasks.gated",
+    "gated async": "tests.chaos.tasks.gated_async",
+    "gated process": "tests.chaos.tasks.gated_process",
     "gated atomic": "tests.chaos.tasks.gated_atomic",
     "watchful": "tests.chaos.tasks.watchful",
 }
@@ -223,6 +225,17 @@ class Chaos:
     def until_ended(self, number: int, timeout: float = 120) -> None:
         """Wait until so many jobs have ended."""
         wait_until(lambda: self.ended() >= number, timeout, f"{number} jobs ended")
+
+    def open_gates(self, jobs: Sequence[Acked]) -> None:
+        """Wait until these gated jobs run, all of them at once, and let them go."""
+        keys = [job.key for job in jobs]
+        started = "select count(distinct key) as n from chaos_ledger where phase = 'start' and key = any (%s)"
+        wait_until(lambda: self.rows(started, keys)[0]["n"] == len(keys), 90, f"{len(keys)} jobs run at once")
+        self.db.execute(
+            "insert into chaos_ledger (key, job_id, lease, attempt, pid, phase) "
+            "select key, 0, 0, 0, 0, 'open' from unnest(%s::text[]) key",
+            [keys],
+        )
 
     def until_done(self, timeout: float = 120) -> None:
         """Wait until no acknowledged job waits or runs."""

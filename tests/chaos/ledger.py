@@ -54,7 +54,8 @@ PATIENCE = 60.0
 """Seconds the ledger waits for a server that is away."""
 
 _local = threading.local()
-_writers = ThreadPoolExecutor(4, thread_name_prefix="chaos ledger")
+WRITERS = 4
+_writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="chaos ledger")
 
 
 def worker_pid() -> int:
@@ -97,6 +98,18 @@ def _run(statement: LiteralString, values: Sequence[Any]) -> int:
 async def anote(phase: str, *row: Any) -> None:
     """`note`, from the loop, which goes on meanwhile."""
     await asyncio.get_running_loop().run_in_executor(_writers, partial(note, phase, *row))
+
+
+async def writers_meet() -> None:
+    """Have each thread that writes for the loop, and its connection: every one waits for the others."""
+    together = threading.Barrier(WRITERS, timeout=PATIENCE)
+
+    def meet() -> None:
+        _run("select 1", [])
+        together.wait()
+
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(loop.run_in_executor(_writers, meet) for _ in range(WRITERS)))
 
 
 def facts(context: Any) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from queue_tasks import RetryPolicy, task
 from queue_tasks.compat import InvalidTask
 from tests.chaos.canonical import canonical
-from tests.chaos.ledger import arecorded, effect, recorded, wait_at_gate, watch
+from tests.chaos.ledger import arecorded, effect, recorded, wait_at_gate, watch, writers_meet
 
 RETRY = RetryPolicy(max_attempts=25, wait=0.2, backoff=1.5, max_wait=2, jitter=0.1)
 """A database that is away for seconds must not fail a job for good."""
@@ -62,6 +62,16 @@ def gated(context: Any, key: str, seconds: float = 0.0) -> str:
 
 
 @task(takes_context=True)
+async def gated_async(context: Any, key: str, seconds: float = 0.0) -> str:
+    """As `gated`, on the loop: what waits is its thread for what it calls there, and before that every writer once."""
+    async with arecorded(key, context):
+        await writers_meet()
+        await sync_to_async(wait_at_gate)(key, seconds)
+        await sync_to_async(effect)(key, context)
+    return key
+
+
+@task(takes_context=True)
 def watchful(context: Any, key: str, seconds: float = 0.0) -> str:
     """Run at its first start until it is told to stop, and note that; at a later one at once."""
     with recorded(key, context):
@@ -83,6 +93,15 @@ with contextlib.suppress(TypeError, InvalidTask):
         return key
 
     MODES["process"] = work_process
+
+    @task(takes_context=True, executor="process")  # type: ignore[call-overload, unused-ignore]
+    def gated_process(context: Any, key: str, seconds: float = 0.0) -> str:
+        """As `gated`, in a child process."""
+        with recorded(key, context):
+            wait_at_gate(key, seconds)
+            effect(key, context)
+        return key
+
 
 with contextlib.suppress(TypeError, InvalidTask):
 

@@ -32,7 +32,6 @@ WRITE = "select queue_tasks_enqueue_v1('tests.testapp.tasks.noop_ephemeral', eph
 SILENT = "create or replace function queue_tasks_wake_queues_v1(p_queues text[]) returns void language sql as 'select'"
 LIVING = Path(__file__).parents[2] / "sql" / "functions" / "queue_tasks_wake_queues_v1.sql"
 # Who is told nothing looks as often as polling goes.
-OPEN = "insert into chaos_ledger (key, job_id, lease, attempt, pid, phase) values (%s, 0, 0, 0, 0, 'open')"
 OFTEN = {"poll_interval": 0.05}
 
 pytestmark = pytest.mark.skipif(not FULL, reason="a measurement, in full size only")
@@ -56,8 +55,7 @@ def test_workers_that_are_full_cost_the_writers_little(chaos: Chaos, tmp_path: P
         wait_until(lambda: chaos.statuses() == {"doing": 2})
         loud, silent = in_turns(chaos, server, tmp_path)
         chaos.db.execute("delete from procrastinate_jobs where status = 'todo'")
-        for job in held:
-            chaos.db.execute(OPEN, [job.key])
+        chaos.open_gates(held)
         chaos.until_done()
     judge(chaos, loud, silent, "full", fleet)
 
