@@ -7,11 +7,15 @@ tasks are the only texts in it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+BOUNDS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    *(300.0, 1800.0, 7200.0),
+)
 """Upper bounds of the histograms' buckets, in seconds; one more bucket has no bound."""
 
 MAX_SERIES = 300
@@ -42,6 +46,12 @@ class Histogram:
         self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
         self.total += other.total
 
+    def since(self, before: Histogram) -> Histogram:
+        """What was counted after `before`, which is how this one was at some time."""
+        return Histogram(
+            [now - then for now, then in zip(self.buckets, before.buckets, strict=True)], self.total - before.total
+        )
+
     @property
     def count(self) -> int:
         """Durations counted."""
@@ -64,6 +74,14 @@ class Series:
         _add(self.ended, other.ended)
         self.waited.add(other.waited)
         self.ran.add(other.ran)
+
+    def since(self, before: Series) -> Series:
+        """What was counted after `before`, which is how this one was at some time."""
+        return Series(
+            {word: number - before.ended.get(word, 0) for word, number in self.ended.items()},
+            self.waited.since(before.waited),
+            self.ran.since(before.ran),
+        )
 
 
 @dataclass(slots=True)
@@ -91,6 +109,13 @@ class Meter:
                 key = (OTHERS, OTHERS)
             found = self.series.setdefault(key, Series())
         return found
+
+    def by_queue(self) -> dict[str, Series]:
+        """What there is to tell of each queue, all its tasks together; `OTHERS` is one."""
+        queues: dict[str, Series] = {}
+        for (queue, _), series in self.series.copy().items():
+            queues.setdefault(queue, Series()).add(series)
+        return queues
 
     def note_fetch(self, seconds: float, jobs: int) -> None:
         """Count a fetch that was answered."""
@@ -139,6 +164,21 @@ class Meter:
             rescued=int(said["rescued"]),
             failures=_counts(said["failures"]),
         )
+
+
+def quantile(buckets: Sequence[int], part: float) -> float | None:
+    """The duration in seconds below which a part (0 to 1) of those counted lie; None when there are none.
+
+    Between a bucket's bounds it is found by proportion. What lies beyond the last bound counts as that bound.
+    """
+    wanted, seen = part * sum(buckets), 0
+    if not wanted:
+        return None
+    for (low, high), count in zip(pairwise((0.0, *BOUNDS)), buckets, strict=False):
+        if seen + count >= wanted:
+            return low + (high - low) * (wanted - seen) / count
+        seen += count
+    return BOUNDS[-1]
 
 
 def _add(mine: dict[str, int], theirs: dict[str, int]) -> None:

@@ -35,8 +35,10 @@ from queue_tasks.statements import (
     PERIODIC_DEFER,
     PROGRESS_JOBS,
     PROMOTE_JOBS,
+    PRUNE_FIGURES,
     PRUNE_JOBS,
     RECLAIM_JOBS,
+    RECORD_FIGURES,
     REGISTER_WORKER,
     RESCUE_JOBS,
     SYNC_SCHEDULES,
@@ -339,6 +341,20 @@ class Store:
         """
         deleted: int = (await self._tending.rows(PRUNE_JOBS, {"max_jobs": max_jobs}))[0][0]
         return deleted
+
+    async def record_figures(self, figures: Sequence[Mapping[str, Any]]) -> None:
+        """Add what this worker did since it last said so to what is known of this minute, quarter and hour.
+
+        SQL: sql/queries/record_figures.sql
+        """
+        await self._tending.rows(RECORD_FIGURES, {"figures": json.dumps(figures)})
+
+    async def prune_figures(self) -> None:
+        """Forget figures that are older than any chart.
+
+        SQL: sql/queries/prune_figures.sql
+        """
+        await self._tending.rows(PRUNE_FIGURES)
 
     async def notify_usage(self) -> float:
         """The used part, 0 to 1, of the server's queue of notifications; to ask also keeps it moving.

@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("tests")
 # procrastinate's models are unmanaged, so Django's own flush leaves their tables as they are.
 UNMANAGED_TABLES = (
     "procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers, "
-    "queue_tasks_schedules, queue_tasks_ticks, queue_tasks_changes, queue_tasks_listeners"
+    "queue_tasks_schedules, queue_tasks_ticks, queue_tasks_changes, queue_tasks_figures, queue_tasks_listeners"
 )
 
 # ----------------------------------------------------------------------------------------------------------- databases

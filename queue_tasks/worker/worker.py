@@ -1,7 +1,7 @@
 """Worker: puts the roles together, and says what follows what. One worker is one process's one event loop.
 
 enqueue -> LISTEN -> listener -> waking -> fetcher -> execution -> finisher -> the row, and beside them: heartbeat,
-promoter, aborter, scheduler, pruner, progress, announcer.
+promoter, aborter, scheduler, pruner, progress, announcer, recorder.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pru
 from queue_tasks.worker.metering import counting, note
 from queue_tasks.worker.processes import ProcessExecutor
 from queue_tasks.worker.progress import ProgressWriter
+from queue_tasks.worker.recorder import Recorder
 from queue_tasks.worker.scheduler import Scheduler
 from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service
 from queue_tasks.worker.threads import ThreadExecutor
@@ -247,6 +248,7 @@ class Worker:
         options, settings = self.options, self.settings
         threads, loops = ThreadExecutor(settings.concurrency, options.timeout_patience), LoopExecutor()
         threads.on_stuck, loops.on_stuck = self.recycle, self._stuck_loop
+        self.recorder = Recorder(store, self.meter)
         self.announcer = Announcer(loops)
         self.finisher = Finisher(store, self._written)
         self.progress = ProgressWriter(store)
@@ -288,6 +290,7 @@ class Worker:
         self.aborter = Aborter(store, options.poll_interval, self._abort, lambda: bool(self._attempts))
         self.rescuer = Rescuer(store, options, self._in_hand)
         services: list[Service] = [
+            self.recorder,
             self.announcer,
             self.finisher,
             self.progress,
@@ -422,7 +425,8 @@ class Worker:
 
     async def _end_loops(self) -> None:
         """End the loops that only give hints or tidy up, all at once; then the fetcher, so that nothing new begins."""
-        others = [s for s in self._services if s not in (self.announcer, self.finisher, self.progress, self.fetcher)]
+        last = (self.recorder, self.announcer, self.finisher, self.progress, self.fetcher)
+        others = [service for service in self._services if service not in last]
         ending = self._ending
         await ending.within("a loop", lambda: together(service.stop() for service in others), LOOPS_PATIENCE)
         await ending.within("the last fetch", self.fetcher.stop, max(ending.grace_left, STOP_MARGIN / 2))

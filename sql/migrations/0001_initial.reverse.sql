@@ -1,6 +1,6 @@
 -- 0001_initial.reverse: back to procrastinate's own schema, exactly
 -- Called by  manage.py migrate queue_tasks zero
--- What only we know is lost: results, errors, times, progress, schedules, changes. Jobs, their states and their events stay. A reference that upstream's
+-- What only we know is lost: results, errors, times, progress, schedules, changes, figures. Jobs, their states and their events stay. A reference that upstream's
 -- foreign keys would refuse (a finished job's worker that is gone) becomes null, as upstream would have made it.
 drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs;
 drop trigger procrastinate_jobs_qt_updated on procrastinate_jobs;
@@ -15,6 +15,7 @@ drop trigger procrastinate_periodic_defers_qt_updated on procrastinate_periodic_
 update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at >= queue_tasks_parked_until_v1();
 
 drop table queue_tasks_changes;
+drop table queue_tasks_figures;
 drop table queue_tasks_listeners;
 drop table queue_tasks_ticks;
 drop table queue_tasks_schedules;

@@ -16,7 +16,8 @@ where a.attrelid = any (
             to_regclass('queue_tasks_listeners'),
             to_regclass('queue_tasks_schedules'),
             to_regclass('queue_tasks_ticks'),
-            to_regclass('queue_tasks_changes')
+            to_regclass('queue_tasks_changes'),
+            to_regclass('queue_tasks_figures')
         ]
     )
     and a.attnum > 0

@@ -15,7 +15,8 @@ from tests.waiting import START, wait_until
 
 EMPTY: LiteralString = """
     truncate photos_photo, photos_step, reports_report, procrastinate_jobs, procrastinate_events,
-        procrastinate_periodic_defers, queue_tasks_schedules, queue_tasks_ticks, queue_tasks_changes, django_session
+        procrastinate_periodic_defers, queue_tasks_schedules, queue_tasks_ticks, queue_tasks_changes,
+        queue_tasks_figures, django_session
         restart identity cascade
 """
 

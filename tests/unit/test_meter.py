@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from queue_tasks import metrics
 from queue_tasks.jobs import FetchedJob
-from queue_tasks.meter import BOUNDS, MAX_SERIES, OTHERS, Histogram, Meter
+from queue_tasks.meter import BOUNDS, MAX_SERIES, OTHERS, Histogram, Meter, Series, quantile
 from queue_tasks.worker.metering import seconds_waited
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -138,3 +140,32 @@ def job(**values: object) -> FetchedJob:
 )
 def test_a_job_has_waited_since_it_could_start(values: dict, expected: float | None) -> None:
     assert seconds_waited(job(**values)) == expected
+
+
+@given(attempts, attempts)
+def test_what_was_counted_since_and_before_is_all(before: list, after: list) -> None:
+    earlier, both = meter_of(*before).by_queue(), meter_of(*before, *after).by_queue()
+    for queue, series in both.items():
+        then = earlier.get(queue, Series())
+        added = series.since(then)
+        assert added.waited.buckets == meter_of(*after).by_queue().get(queue, Series()).waited.buckets
+        added.add(then)
+        assert added.ended == series.ended
+        assert added.ran.buckets == series.ran.buckets
+
+
+@given(st.lists(durations, min_size=1, max_size=50), st.sampled_from([0.01, 0.5, 0.95, 0.99, 1.0]))
+def test_a_quantile_lies_in_the_bucket_of_the_duration_it_is(found: list[float], part: float) -> None:
+    histogram = Histogram()
+    for seconds in found:
+        histogram.note(seconds)
+    there = sorted(found)[max(0, math.ceil(part * len(found)) - 1)]
+    said = quantile(histogram.buckets, part)
+    assert said is not None
+    bounds = (0.0, *BOUNDS)
+    index = bisect_left(BOUNDS, there)
+    assert bounds[index] <= said <= (bounds[index + 1] if index < len(BOUNDS) else bounds[-1]) * 1.0001
+
+
+def test_of_nothing_there_is_no_quantile() -> None:
+    assert quantile(Histogram().buckets, 0.5) is None
