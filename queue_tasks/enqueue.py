@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 
-from queue_tasks import compat
+from queue_tasks import compat, tracing
 from queue_tasks.caller import rows
 from queue_tasks.conf import Options
 from queue_tasks.results import TaskResult, ready
@@ -124,6 +124,20 @@ def _insert_apart(specs: Sequence[JobSpec[Any]], databases: Sequence[str | None]
 
 def _insert(database: str, specs: Sequence[JobSpec[Any]], *, alike: bool) -> list[TaskResult[Any]]:
     """Insert jobs of one database, and of one task if they are alike."""
+    if not tracing.installed:
+        return _insert_under(None, database, specs, alike=alike)
+    queues, names = [spec.task.queue_name for spec in specs], [spec.task.module_path for spec in specs]
+    with tracing.enqueueing(queues, names, len(specs)) as span:
+        results = _insert_under(span.trace, database, specs, alike=alike)
+        if len(results) == 1:
+            span.note_id(results[0].id)
+        return results
+
+
+def _insert_under(
+    trace: str | None, database: str, specs: Sequence[JobSpec[Any]], *, alike: bool
+) -> list[TaskResult[Any]]:
+    """trace: what the rows say of the span that enqueues them, as JSON text."""
     task = specs[0].task
     of_the_task = {
         "queue_name": task.queue_name,
@@ -131,6 +145,7 @@ def _insert(database: str, specs: Sequence[JobSpec[Any]], *, alike: bool) -> lis
         "priority": int(task.priority),
         "run_after": task.run_after,
         "ephemeral": task.keep is False,
+        "trace": trace,
     }
     if len(specs) == 1:
         [(job_id, at)] = rows(database, ENQUEUE_JOB, {**of_the_task, "lock": specs[0].lock, "args": specs[0].arguments})
@@ -153,6 +168,7 @@ def _insert(database: str, specs: Sequence[JobSpec[Any]], *, alike: bool) -> lis
             "args": [spec.arguments for spec in specs],
             "run_afters": [task.run_after for task in tasks],
             "ephemerals": [task.keep is False for task in tasks],
+            "trace": trace,
         },
     )
     return [ready(spec, job_id, at) for spec, (job_id, at) in zip(specs, inserted, strict=True)]

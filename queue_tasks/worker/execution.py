@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from queue_tasks import bridge, tasks
+from queue_tasks import bridge, tasks, tracing
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import (
     AtomicEnded,
@@ -24,6 +24,7 @@ from queue_tasks.exceptions import (
     TaskTimeout,
 )
 from queue_tasks.outcomes import Outcome, OutcomeKind
+from queue_tasks.worker import failures
 from queue_tasks.worker.atomic import End, Settled
 from queue_tasks.worker.attempt import Attempt, Ended
 from queue_tasks.worker.clock import clock
@@ -63,8 +64,22 @@ class Execution:
         self._known: dict[str, Runnable] = {}
         bridge.import_stock_tasks()
 
-    async def run(self, attempt: Attempt) -> Outcome:
-        """One attempt, from the row to its outcome. Never raises."""
+    def run(self, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
+        """One attempt, from the row to its outcome, within its span if there are any. Never raises."""
+        return self._run_within_span(attempt) if tracing.installed else self.run_bare(attempt)
+
+    async def _run_within_span(self, attempt: Attempt) -> Outcome:
+        span = tracing.Executing(attempt.job, attempt.worker_id)
+        outcome = await self.run_bare(attempt)
+        error = outcome.error
+        if error is None:
+            span.end(outcome.kind, None, "")
+        else:
+            span.end(outcome.kind, failures.told_path_of(error), failures.frames_of(error))
+        return outcome
+
+    async def run_bare(self, attempt: Attempt) -> Outcome:
+        """See `run`; without a span: a child's attempt has the worker's."""
         attempt.started = time.monotonic()
         try:
             runnable = self._resolve(attempt.job.task_name)

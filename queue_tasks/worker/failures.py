@@ -61,6 +61,23 @@ def traceback_of(error: BaseException) -> str:
     return "".join(lines)
 
 
+def told_path_of(error: BaseException) -> str:
+    """The dotted path of an exception's class, also of one that was raised in a process."""
+    return error.path if isinstance(error, RaisedInProcess) else path_of(type(error))
+
+
+def frames_of(error: BaseException) -> str:
+    """Where an exception was raised, from the task's first frame on, without a word of what it says.
+
+    Empty for one that was raised in a process: of its text nobody can tell what is message.
+    """
+    try:
+        lines = traceback.format_tb(_without_ours(error.__traceback__))
+    except BaseException:  # noqa: BLE001 - a task's exception may do anything
+        return ""
+    return storable("".join(lines), MAX_TRACEBACK) if not isinstance(error, RaisedInProcess) else ""
+
+
 def storable(text: str, limit: int) -> str:
     """The text without what Postgres refuses (NUL, lone surrogates), and not longer than `limit`."""
     # As str has it: a subclass may have made something else of it.

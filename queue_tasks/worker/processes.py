@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from queue_tasks import tracing
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import MemoryLimitExceeded, ProcessDied, RaisedInProcess, TaskTimeout
 from queue_tasks.outcomes import Outcome
@@ -200,7 +201,14 @@ class TaskProcess(asyncio.Protocol):
             raise asyncio.CancelledError
         attempt.started = time.monotonic()
         self._outcome = self._loop.create_future()
-        self.say({"run": job_to_wire(attempt.job), "worker_id": attempt.worker_id, "memory_limit": memory_limit})
+        self.say(
+            {
+                "run": job_to_wire(attempt.job),
+                "worker_id": attempt.worker_id,
+                "memory_limit": memory_limit,
+                "trace": tracing.carrier(),
+            }
+        )
         if timeout is not None:
             attempt.deadline = attempt.started + timeout
             late = TaskTimeout(attempt.job.task_name, timeout)

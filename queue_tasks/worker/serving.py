@@ -16,7 +16,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from queue_tasks import bridge
+from queue_tasks import bridge, tracing
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome
 from queue_tasks.worker.attempt import Attempt, Ended, StopReason
@@ -72,7 +72,8 @@ class Serving:
         job = job_from_wire(order["run"])
         self._place.memory = None if order["memory_limit"] is None else (order["memory_limit"], job.task_name)
         attempt = self._attempt = Attempt(job, order["worker_id"], self._take_note)
-        outcome = self._outcome(attempt)
+        with tracing.continuing(order["trace"]):
+            outcome = self._outcome(attempt)
         self._attempt = self._note = None
         if os.getpid() != self._pid:
             # A copy that the body made of this process has come back from it.
@@ -86,7 +87,7 @@ class Serving:
 
     def _outcome(self, attempt: Attempt) -> Outcome:
         """The attempt's outcome. Nothing on the way to it waits for a loop: not here."""
-        running = self._execution.run(attempt)
+        running = self._execution.run_bare(attempt)
         try:
             running.send(None)
         except StopIteration as stop:

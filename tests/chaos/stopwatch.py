@@ -53,7 +53,7 @@ class Stopwatch:
         one = {"queue_names": ["default"], "task_names": ["none"], "priorities": [0], "locks": [None], "args": ["{}"]}
         with self.timing("enqueue"):
             self.session.connection.execute(
-                statements.ENQUEUE_JOBS, {**one, "run_afters": [None], "ephemerals": [False]}
+                statements.ENQUEUE_JOBS, {**one, "run_afters": [None], "ephemerals": [False], "trace": None}
             )
 
     def fill(self, count: int, **columns: object) -> None:

@@ -13,7 +13,14 @@ from queue_tasks import statements
 from tests.sql.session import Session
 
 LATER = "2100-01-01 00:00:00+00"
-OF_THE_TASK = {"queue_name": "default", "task_name": "t", "priority": 0, "run_after": None, "ephemeral": False}
+OF_THE_TASK = {
+    "queue_name": "default",
+    "task_name": "t",
+    "priority": 0,
+    "run_after": None,
+    "ephemeral": False,
+    "trace": None,
+}
 
 
 def explained(session: Session, statement: LiteralString, **parameters: Any) -> dict[str, Any]:

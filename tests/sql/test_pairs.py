@@ -105,6 +105,7 @@ ACTS: dict[str, Act] = {
         args=["{}"] * 2,
         run_afters=[None] * 2,
         ephemerals=[False] * 2,
+        trace=None,
     ),
     "fetch": fetches,
     "finish": finishes("succeeded"),

@@ -129,6 +129,7 @@ class Machine(RuleBasedStateMachine):
             args=["{}"] * len(rows),
             run_afters=delays,
             ephemerals=[ephemeral] * len(rows),
+            trace=None,
         )
         expected = self.model.enqueue([{**self.timed(row), "ephemeral": ephemeral} for row in rows])
         assert [row[0] for row in found] == expected
