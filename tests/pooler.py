@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import pytest
 
-from site_app.embedded_postgres import account_for, as_account, give_to
+from site_app.embedded_postgres.accounts import account_for, as_account, give_to
 from tests.waiting import wait_until
 
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")

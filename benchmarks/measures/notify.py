@@ -15,7 +15,7 @@ from benchmarks.contestants import OURS, our_worker, start_ours
 from benchmarks.harness import Figures, TurnFailed
 from benchmarks.report import Finding, Found
 from benchmarks.server import SQL, Server, statement
-from site_app.embedded_postgres import find_binaries
+from site_app.embedded_postgres.binaries import find_binaries
 
 CLIENTS = 64
 SECONDS = 4

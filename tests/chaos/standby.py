@@ -8,7 +8,10 @@ from pathlib import Path
 
 import psycopg
 
-from site_app.embedded_postgres import SUPERUSER, EmbeddedPostgres, binaries_for, make_folder, run_as
+from site_app.embedded_postgres import SUPERUSER, EmbeddedPostgres
+from site_app.embedded_postgres.accounts import run_as
+from site_app.embedded_postgres.binaries import binaries_for
+from site_app.embedded_postgres.folders import make_folder
 from tests.waiting import wait_until
 
 

