@@ -178,10 +178,11 @@ class RaisedInProcess(QueueTasksError):
     The job's errors have the exception itself: its path, its message, its traceback.
     """
 
-    def __init__(self, path: str, message: str, trace: str) -> None:
+    def __init__(self, path: str, message: str, trace: str, place: str = "") -> None:
         self.path = path
         self.message = message
         self.trace = trace
+        self.place = place
         super().__init__(f"{path}: {message}")
 
 

@@ -21,7 +21,7 @@ MAX_ARGUMENTS = 5
 
 BIGINT = 2**63
 
-KEYS = ("id", "task", "queue", "status", "worker", "lock", "since", "error", "args.NAME")
+KEYS = ("id", "task", "queue", "status", "worker", "lock", "since", "error", "fingerprint", "args.NAME")
 """What may stand before a colon."""
 
 STATES = ("ready", "running", "retrying", "scheduled", "parked", "failed", "succeeded", "cancelled", "aborted")
@@ -52,6 +52,8 @@ class JobFilter:
     """Enqueued within this time."""
     error: str | None = None
     """A part of the latest error's class or message."""
+    fingerprint: str | None = None
+    """What the latest error has in common with others of its kind."""
     args: tuple[tuple[str, str], ...] = field(default=())
     """Name and text of arguments."""
 
@@ -70,6 +72,7 @@ class JobFilter:
         parts += [f"lock:{_quoted(self.lock)}"] if self.lock is not None else []
         parts += [f"since:{round(self.since.total_seconds())}s"] if self.since is not None else []
         parts += [f"error:{_quoted(self.error)}"] if self.error is not None else []
+        parts += [f"fingerprint:{_quoted(self.fingerprint)}"] if self.fingerprint is not None else []
         parts += [f"args.{name}:{_quoted(text)}" for name, text in self.args]
         return " ".join(parts)
 
@@ -119,6 +122,8 @@ def _with(found: JobFilter, key: str, value: str) -> JobFilter:  # noqa: C901, P
             return replace(found, since=_duration(value))
         case "error":
             return replace(found, error=value)
+        case "fingerprint":
+            return replace(found, fingerprint=value)
     near = difflib.get_close_matches(key, KEYS, 1)
     hint = f' Did you mean "{near[0]}:"?' if near else f" Known: {', '.join(f'{known}:' for known in KEYS)}."
     raise FilterInvalid(f'"{key}:" is not a key.{hint}')

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect as python_inspect
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -95,10 +96,18 @@ class Event:
 
 
 def search(
-    wanted: JobFilter, *, before: int | None, with_args: bool, limit: int, database: str, look: int = LOOK
+    wanted: JobFilter,
+    *,
+    before: int | None,
+    with_args: bool,
+    limit: int,
+    queues: Sequence[str] | None = None,
+    database: str,
+    look: int = LOOK,
 ) -> Page:
     """A page of the jobs that a filter finds.
 
+    queues: only jobs of these, whatever the filter says; None: of all.
     SQL: sql/queries/search_jobs.sql, sql/queries/search_end.sql
     """
     few = bool(wanted.states) and FEW.issuperset(wanted.states)
@@ -121,6 +130,8 @@ def search(
             "lock": wanted.lock,
             "since": None if wanted.since is None else wanted.since.total_seconds(),
             "error": wanted.error,
+            "fingerprint": wanted.fingerprint,
+            "queues": None if queues is None else list(queues),
             "with_args": with_args,
             "keys": [name for name, _ in wanted.args],
             "texts": [text for _, text in wanted.args],

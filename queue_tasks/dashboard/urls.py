@@ -3,7 +3,18 @@
 from django.urls import path
 
 from queue_tasks.dashboard.deeds import DEEDS
-from queue_tasks.dashboard.views import assets, changes, deeds, job, jobs, overview, queues, schedules, workers
+from queue_tasks.dashboard.views import (
+    assets,
+    changes,
+    deeds,
+    failures,
+    job,
+    jobs,
+    overview,
+    queues,
+    schedules,
+    workers,
+)
 
 app_name = "queue_tasks_dashboard"
 
@@ -12,6 +23,7 @@ urlpatterns = [
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/<int:job_id>/", job.job, name="job"),
     *(path(f"jobs/{name}/", view, name=name) for name, view in deeds.deeds(DEEDS.values()).items()),
+    path("failures/", failures.failures, name="failures"),
     path("queues/", queues.queues, name="queues"),
     path("workers/", workers.workers, name="workers"),
     path("schedules/", schedules.schedules, name="schedules"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import traceback
-from pathlib import Path
 from types import TracebackType
 
 from queue_tasks.exceptions import RaisedInProcess
+from queue_tasks.frames import MAX_PLACE, OURS, fingerprint, place_of
 from queue_tasks.jobs import FetchedJob
 
 MAX_MESSAGE = 1_000
@@ -16,20 +16,26 @@ MAX_MESSAGE = 1_000
 MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept: half from its start, half from its end."""
 
-_OURS = str(Path(__file__).parent.parent)
-
 
 def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
-    """One entry of qt_errors as JSON text: exception (dotted path), message, traceback, attempt, worker_id."""
+    """One entry of qt_errors as JSON text.
+
+    exception (dotted path), message, traceback, place (the user's function it comes from), fingerprint (what failures
+    of one exception and place have in common), attempt, worker_id.
+    """
     if isinstance(error, RaisedInProcess):
-        path, message, trace = error.path, error.message, error.trace
+        path, message, trace, place = error.path, error.message, error.trace, error.place
     else:
         path, message, trace = path_of(type(error)), message_of(error), traceback_of(error)
+        place = _place_of(error, job.task_name)
+    path, place = storable(path, MAX_MESSAGE), storable(place, MAX_PLACE)
     return json.dumps(
         {
-            "exception": storable(path, MAX_MESSAGE),
+            "exception": path,
             "message": storable(message, MAX_MESSAGE),
             "traceback": storable(trace, MAX_TRACEBACK),
+            "place": place,
+            "fingerprint": fingerprint(path, place),
             "attempt": job.attempt,
             "worker_id": worker_id,
         }
@@ -78,6 +84,14 @@ def frames_of(error: BaseException) -> str:
     return storable("".join(lines), MAX_TRACEBACK) if not isinstance(error, RaisedInProcess) else ""
 
 
+def _place_of(error: BaseException, task_name: str) -> str:
+    """The user's function that it comes from; where none has a part in it, as in a timeout, the task."""
+    try:
+        return place_of(error.__traceback__, task_name.partition(".")[0]) or task_name
+    except BaseException:  # noqa: BLE001 - a task's exception may do anything
+        return task_name
+
+
 def storable(text: str, limit: int) -> str:
     """The text without what Postgres refuses (NUL, lone surrogates), and not longer than `limit`."""
     # As str has it: a subclass may have made something else of it.
@@ -91,13 +105,13 @@ def storable(text: str, limit: int) -> str:
 def is_ours(error: BaseException) -> bool:
     """Whether an exception was raised by our own code, or by Python's call of what it was given: no body ran."""
     inner = error.__traceback__
-    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OURS):
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(OURS):
         inner = inner.tb_next
     return inner is None
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     inner = trace
-    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OURS):
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(OURS):
         inner = inner.tb_next
     return inner or trace

@@ -106,8 +106,10 @@ def outcome_from_wire(message: Message) -> Outcome:
 
 
 def _error(entry: Message) -> RaisedInProcess:
-    path, message, trace = (_as_text(entry[name]) for name in ("exception", "message", "traceback"))
-    return RaisedInProcess(storable(path, MAX_MESSAGE), storable(message, MAX_MESSAGE), storable(trace, MAX_TRACEBACK))
+    path, message, trace, place = (_as_text(entry[name]) for name in ("exception", "message", "traceback", "place"))
+    return RaisedInProcess(
+        storable(path, MAX_MESSAGE), storable(message, MAX_MESSAGE), storable(trace, MAX_TRACEBACK), place
+    )
 
 
 def _time(text: str | None) -> datetime | None:

@@ -3,7 +3,7 @@
 -- id that does not come back was lost: the job had been given to another, or is gone.
 -- outcomes:    succeeded, failed, aborted, retried, snoozed, released
 -- results:     JSON texts, null but for succeeded
--- errors:      JSON objects as text: exception, message, traceback, attempt, worker; null but for failed, aborted, retried
+-- errors:      JSON objects as text: exception, message, traceback, place, fingerprint, attempt, worker_id; null but for failed, aborted, retried
 -- started_ago: seconds before this statement at which the attempt started; null: it never started
 -- ended_ago:   seconds before this statement at which the attempt ended
 -- waits:       seconds from now until the job is ready again (retried, snoozed); 0 or null: at once

@@ -106,6 +106,14 @@ begin
                         E'queue_tasks.exceptions.WorkerCrashed: Its worker died %s times while it ran: it is not tried again.\n',
                         v.crashes
                     ),
+                    'place', j.task_name,
+                    -- As frames.fingerprint has it.
+                    'fingerprint', left(
+                        encode(
+                            sha256(convert_to(E'queue_tasks.exceptions.WorkerCrashed\n' || j.task_name, 'UTF8')), 'hex'
+                        ),
+                        12
+                    ),
                     'attempt', j.attempts::bigint + 1,
                     'worker_id', v.worker_id,
                     'started_at', j.qt_attempted_at,

@@ -49,7 +49,7 @@ comment on column procrastinate_jobs.qt_crashes is 'Deaths of a worker that had 
 comment on column procrastinate_jobs.qt_started_lease is 'The lease under which the body of a job with crashes was noted to start.';
 comment on column procrastinate_jobs.qt_ephemeral is 'True: no events are written and the row is deleted when the job succeeds.';
 comment on column procrastinate_jobs.qt_result is 'The return value of a succeeded job.';
-comment on column procrastinate_jobs.qt_errors is 'Array, oldest first, one object for each failed attempt: exception, message, traceback, worker, started_at, finished_at.';
+comment on column procrastinate_jobs.qt_errors is 'Array, oldest first, one object for each failed attempt: exception, message, traceback, place, fingerprint, attempt, worker_id, started_at, finished_at.';
 comment on column procrastinate_jobs.qt_meta is 'Object: progress, run_after, tags, trace.';
 
 -- from sql/tables/procrastinate_workers.sql
@@ -765,7 +765,7 @@ comment on function queue_tasks_fetch_jobs_v1(bigint, text[], integer) is 'Take 
 -- id that does not come back was lost: the job had been given to another, or is gone.
 -- outcomes:    succeeded, failed, aborted, retried, snoozed, released
 -- results:     JSON texts, null but for succeeded
--- errors:      JSON objects as text: exception, message, traceback, attempt, worker; null but for failed, aborted, retried
+-- errors:      JSON objects as text: exception, message, traceback, place, fingerprint, attempt, worker_id; null but for failed, aborted, retried
 -- started_ago: seconds before this statement at which the attempt started; null: it never started
 -- ended_ago:   seconds before this statement at which the attempt ended
 -- waits:       seconds from now until the job is ready again (retried, snoozed); 0 or null: at once
@@ -1334,6 +1334,14 @@ begin
                     'traceback', format(
                         E'queue_tasks.exceptions.WorkerCrashed: Its worker died %s times while it ran: it is not tried again.\n',
                         v.crashes
+                    ),
+                    'place', j.task_name,
+                    -- As frames.fingerprint has it.
+                    'fingerprint', left(
+                        encode(
+                            sha256(convert_to(E'queue_tasks.exceptions.WorkerCrashed\n' || j.task_name, 'UTF8')), 'hex'
+                        ),
+                        12
                     ),
                     'attempt', j.attempts::bigint + 1,
                     'worker_id', v.worker_id,

@@ -1,4 +1,4 @@
--- search_jobs(look, before, few, statuses, ids, states, queue_name, task_name, worker_id, lock, since, error, with_args, keys, texts, positions, max_jobs) -> 0..max_jobs rows, as overview.JobLine
+-- search_jobs(look, before, few, statuses, ids, states, queue_name, task_name, worker_id, lock, since, error, fingerprint, queues, with_args, keys, texts, positions, max_jobs) -> 0..max_jobs rows, as overview.JobLine
 -- Jobs that an operator's filter finds, newest first, among the newest `look` that a key or a status leads to: what a
 -- search costs does not grow with the table. A filter that is null is none.
 -- before:     only jobs with a smaller id: the next page
@@ -8,6 +8,8 @@
 -- error:      a part of the latest error's class, and with_args of its message, in any case of letters
 -- keys, texts: top-level arguments and the text each must have; positions: a JSON array of objects, one for each key:
 --             task name -> where the task takes that argument when it is given without its name
+-- fingerprint: what failures of one kind have in common, as group_failures has it
+-- queues:     only jobs of these; null: of all
 -- with_args:  true: arguments and messages may be looked at; args itself is always null
 -- Called by   dashboard.queries.search
 -- Index       procrastinate_jobs_pkey; procrastinate_jobs_qt_failed_idx
@@ -74,6 +76,12 @@ where (%(states)s::text[] is null or j.state = any (%(states)s::text[]))
             case when %(with_args)s::boolean then j.qt_errors -> -1 ->> 'message' end
         ))) > 0
     )
+    and (
+        %(fingerprint)s::text is null
+        or coalesce(j.qt_errors -> -1 ->> 'fingerprint', j.qt_errors -> -1 ->> 'exception', 'none')
+            = %(fingerprint)s::text
+    )
+    and (%(queues)s::text[] is null or j.queue_name = any (%(queues)s::text[]))
     and not exists (
         select
         from unnest(%(keys)s::text[], %(texts)s::text[]) with ordinality w (key, text, place)

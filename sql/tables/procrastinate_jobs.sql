@@ -29,5 +29,5 @@ comment on column procrastinate_jobs.qt_crashes is 'Deaths of a worker that had 
 comment on column procrastinate_jobs.qt_started_lease is 'The lease under which the body of a job with crashes was noted to start.';
 comment on column procrastinate_jobs.qt_ephemeral is 'True: no events are written and the row is deleted when the job succeeds.';
 comment on column procrastinate_jobs.qt_result is 'The return value of a succeeded job.';
-comment on column procrastinate_jobs.qt_errors is 'Array, oldest first, one object for each failed attempt: exception, message, traceback, worker, started_at, finished_at.';
+comment on column procrastinate_jobs.qt_errors is 'Array, oldest first, one object for each failed attempt: exception, message, traceback, place, fingerprint, attempt, worker_id, started_at, finished_at.';
 comment on column procrastinate_jobs.qt_meta is 'Object: progress, run_after, tags, trace.';

@@ -27,6 +27,7 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "overview": {"GET": ()},
     "jobs": {"GET": ()},
     "job": {"GET": ()},
+    "failures": {"GET": ()},
     "queues": {"GET": ()},
     "workers": {"GET": ()},
     "schedules": {"GET": ()},
@@ -307,11 +308,24 @@ def hostile_rows(place: int, text: str) -> None:
 
 
 def hostile_addresses(jobs: list[int], tried: Sequence[str]) -> Iterator[str]:
-    for name in ("overview", "jobs", "queues", "workers", "schedules", "changes"):
+    for name in ("overview", "jobs", "failures", "queues", "workers", "schedules", "changes"):
         yield address(name)
     for job in jobs:
         yield address("job", job_id=job)
-    keys = ("", "task:", "queue:", "status:", "worker:", "lock:", "since:", "error:", "args.a:", "id:", "nothing:")
+    keys = (
+        "",
+        "task:",
+        "queue:",
+        "status:",
+        "worker:",
+        "lock:",
+        "since:",
+        "error:",
+        "fingerprint:",
+        "args.a:",
+        "id:",
+        "nothing:",
+    )
     for text in tried:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
         yield address("schedule") + "?" + urlencode({"name": text, "told": text})
@@ -359,6 +373,7 @@ def test_pages_of_many_rows_are_quick(chaos: Chaos) -> None:
     middle = count("select id from procrastinate_jobs order by id offset 1000 limit 1")
     pages = [
         address("overview"),
+        address("failures"),
         address("queues"),
         address("workers"),
         address("schedules"),

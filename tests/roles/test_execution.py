@@ -13,6 +13,7 @@ import pytest
 from queue_tasks import bridge
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import TaskNotFound
+from queue_tasks.frames import fingerprint
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.tasks import find_task
@@ -125,6 +126,20 @@ async def test_the_traceback_starts_at_the_task_s_own_frame(bench: Bench) -> Non
     trace = written(await bench.run(HOSTILE + "throw_async_later", ["empty"]))["traceback"]
     assert "hostile.py" in trace
     assert "queue_tasks/worker" not in trace
+
+
+async def test_what_fails_in_one_way_in_one_place_has_one_fingerprint(bench: Bench) -> None:
+    one, other = [written(await bench.run(HOSTILE + "throw", [name])) for name in ("empty", "empty")]
+    assert one["place"] == "tests.testapp.hostile.throw"
+    assert one["fingerprint"] == other["fingerprint"] == fingerprint(one["exception"], one["place"])
+    later = written(await bench.run(HOSTILE + "throw_async_later", ["empty"]))
+    assert later["exception"] == one["exception"]
+    assert later["fingerprint"] != one["fingerprint"]
+
+
+async def test_a_failure_without_a_frame_of_the_users_is_of_its_task(bench: Bench) -> None:
+    entry = written(await bench.run(TASKS + "add", ["x", "y", "z", "too many"]), fetched(TASKS + "add", []))
+    assert entry["place"] == TASKS + "add"
 
 
 # -------------------------------------------------------------------------------------------------------- hostile rows

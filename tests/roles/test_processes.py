@@ -13,6 +13,7 @@ import pytest
 
 from queue_tasks import bridge
 from queue_tasks.conf import Options
+from queue_tasks.frames import fingerprint
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.worker.attempt import Attempt, StopReason
 from queue_tasks.worker.execution import Execution
@@ -166,6 +167,8 @@ async def test_whatever_is_raised_fails_that_job_and_is_written_as_it_was(bench:
         entry = written(outcome)
         assert outcome.kind is OutcomeKind.FAILED, name
         assert "serving.py" not in entry["traceback"]
+        assert entry["place"] == "tests.testapp.isolated.throw", name
+        assert entry["fingerprint"] == fingerprint(entry["exception"], entry["place"]), name
         assert entry["exception"] != "queue_tasks.exceptions.RaisedInProcess", name
         assert value(await bench.run("echo", [name])) == {"args": [name], "kwargs": {}}
     assert len(bench.processes._all) == 1

@@ -263,3 +263,25 @@ def test_a_fetch_of_any_size_does_not_read_and_sort_the_whole_queue(open_session
     assert read["procrastinate_jobs_queue_name_idx_v1"] == 0
     # 1,600 are taken; others' snapshots may keep the entries of those before in the way, but not of those to come.
     assert sum(read.values()) <= 40_000, read
+
+
+def test_failures_are_grouped_by_the_newest_and_no_others(meter):
+    """However many failed: so many entries of one index, so many rows, each looked into once."""
+    error = (
+        "jsonb_build_array(jsonb_build_object('exception', 'a.Error', 'fingerprint', 'kind' || n % 7, "
+        "'traceback', (select string_agg(md5(n::text || m), ' ') from generate_series(1, 200) m)))"
+    )
+    meter.session.jobs(3_000, queue_name="a", status="failed", qt_errors=sql.SQL(error))
+    parameters = {"look": 2_000, "queues": None, "with_args": True, "max_groups": 100}
+    before = meter.read()
+    groups = meter.session.connection.execute(statements.GROUP_FAILURES, parameters).fetchall()
+    after = meter.read()
+    read = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    assert sorted(group[1] for group in groups) == [285, 285, 286, 286, 286, 286, 286]
+    assert "seq_scan" not in read
+    # A row that is too long for its page costs one look into where the rest of it is, which is another table.
+    assert read["heap"] <= 500, read
+    assert 1 < read["procrastinate_jobs_qt_failed_idx"] <= 100, read
+    # To make a plan, a page of every index may be read.
+    others = {name: blocks for name, blocks in read.items() if name not in {"heap", "procrastinate_jobs_qt_failed_idx"}}
+    assert all(blocks <= 2 for blocks in others.values()), others

@@ -3,6 +3,7 @@
 import pytest
 
 from queue_tasks import statements
+from queue_tasks.frames import fingerprint
 
 
 @pytest.fixture
@@ -137,3 +138,7 @@ def test_the_crash_that_is_too_many_fails_the_job_and_says_so(session):
         3,
         "queue_tasks.exceptions.WorkerCrashed",
     )
+    # As the worker would have written it.
+    task, place, found = session.row(job, "task_name", "qt_errors -> 0 ->> 'place'", "qt_errors -> 0 ->> 'fingerprint'")
+    assert place == task
+    assert found == fingerprint("queue_tasks.exceptions.WorkerCrashed", task)
