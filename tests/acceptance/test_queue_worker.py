@@ -131,9 +131,13 @@ def test_the_second_signal_ends_it_although_the_loop_is_blocked(dsn: str, table:
         by_sql("tests.testapp.hostile.block", "600")
         doing(table)
         worker.send(signal.SIGTERM)
-        after_the_burst()
-        code, took = worker.stop(signal.SIGINT)
-        assert (code, took < BUSY) == (1, True)
+        # Nothing tells when it has heard the first: one that came too soon after that is the same, and is sent again.
+        begun = time.monotonic()
+        while worker.process.poll() is None and time.monotonic() - begun < BUSY:
+            after_the_burst()
+            worker.send(signal.SIGINT)
+        assert worker.wait() == 1
+        assert "second signal" in worker.output
 
 
 def test_what_a_task_leaves_on_the_loop_or_in_its_threads_does_not_keep_it(dsn: str, table: Table) -> None:

@@ -260,9 +260,9 @@ def in_flight(books: Books, pid: int, at: float, ack_window: float = 1.0) -> lis
     ]
 
 
-def unexplained(books: Books, counts: Counts) -> list[str]:
+def unexplained(books: Books, counts: Counts, ack_window: float = 1.0) -> list[str]:
     """The duplicates that no death explains: no run of theirs was in flight when its worker was killed."""
-    explained = {run.key for pid, at in books.deaths for run in in_flight(books, pid, at)}
+    explained = {run.key for pid, at in books.deaths for run in in_flight(books, pid, at, ack_window)}
     return [key for key in counts.twice if key not in explained]
 
 

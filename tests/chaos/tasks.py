@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from queue_tasks import RetryPolicy, task
 from queue_tasks.compat import InvalidTask
 from tests.chaos.canonical import canonical
-from tests.chaos.ledger import arecorded, effect, recorded, wait_at_gate, watch, writers_meet
+from tests.chaos.ledger import arecorded, await_at_gate, effect, recorded, wait_at_gate, watch, writers_meet
 
 RETRY = RetryPolicy(max_attempts=25, wait=0.2, backoff=1.5, max_wait=2, jitter=0.1)
 """A database that is away for seconds must not fail a job for good."""
@@ -63,10 +63,10 @@ def gated(context: Any, key: str, seconds: float = 0.0) -> str:
 
 @task(takes_context=True)
 async def gated_async(context: Any, key: str, seconds: float = 0.0) -> str:
-    """As `gated`, on the loop: what waits is its thread for what it calls there, and before that every writer once."""
+    """As `gated`, on the loop; before that each of the ledger's writers is there."""
     async with arecorded(key, context):
         await writers_meet()
-        await sync_to_async(wait_at_gate)(key, seconds)
+        await await_at_gate(key, seconds)
         await sync_to_async(effect)(key, context)
     return key
 

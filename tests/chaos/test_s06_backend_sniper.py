@@ -11,12 +11,11 @@ from tests.chaos.harness import Chaos
 
 CONCURRENCY = 4
 SHOOT = """
-    select pg_terminate_backend(pid) as hit from pg_stat_activity
-    where datname = current_database() and pid = (
-        select pid from pg_stat_activity
-        where datname = current_database() and application_name like %s
-        order by pid + %s %% 7 limit 1 offset %s
+    with sessions as (
+        select pid from pg_stat_activity where datname = current_database() and application_name like %s
     )
+    select pg_terminate_backend(pid) as hit from sessions
+    order by pid + %s %% 7 limit 1 offset %s %% (select greatest(count(*), 1) from sessions)
 """
 
 

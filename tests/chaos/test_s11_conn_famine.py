@@ -19,10 +19,14 @@ def test_a_server_without_a_free_connection_is_waited_for_and_not_stormed(chaos:
     count, seconds = chaos.size(quick=(60, 6), full=(2000, 60))
     # Enough for the workers, their bodies and the ledger: five, five and four each.
     server = chaos.own_server(max_connections=chaos.size(quick=40, full=80), superuser_reserved_connections=3)
-    with contextlib.ExitStack() as famine, chaos.fleet(concurrency=CONCURRENCY) as fleet:
+    options = {"max_prefetch": 0}
+    with contextlib.ExitStack() as famine, chaos.fleet(concurrency=CONCURRENCY, options=options) as fleet:
         size = len(fleet.ready)
+        # Every body's connection is there, and the ledger's: it is the workers that are to be without.
+        gated = chaos.enqueue(size * CONCURRENCY, "gated async", seconds=600)
+        chaos.open_gates(gated)
         chaos.enqueue(count // 2, "async", seconds=0.02)
-        chaos.until_ended(count // 8, timeout=60)
+        chaos.until_ended(len(gated) + count // 8, timeout=60)
         beats = chaos.rows("select min(last_heartbeat) as at from procrastinate_workers")[0]["at"]
         # Ours keep what they have; then what each fetches by is gone, and can not be had again.
         taken = take_all(server.url, famine)

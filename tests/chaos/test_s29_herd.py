@@ -21,9 +21,9 @@ def test_idle_workers_ask_little_and_look_once_for_one_job(chaos: Chaos) -> None
     # The options of a worker that says nothing of them, but for the heartbeat, which is the scenarios'.
     with chaos.fleet(workers, concurrency=2, options={"heartbeat": 2.0, "dead_after": 30.0}) as fleet:
         wait_until(lambda: asked(server)["hold_lock"] >= workers)
-        before = asked(server)
+        before, begun = asked(server), time.monotonic()
         hold(seconds)
-        idle = asked(server) - before
+        idle, seconds = asked(server) - before, time.monotonic() - begun
         before, begun = asked(server), time.monotonic()
         for _ in range(jobs):
             chaos.enqueue(1, "async")

@@ -93,7 +93,9 @@ def test_two_releases_run_side_by_side_while_their_tables_are_migrated(chaos: Ch
         with web:
             first = web.enqueue(list(KINDS))
             wait_until(lambda: looked_at(chaos, first), 90, "release 1 looked at every kind")
-            turned_away = pool.submit(stand_in_the_way, chaos)
+            stands = threading.Event()
+            turned_away = pool.submit(stand_in_the_way, chaos, stands)
+            wait_until(lambda: stands.is_set() or turned_away.done(), message="a reader stands in the way")
             migration = pool.submit(migrate, chaos)
             for member, ended in zip(list(fleet.ready), chaos.moments(workers, of=rate * seconds), strict=True):
                 chaos.until_ended(ended)
@@ -219,10 +221,11 @@ def migrate(chaos: Chaos) -> tuple[str, float, float]:
     return done.stdout, since, db.execute(now).fetchall()[0]["at"]
 
 
-def stand_in_the_way(chaos: Chaos) -> bool:
+def stand_in_the_way(chaos: Chaos, stands: threading.Event) -> bool:
     """A transaction that has read the jobs and stays until the migration has waited for it, and given way."""
     with psycopg.connect(chaos.url, application_name="chaos reader") as reader, chaos.connect() as db:
         reader.execute("select from procrastinate_jobs limit 1")
+        stands.set()
         waiting = (
             "select count(*) as n from pg_stat_activity where application_name = %s and datname = current_database() "
             "and %s = any (pg_blocking_pids(pid))"

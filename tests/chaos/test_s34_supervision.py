@@ -72,7 +72,7 @@ def test_whatever_is_killed_in_a_worker_comes_back(chaos: Chaos) -> None:
             works(chaos)
             back.setdefault("heartbeat", []).append(time.monotonic() - begun)
             assert ask(port, "/livez")[0] == 200, ask(port, "/livez")
-            assert ask(port, "/readyz")[0] == 200, ask(port, "/readyz")
+            wait_until(lambda: ask(port, "/readyz")[0] == 200, message="it is ready again")
         alive_until_then = worker.process.poll() is None
         # One that cannot be started again is told of, by the port or by the exit code.
         run_to_its_end(chaos, worker, port)

@@ -138,10 +138,17 @@ def test_whatever_statement_fails_and_whenever_no_job_is_lost_or_stuck(chaos: Ch
     assert one_run(chaos) == [0]
     proxy.withdraw(recording)
     faults = list(statements.faults())
-    chosen = faults if chaos.full else chaos.random.sample([fault for fault in faults if SLOW not in fault[0]], 3)
+    some = [fault for fault in faults if SLOW not in fault[0]]
+    # In the quick form a few that happen: not all that was sent in one run, on a busy machine, is sent in another.
+    few = None if chaos.full else 3
+    chosen = faults if chaos.full else chaos.random.sample(some, 2 * 3)
     ended: list[tuple[bytes, int, str, list[int]]] = []
-    missed = []
+    missed: list[tuple[bytes, int, str]] = []
+    tried = 0
     for head, time, way in chosen:
+        if tried - len(missed) == few:
+            break
+        tried += 1
         loss = WAYS[way](proxy, beginning(head), nth=time)
         codes = one_run(chaos, loss)
         if not loss.happened.wait(1):
@@ -151,13 +158,13 @@ def test_whatever_statement_fails_and_whenever_no_job_is_lost_or_stuck(chaos: Ch
             ended.append((head, time, way, codes))
     not_committed = chaos.rows(NOT_COMMITTED)[0]["n"]
     chaos.report(
-        most_duplicates=len(chosen),
+        most_duplicates=tried,
         # An atomic attempt whose first statement failed is an attempt, and its body did not start.
         charged=not_committed,
-        figures={"statements": len(statements.seen), "faults": len(chosen) - len(missed)},
+        figures={"statements": len(statements.seen), "faults": tried - len(missed)},
         criteria={
             f"the worker goes on, unless it could not even register: {ended}": not ended,
-            f"every fault happened: {missed}": not missed,
+            f"every fault happened: {missed}": not missed if chaos.full else tried - len(missed) == few,
         },
     )
 
