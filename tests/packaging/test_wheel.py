@@ -29,7 +29,8 @@ def names_in(wheel: Path) -> set[str]:
 
 
 def files_below(folder: str) -> set[str]:
-    files = (path for path in (PROJECT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    # What Python compiles comes and goes while others use the same checkout.
+    files = (path for path in (PROJECT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {str(path.relative_to(PROJECT)) for path in files}
 
 
