@@ -39,7 +39,7 @@ MAKERS = {
     "triggers": rf"\bcreate (?:or replace )?(?:constraint )?trigger {NAME}",
     "views": rf"\bcreate (?:or replace )?view {NAME}",
 }
-NOT_LIVING = {"queries", "migrations"}
+NOT_LIVING = {"queries", "migrations", "roles"}
 
 # A lexer for as much of SQL as the rules need; the order matters.
 TOKEN = re.compile(

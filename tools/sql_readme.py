@@ -23,6 +23,7 @@ FOLDERS = {
     "indexes": "Indexes",
     "functions": "Functions",
     "triggers": "Triggers, each with its function",
+    "roles": "Roles, made or brought up to date by `manage.py queue roles`",
     "queries": "Statements that Python sends, each a constant of queue_tasks/statements.py",
     "migrations": "Frozen migrations",
 }

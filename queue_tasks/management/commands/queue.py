@@ -24,6 +24,7 @@ from queue_tasks.explain import as_dict as explained_as_dict
 from queue_tasks.explain import explain_job
 from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.management import story
+from queue_tasks.management.roles import RoleVerbs, add_roles_arguments
 from queue_tasks.management.schedules import ScheduleVerbs, add_schedule_arguments, add_schedules_arguments
 from queue_tasks.management.terminal import (
     Column,
@@ -53,12 +54,13 @@ VERBS = {
     "schedule": "tell all about one schedule, or change, pause, run, add it",
     "stats": "counts, throughput, latency, sizes",
     "metrics": "what waits and runs in each queue, for Prometheus",
+    "roles": "print or apply what a worker, a producer and a viewer may do in the database",
     "schema": "compare the database's objects with sql/",
     "prune": "delete finished jobs whose time to be kept is over",
 }
 
 
-class Command(ScheduleVerbs, BaseCommand):
+class Command(ScheduleVerbs, RoleVerbs, BaseCommand):
     """Exit codes: 0 done, 1 failed or not all done, 2 wrong usage."""
 
     help = "Look at jobs, queues, workers and schedules; retry, cancel, abort and prune jobs; change schedules."
@@ -111,6 +113,8 @@ class Command(ScheduleVerbs, BaseCommand):
         add_schedules_arguments(made["schedules"])
         add_schedule_arguments(made["schedule"])
         made["schema"].add_argument("what", choices=["status", "sql"], nargs="?", default="status")
+
+        add_roles_arguments(made["roles"])
 
     def handle(self, *_args: Any, **flags: Any) -> None:
         """Do what the verb says."""
