@@ -5,10 +5,12 @@ Usage   python -m site_app.web [--host 127.0.0.1] [--port 8000 | --fd N]
 """
 
 import argparse
+import asyncio
 import socket
 
 import uvicorn
 
+from queue_tasks.news import close_news
 from site_app.live.hub import close_hub
 
 
@@ -18,6 +20,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the live pages, then stop as always."""
         await close_hub()
+        await asyncio.to_thread(close_news)
         await super().shutdown(sockets)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_protect
 
@@ -47,7 +47,7 @@ class Permission(StrEnum):
     RUN = "queue_tasks.run_schedule"
 
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 class GuardedView(Protocol):
@@ -56,7 +56,7 @@ class GuardedView(Protocol):
     rules: Mapping[str, tuple[Permission, ...]]
     """Method -> the permissions it needs, all of them."""
 
-    def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer a request."""
 
 
@@ -72,7 +72,7 @@ def guarded(*, get: Permission | None = None, post: Permission | None = None) ->
         protected = csrf_protect(_bounded(view))
 
         @wraps(view)
-        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             request.queue_tasks_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]  # ours to add
             return with_headers(request, _refusal(request, rules) or protected(request, *args, **kwargs))
 
@@ -122,7 +122,7 @@ def _bounded(view: View) -> View:
     """The view in a transaction of its own: statements end in time, and a read writes nothing, whatever it calls."""
 
     @wraps(view)
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         reads = request.method in READS
         database = backend().settings.database
         limits = {
@@ -162,7 +162,7 @@ def _in_words(request: HttpRequest, error: DatabaseError) -> HttpResponse:
     raise error
 
 
-def with_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def with_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """The answer with what keeps it safe: its own scripts and styles only, in no frame, in no cache."""
     nonce = request.queue_tasks_nonce  # type: ignore[attr-defined]  # set by `guarded`
     response.headers["Content-Security-Policy"] = "; ".join(

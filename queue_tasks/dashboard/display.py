@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from queue_tasks.dashboard.access import Permission
 from queue_tasks.dashboard.filters import JobFilter
+from queue_tasks.dashboard.preferences import preferences
 from queue_tasks.dashboard.queries import CAP
 from queue_tasks.durations import in_words
 
@@ -62,6 +63,12 @@ def last_name(path: str) -> str:
 def can(context: template.Context, name: str) -> bool:
     """Whether the visitor has one of the dashboard's permissions."""
     return bool(context["request"].user.has_perm(Permission[name]))
+
+
+@register.simple_tag
+def refresh() -> int:
+    """Seconds between looks of an open page that is not told of changes."""
+    return preferences().refresh
 
 
 @register.inclusion_tag("queue_tasks/_state.html")

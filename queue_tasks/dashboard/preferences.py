@@ -41,7 +41,10 @@ class Preferences:
     """Seconds that one statement of a page may take; 0.01 to 60."""
 
     refresh: int = 5
-    """Seconds between looks of an open page; 1 or more."""
+    """Seconds between looks of an open page that is not told of changes; 1 or more."""
+
+    live_pages: int = 100
+    """Open pages that one process tells of changes; 0 or more. The others look every `refresh` seconds."""
 
     def hides(self, name: str) -> bool:
         """Whether values of this name are not shown."""
@@ -81,6 +84,7 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
         "page_size": "a whole number from 1 to 500",
         "statement_timeout": "0.01 to 60 seconds",
         "refresh": "a whole number of seconds, 1 or more",
+        "live_pages": "a whole number, 0 or more",
     }
     redact = values["redact"]
     right = {
@@ -90,6 +94,7 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
         "statement_timeout": isinstance(values["statement_timeout"], numbers)
         and 0.01 <= values["statement_timeout"] <= 60,  # noqa: PLR2004 - the same
         "refresh": isinstance(values["refresh"], int) and values["refresh"] >= 1,
+        "live_pages": isinstance(values["live_pages"], int) and values["live_pages"] >= 0,
     }
     return [f"{name} is {values[name]!r}; expected {expected[name]}" for name, fine in right.items() if not fine]
 

@@ -21,8 +21,6 @@ from queue_tasks.overview import STATUSES, JobLine
 from queue_tasks.statements import (
     INSPECT_JOB,
     LIST_EVENTS,
-    RECENT_FIGURES,
-    RECENT_WORK,
     SEARCH_END,
     SEARCH_JOBS,
 )
@@ -32,9 +30,6 @@ CAP = 10_000
 
 LOOK = 20_000
 """Jobs that one search looks at."""
-
-RECENT = 10_000
-"""Jobs that the figures of recent work are of."""
 
 MAX_BYTES = 262_144
 """A value of more bytes is not read."""
@@ -55,16 +50,6 @@ class Page:
     """The next page has the jobs before this id; None: there are no more."""
     looked: bool
     """False: the page is full. True: it ended because enough jobs were looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """Of the newest RECENT jobs: seconds, p50, p95 and p99; the columns of sql/queries/recent_figures.sql."""
-
-    looked: int
-    started: int
-    waited: list[float] | None
-    ran: list[float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,20 +169,3 @@ def inspect(job_id: int, *, database: str) -> tuple[JobLine, Inside]:
 def events(job_id: int, *, database: str) -> list[Event]:
     """What happened to a job, oldest first. SQL: sql/queries/list_events.sql."""
     return [Event(*row) for row in rows(database, LIST_EVENTS, {"job_id": job_id, "max_events": MAX_EVENTS})]
-
-
-def recent_work(*, database: str) -> list[tuple[int, int]]:
-    """Jobs that succeeded and failed in each of the last 60 minutes, oldest first. SQL: sql/queries/recent_work.sql."""
-    minutes = {row[0]: (row[1], row[2]) for row in rows(database, RECENT_WORK, {"look": RECENT})}
-    return [minutes.get(ago, (0, 0)) for ago in reversed(range(60))]
-
-
-def recent_figures(*, database: str) -> Recent:
-    """How long jobs wait and run. SQL: sql/queries/recent_figures.sql."""
-    looked, started, waited, ran = rows(database, RECENT_FIGURES, {"look": RECENT})[0]
-    return Recent(looked, started, _whole(waited), _whole(ran))
-
-
-def _whole(percentiles: list[float | None] | None) -> list[float] | None:
-    found = [value for value in percentiles or [] if value is not None]
-    return found or None

@@ -10,6 +10,7 @@ from queue_tasks.dashboard.views import (
     failures,
     job,
     jobs,
+    live,
     overview,
     queues,
     schedules,
@@ -34,5 +35,6 @@ urlpatterns = [
     path("schedules/change/", schedules.change_schedule, name="change_schedule"),
     path("schedules/reset/", schedules.reset_schedule, name="reset_schedule"),
     path("changes/", changes.changes, name="changes"),
+    path("live/", live.stream, name="stream"),
     path("assets/<str:version>/<str:name>", assets.asset, name="asset"),
 ]

@@ -1,7 +1,7 @@
 -- queue_tasks_run_after_v1(meta) -> timestamp with time zone; null when there is none, or something that is no time
 -- The time a job was scheduled for, as enqueue wrote it into qt_meta. What a stranger wrote there must not end the statement
 -- that looks: only text of enqueue's own form is read, and a day beyond its month's end is one of the next.
--- Called by  queries/count_queues.sql, queries/measure_backlog.sql, queries/measure_jobs.sql, queries/recent_figures.sql
+-- Called by  queries/count_queues.sql, queries/measure_backlog.sql, queries/measure_jobs.sql
 create or replace function queue_tasks_run_after_v1(p_meta jsonb) returns timestamp with time zone
     language sql stable parallel safe
 as $body$

@@ -1445,7 +1445,7 @@ comment on function queue_tasks_retry_jobs_v1(bigint[]) is 'Make finished jobs r
 -- queue_tasks_run_after_v1(meta) -> timestamp with time zone; null when there is none, or something that is no time
 -- The time a job was scheduled for, as enqueue wrote it into qt_meta. What a stranger wrote there must not end the statement
 -- that looks: only text of enqueue's own form is read, and a day beyond its month's end is one of the next.
--- Called by  queries/count_queues.sql, queries/measure_backlog.sql, queries/measure_jobs.sql, queries/recent_figures.sql
+-- Called by  queries/count_queues.sql, queries/measure_backlog.sql, queries/measure_jobs.sql
 create or replace function queue_tasks_run_after_v1(p_meta jsonb) returns timestamp with time zone
     language sql stable parallel safe
 as $body$
@@ -2076,6 +2076,7 @@ create or replace trigger procrastinate_periodic_defers_qt_updated
 -- procrastinate_workers_qt_deleted: after delete on procrastinate_workers, for each statement
 -- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
 -- of the worker that ran them: upstream's key rewrote every job the worker had ever run. Nobody tells it of jobs any more.
+-- Open pages look again.
 -- Called by  every unregistering, ours or upstream's
 -- Locks      the rows changed, by id, until commit
 -- Writes     procrastinate_jobs, queue_tasks_listeners
@@ -2095,6 +2096,7 @@ begin
     )
     update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
     delete from queue_tasks_listeners l where l.worker_id = any (array(select o.id from old_workers o));
+    perform pg_notify('queue_tasks_workers', '');
     return null;
 end
 $body$;
@@ -2109,7 +2111,7 @@ create or replace trigger procrastinate_workers_qt_deleted
 
 -- from sql/triggers/procrastinate_workers_qt_inserted.sql
 -- procrastinate_workers_qt_inserted: after insert on procrastinate_workers, for each statement
--- A stock procrastinate worker listens without saying so: it is told of every job.
+-- A stock procrastinate worker listens without saying so: it is told of every job. Open pages look again.
 -- Called by  every registering, ours or upstream's
 -- Writes     queue_tasks_listeners
 create or replace function queue_tasks_workers_inserted_v1() returns trigger
@@ -2119,6 +2121,7 @@ begin
     insert into queue_tasks_listeners (worker_id)
     select n.id from new_workers n where n.qt_name is null
     on conflict (worker_id) do nothing;
+    perform pg_notify('queue_tasks_workers', '');
     return null;
 end
 $body$;

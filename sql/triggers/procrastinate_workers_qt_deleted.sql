@@ -1,6 +1,7 @@
 -- procrastinate_workers_qt_deleted: after delete on procrastinate_workers, for each statement
 -- A running job of a deleted worker names no worker any more, as by upstream's foreign key. Finished jobs keep the number
 -- of the worker that ran them: upstream's key rewrote every job the worker had ever run. Nobody tells it of jobs any more.
+-- Open pages look again.
 -- Called by  every unregistering, ours or upstream's
 -- Locks      the rows changed, by id, until commit
 -- Writes     procrastinate_jobs, queue_tasks_listeners
@@ -20,6 +21,7 @@ begin
     )
     update procrastinate_jobs j set worker_id = null where j.id = any (array(select s.id from stranded s));
     delete from queue_tasks_listeners l where l.worker_id = any (array(select o.id from old_workers o));
+    perform pg_notify('queue_tasks_workers', '');
     return null;
 end
 $body$;

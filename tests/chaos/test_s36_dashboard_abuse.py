@@ -33,6 +33,7 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "schedules": {"GET": ()},
     "schedule": {"GET": ()},
     "changes": {"GET": ()},
+    "stream": {"GET": ()},
     "asset": {"GET": ()},
     "retry": {"GET": ("retry_job",), "POST": ("retry_job",)},
     "cancel": {"GET": ("cancel_job",), "POST": ("cancel_job",)},
@@ -176,7 +177,7 @@ def wanted(role: str, name: str, method: str) -> set[int]:
         return {405}
     if role == "viewer" and rules[method]:
         return {403}
-    return {200, 303, 400, 404, 409}
+    return {200, 204, 303, 400, 404, 409}
 
 
 def test_every_address_by_everybody(chaos: Chaos, settings: Any) -> None:

@@ -52,7 +52,6 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
             "delays": DELAYS if line.state in DEEDS["retry"].states else {},
             "changes": change_log.listed(job_id=job_id, limit=10, database=database),
             "ticket": uuid.uuid4(),
-            "refresh": preferences().refresh,
             "told": request.GET.get("told", "")[:20],
         },
     )

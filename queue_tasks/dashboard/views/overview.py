@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse
 
-from queue_tasks import overview as figures
+from queue_tasks import overview as service
 from queue_tasks import schedules as schedule_service
 from queue_tasks.dashboard import queries
 from queue_tasks.dashboard.access import Permission, guarded
 from queue_tasks.dashboard.attention import attention
+from queue_tasks.dashboard.charts import HEIGHT, LEFT, RIGHT, WIDTH, charts, ended, table
 from queue_tasks.dashboard.filters import STATES
 from queue_tasks.dashboard.pages import page
-from queue_tasks.dashboard.preferences import backend, database_alias, preferences
+from queue_tasks.dashboard.preferences import backend, database_alias
 from queue_tasks.dashboard.serving import is_alive, served
+from queue_tasks.figures import Span, read_figures
 
 
 @guarded(get=Permission.VIEW_JOB)
 def overview(request: HttpRequest) -> HttpResponse:
-    """What needs attention first, then how the whole does."""
+    """What needs attention first, then how the whole does.
+
+    ?span=hour, day or week; ?queue=NAME: charts of one queue.
+    """
     database = database_alias()
-    depths = figures.measure_backlog(declared=sorted(backend().queues), most=queries.CAP, database=database)
-    workers = figures.list_workers(database=database)
+    depths = service.measure_backlog(declared=sorted(backend().queues), most=queries.CAP, database=database)
+    workers = service.list_workers(database=database)
     lines = schedule_service.list_schedules(database=database)
-    minutes = queries.recent_work(database=database)
+    span = next((span for span in Span if span.word == request.GET.get("span")), Span.HOUR)
+    queue = request.GET.get("queue", "").replace("\x00", "") or None
+    done = read_figures(span, queue, database=database)
     return page(
         request,
         "overview.html",
@@ -31,23 +40,20 @@ def overview(request: HttpRequest) -> HttpResponse:
             "depths": served(depths, workers),
             "totals": {state: sum(getattr(depth, state) for depth in depths) for state in STATES[:6]},
             "alive": sum(is_alive(worker) for worker in workers),
-            "minutes": _bars(minutes),
-            "succeeded": sum(good for good, _ in minutes),
-            "failed": sum(bad for _, bad in minutes),
-            "recent": queries.recent_figures(database=database),
-            "look": f"{queries.RECENT:,}",
-            "refresh": preferences().refresh,
+            "span": span.word,
+            "queue": queue,
+            "spans": [(one.word, urlencode({"span": one.word} | ({"queue": queue} if queue else {}))) for one in Span],
+            "succeeded": f"{done.total('succeeded'):,}",
+            "failed": f"{done.total('failed'):,}",
+            "retried": f"{done.total('retried'):,}" if done.total("retried") else "",
+            "last_minute": f"{ended(done.slots[-2]):,}" if span is Span.HOUR else None,
+            "waited": done.percentiles("waited"),
+            "ran": done.percentiles("ran"),
+            "charts": charts(done),
+            "rows": table(done),
+            "width": WIDTH,
+            "height": HEIGHT,
+            "left": LEFT,
+            "right": RIGHT,
         },
     )
-
-
-def _bars(minutes: list[tuple[int, int]]) -> list[dict[str, int]]:
-    """The bars of a chart 60 wide and 100 high."""
-    highest = max((good + bad for good, bad in minutes), default=0) or 1
-    bars = []
-    for place, (good, bad) in enumerate(minutes):
-        high, low = round(100 * (good + bad) / highest), round(100 * bad / highest)
-        low = max(low, 4 if bad else 0)  # a single failure among thousands is seen
-        high = max(high, low)
-        bars.append({"x": place * 10, "good_y": 100 - high, "good": high - low, "bad_y": 100 - low, "bad": low})
-    return bars

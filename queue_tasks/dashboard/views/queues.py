@@ -8,7 +8,7 @@ from queue_tasks import overview as figures
 from queue_tasks.dashboard import queries
 from queue_tasks.dashboard.access import Permission, guarded
 from queue_tasks.dashboard.pages import page
-from queue_tasks.dashboard.preferences import backend, database_alias, preferences
+from queue_tasks.dashboard.preferences import backend, database_alias
 from queue_tasks.dashboard.serving import served
 
 
@@ -18,4 +18,4 @@ def queues(request: HttpRequest) -> HttpResponse:
     database = database_alias()
     depths = figures.measure_backlog(declared=sorted(backend().queues), most=queries.CAP, database=database)
     workers = figures.list_workers(database=database)
-    return page(request, "queues.html", {"depths": served(depths, workers), "refresh": preferences().refresh})
+    return page(request, "queues.html", {"depths": served(depths, workers)})

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from queue_tasks import overview as figures
 from queue_tasks.dashboard.access import Permission, guarded
 from queue_tasks.dashboard.pages import page
-from queue_tasks.dashboard.preferences import database_alias, preferences
+from queue_tasks.dashboard.preferences import database_alias
 from queue_tasks.dashboard.serving import is_alive
 
 
@@ -18,5 +18,5 @@ def workers(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "workers.html",
-        {"workers": [(line, is_alive(line)) for line in lines], "refresh": preferences().refresh},
+        {"workers": [(line, is_alive(line)) for line in lines]},
     )
