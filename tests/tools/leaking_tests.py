@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 kept: list[object] = []
+over = threading.Event()
 
 
 def test_leaves_a_connection(dsn):
@@ -13,7 +14,8 @@ def test_leaves_a_connection(dsn):
 
 
 def test_leaves_a_thread():
-    thread = threading.Thread(target=threading.Event().wait, args=[30])
+    # Nobody may leave before it has ended.
+    thread = threading.Thread(target=over.wait, args=[30])
     thread.start()
 
 
@@ -21,6 +23,7 @@ def test_leaves_a_daemon_thread_and_a_connection_of_its_own(dsn):
     thread = threading.Thread(target=threading.Event().wait, args=[30], daemon=True)
     thread.start()
     kept.append(psycopg.connect(dsn, application_name="somebody else"))
+    over.set()  # the last test: those of Django's database come first
 
 
 @pytest.mark.django_db
