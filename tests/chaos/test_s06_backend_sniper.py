@@ -13,9 +13,11 @@ CONCURRENCY = 4
 SHOOT = """
     with sessions as (
         select pid from pg_stat_activity where datname = current_database() and application_name like %s
+    ), victim as materialized (
+        select pid from sessions
+        order by pid + %s %% 7 limit 1 offset %s %% (select greatest(count(*), 1) from sessions)
     )
-    select pg_terminate_backend(pid) as hit from sessions
-    order by pid + %s %% 7 limit 1 offset %s %% (select greatest(count(*), 1) from sessions)
+    select pg_terminate_backend(pid) as hit from victim
 """
 
 

@@ -122,7 +122,15 @@ ACTS: dict[str, Act] = {
     "hold the lock": sends(statements.HOLD_LOCK, worker_id=LIVING),
     "register": sends(statements.REGISTER_WORKER, name="w", host="h", pid=1, queues=None, concurrency=1),
     "unregister": sends(statements.UNREGISTER_WORKER, worker_id=LIVING),
-    "rescue": sends(statements.RESCUE_JOBS, dead_after=30.0, silent_after=3.0, max_crashes=3, keep=60.0, max_jobs=100),
+    "rescue": sends(
+        # Between the living one, that has just beaten, however slow the machine, and the dead one: half an hour.
+        statements.RESCUE_JOBS,
+        dead_after=1800.0,
+        silent_after=1800.0,
+        max_crashes=3,
+        keep=60.0,
+        max_jobs=100,
+    ),
     "rescue all": sends(
         statements.RESCUE_JOBS, dead_after=-60.0, silent_after=-60.0, max_crashes=3, keep=60.0, max_jobs=100
     ),
