@@ -89,6 +89,9 @@ class Task(compat.Task, Generic[P, R_co]):  # type: ignore[type-arg]  # generic 
     keep: timedelta | Literal[False] | None = None
     """How long a finished job's row stays; None: the backend's default; False: deleted when it succeeds, no history."""
 
+    redact: Sequence[str] = ()
+    """Names of arguments whose values are shown nowhere: on the dashboard, by the command, in errors."""
+
     def __post_init__(self) -> None:
         # The field's types are what they become here; @task says what may be given.
         retry: Any = self.retry
@@ -97,6 +100,8 @@ class Task(compat.Task, Generic[P, R_co]):  # type: ignore[type-arg]  # generic 
             object.__setattr__(self, "retry", RetryPolicy(max_attempts=retry))
         if isinstance(timeout, timedelta):
             object.__setattr__(self, "timeout", timeout.total_seconds())
+        if isinstance(self.redact, list):
+            object.__setattr__(self, "redact", tuple(self.redact))
         # Before Django's own checks, which take the types for granted; and whatever backend the task has.
         validate(self)
         # Not super(): a dataclass with slots is a new class, which zero-argument super() does not know.
@@ -169,7 +174,7 @@ class JobSpec(Generic[R_co]):
     """A job not yet enqueued: a task and its checked arguments; the unit of everything that takes several."""
 
     task: Task[..., R_co]
-    arguments: str
+    arguments: str = field(repr=False)
     """`{"args": [...], "kwargs": {...}}` as JSON text."""
     lock: str | None
 
@@ -433,6 +438,7 @@ def _option_problems(task: Task[..., Any]) -> list[str]:
         if not right or not 0 < timeout <= LONGEST:
             problems.append(f"timeout={timeout!r}; expected more than 0 seconds, or a timedelta.")
     problems.extend(_atomic_problems(task))
+    problems.extend(_redact_problems(task))
     if isinstance(lock, str):
         problems.extend(_lock_problems(task, lock))
     elif lock is not None and not callable(lock):
@@ -457,6 +463,21 @@ def _atomic_problems(task: Task[..., Any]) -> list[str]:
         )
         return [problem]
     return []
+
+
+def _redact_problems(task: Task[..., Any]) -> list[str]:
+    names: Any = task.redact
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        return [f"redact={names!r}; expected a list of names of arguments."]
+    parameters = signature(task.func, takes_context=task.takes_context).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []
+    known = ", ".join(parameters) or "none"
+    return [
+        f"redact names {name!r}, which is not an argument; the arguments are: {known}."
+        for name in names
+        if name not in parameters
+    ]
 
 
 def _place_problems(task: Task[..., Any]) -> list[str]:
@@ -527,6 +548,7 @@ class TaskOptions(TypedDict, total=False):
     atomic: bool
     lock: str | Callable[..., str] | None
     keep: timedelta | Literal[False] | None
+    redact: Sequence[str]
 
 
 class Declare(Protocol):

@@ -60,13 +60,18 @@ class GuardedView(Protocol):
         """Answer a request."""
 
 
-def guarded(*, get: Permission | None = None, post: Permission | None = None) -> Callable[[View], GuardedView]:
-    """Decorate a view with what a read and a change need. Each needs to see jobs as well."""
+def guarded(
+    *, get: Permission | tuple[Permission, ...] = (), post: Permission | tuple[Permission, ...] = ()
+) -> Callable[[View], GuardedView]:
+    """Decorate a view with what a read and a change need, all of it; none: there is no such method.
+
+    Each needs to see jobs as well.
+    """
     rules: dict[str, tuple[Permission, ...]] = {}
-    if get is not None:
-        rules |= {method: tuple(dict.fromkeys((Permission.VIEW_JOB, get))) for method in READS}
-    if post is not None:
-        rules["POST"] = tuple(dict.fromkeys((Permission.VIEW_JOB, post)))
+    for methods, needed in ((READS, get), (("POST",), post)):
+        every = (needed,) if isinstance(needed, Permission) else needed
+        if every:
+            rules |= dict.fromkeys(methods, tuple(dict.fromkeys((Permission.VIEW_JOB, *every))))
 
     def decorate(view: View) -> GuardedView:
         protected = csrf_protect(_bounded(view))

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -98,35 +98,38 @@ def to_jobs(
     request: HttpRequest,
     deed: Deed,
     ids: Sequence[int],
+    do: Callable[[Sequence[int]], Sequence[int]],
     *,
     ticket: UUID,
     target: str,
     seen: str | None = None,
-    wait: timedelta | None = None,
-    keep: timedelta | None = None,
+    noted: Mapping[str, Any] | None = None,
+    queues: Sequence[str] | None = None,
     database: str,
 ) -> Outcome:
     """Do something to jobs, in one transaction.
 
-    ids: at most MAX_JOBS. seen: of a single job, "state lease" as the page showed it.
-    Raises ConflictError when that is not so any more.
+    ids: at most MAX_JOBS. do: does it to those that are in the deed's states; gives the ids of those it was done to.
+    seen: of a single job, "state lease" as the page showed it. noted: what is written down beside their new states.
+    queues: those whose jobs the visitor may see, others do not exist; None: all.
+    Raises ConflictError when the job is not as it was seen any more.
     SQL: sql/queries/lock_jobs.sql and the statements of control
     """
     with transaction.atomic(using=database):
         change_id = begin(request, ticket, deed.name, target, database=database)
         if change_id is None:
             return Outcome([], 0, repeated=True)
-        before = _states(ids, database)
+        before = _states(ids, queues, database)
         if seen is not None:
             _require(deed, ids[0], before.get(ids[0]), seen)
         right = [job_id for job_id, (state, _) in before.items() if state in deed.states]
-        changed = sorted(deed.run(right, wait=wait, keep=keep, database=database))
-        after = _states(changed, database)
+        changed = sorted(do(right))
+        after = _states(changed, queues, database)
         end(
             change_id,
             changed,
             {job_id: before[job_id][0] for job_id in changed},
-            {job_id: after[job_id][0] if job_id in after else "deleted" for job_id in changed},
+            {job_id: after[job_id][0] if job_id in after else "deleted" for job_id in changed} | dict(noted or {}),
             database=database,
         )
         return Outcome(changed, len(ids) - len(changed))
@@ -169,8 +172,9 @@ def tally(states: Sequence[JobState]) -> list[tuple[JobState, int]]:
     return Counter(states).most_common()
 
 
-def _states(ids: Sequence[int], database: str) -> dict[int, tuple[JobState, int]]:
-    return {row[0]: (JobState(row[1]), row[2]) for row in rows(database, LOCK_JOBS, {"ids": list(ids)})}
+def _states(ids: Sequence[int], queues: Sequence[str] | None, database: str) -> dict[int, tuple[JobState, int]]:
+    parameters = {"ids": list(ids), "queues": None if queues is None else list(queues)}
+    return {row[0]: (JobState(row[1]), row[2]) for row in rows(database, LOCK_JOBS, parameters)}
 
 
 def _require(deed: Deed, job_id: int, now: tuple[JobState, int] | None, seen: str) -> None:

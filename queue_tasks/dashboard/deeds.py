@@ -42,10 +42,8 @@ class Deed:
     def run(self, ids: Sequence[int], *, wait: timedelta | None, keep: timedelta | None, database: str) -> list[int]:
         """Do it; the ids of the jobs it was done to."""
         match self.name:
-            case "retry" if wait:
-                return control.retry_later(ids, wait=wait, database=database)
             case "retry":
-                return control.retry(ids, database=database)
+                return control.retry(ids, wait=wait, database=database)
             case "cancel":
                 return control.cancel(ids, database=database, keep=keep)
             case "abort":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -14,6 +14,7 @@ from django.core.signals import setting_changed
 
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from queue_tasks.tasks import declared
 
 SETTING = "QUEUE_TASKS_DASHBOARD"
 
@@ -50,6 +51,22 @@ class Preferences:
         """Whether values of this name are not shown."""
         plain = _plain(name)
         return any(_plain(word) in plain for word in self.redact)
+
+
+def hides_of(task_name: str) -> Callable[[str], bool]:
+    """Whether a task's values of a name are not shown: by the words of the preferences, or by the task's `redact`."""
+    task = declared.get(task_name)
+    own = frozenset() if task is None else frozenset(map(_plain, task.redact))
+    hides = preferences().hides
+    # Of `*cards`, cards[0] and the others.
+    return (lambda name: _plain(name.partition("[")[0]) in own or hides(name)) if own else hides
+
+
+def is_hidden_somewhere(name: str) -> bool:
+    """Whether arguments of this name are not shown of any task, or of one: then nobody may look for their values."""
+    if preferences().hides(name):
+        return True
+    return any(_plain(name) == _plain(own) for task in list(declared.values()) for own in task.redact)
 
 
 def _plain(name: str) -> str:

@@ -6,11 +6,11 @@ Counts end at CAP, searches look at LOOK jobs at a time: an operator who needs m
 from __future__ import annotations
 
 import contextlib
-import inspect as python_inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from inspect import Parameter
 
 from queue_tasks import overview, tasks
 from queue_tasks.caller import rows
@@ -142,16 +142,20 @@ def positions(name: str) -> dict[str, int]:
     return found
 
 
-def parameters(task_name: str) -> list[str]:
-    """The names of a task's positional parameters; none for a task that is not declared here."""
+def names_of(task_name: str, count: int) -> list[str]:
+    """Names for so many positional arguments of a task: its parameters', `rest[0]` of `*rest`, else their number."""
     task = tasks.declared.get(task_name)
-    if task is None:
-        return []
-    with contextlib.suppress(TypeError, ValueError):
-        kinds = (python_inspect.Parameter.POSITIONAL_ONLY, python_inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        found = tasks.signature(task.func, takes_context=task.takes_context).parameters.values()
-        return [parameter.name for parameter in found if parameter.kind in kinds]
-    return []
+    names: list[str] = []
+    rest = None
+    if task is not None:
+        with contextlib.suppress(TypeError, ValueError):
+            for parameter in tasks.signature(task.func, takes_context=task.takes_context).parameters.values():
+                if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
+                    names.append(parameter.name)
+                elif parameter.kind is Parameter.VAR_POSITIONAL:
+                    rest = parameter.name
+    beyond = range(len(names), count)
+    return names[:count] + [str(place) if rest is None else f"{rest}[{place - len(names)}]" for place in beyond]
 
 
 def inspect(job_id: int, *, database: str) -> tuple[JobLine, Inside]:

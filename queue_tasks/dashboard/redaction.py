@@ -29,6 +29,30 @@ def redacted(value: Any, hides: Hides) -> Any:
     return value
 
 
+def redacted_call(stored: Any, names: Callable[[int], list[str]], hides: Hides) -> Any:
+    """A row's arguments as they are stored, redacted; names: of so many positional ones."""
+    if not isinstance(stored, Mapping) or set(stored) != {"args", "kwargs"} or not isinstance(stored["args"], list):
+        return redacted(stored, hides)
+    args = stored["args"]
+    named = zip(names(len(args)), args, strict=True)
+    return {
+        "args": [HIDDEN if hides(name) else redacted(value, hides) for name, value in named],
+        "kwargs": redacted(stored["kwargs"], hides),
+    }
+
+
+def named(text: str | None, size: int, names: Callable[[int], list[str]], hides: Hides) -> str:
+    """A row's arguments by name, redacted, for a reader. names: of so many positional ones; the rest as in `shown`."""
+    try:
+        stored = json.loads(text or "")
+        args, kwargs = stored["args"], stored["kwargs"]
+        if set(stored) == {"args", "kwargs"} and isinstance(args, list) and isinstance(kwargs, dict):
+            return laid_out(redacted({**dict(zip(names(len(args)), args, strict=True)), **kwargs}, hides))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass
+    return shown(text, size, hides)
+
+
 def shown(text: str | None, size: int | None, hides: Hides) -> str:
     """JSON text, redacted and laid out for a reader. size: its bytes; text None: too many, or nothing."""
     if size is None:

@@ -15,6 +15,7 @@ from queue_tasks import bridge, schedules
 from queue_tasks.durations import in_one_unit
 from queue_tasks.exceptions import QueueTasksError
 from queue_tasks.jobs import JobState
+from queue_tasks.management.story import shown_args
 from queue_tasks.management.terminal import Column, when
 from queue_tasks.management.usage import USAGE, whole
 from queue_tasks.periodic import All, Schedule
@@ -192,7 +193,8 @@ class ScheduleVerbs:
             self._json(_values(line, SHOWN_NEXT) | {"history": [schedules.as_dict(tick) for tick in ticks]})
             return
         self._say(f"name        {line.name}, {'declared' if line.declared else 'added by an operator'}, {line.state}")
-        self._say(f"task        {line.task_name}, queue {line.queue_name}, arguments {line.args}")
+        given = json.dumps(shown_args(line.task_name, line.args))
+        self._say(f"task        {line.task_name}, queue {line.queue_name}, arguments {given}")
         self._say(f"ticks       {line.in_words}")
         if line.overridden:
             self._say(f"declared    {line.declared_in_words}; --reset brings it back")
@@ -251,7 +253,7 @@ def _values(line: ScheduleLine, count: int) -> dict[str, Any]:
     del values["now"], values["next_tick"]
     upcoming: list[datetime] = line.preview(count)
     return values | {
-        "args": json.loads(line.args),
+        "args": shown_args(line.task_name, line.args),
         "state": line.state,
         "overridden": line.overridden,
         "in_words": line.in_words,

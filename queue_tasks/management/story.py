@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from queue_tasks.arguments import decode
+from queue_tasks.dashboard.preferences import hides_of
+from queue_tasks.dashboard.queries import names_of
+from queue_tasks.dashboard.redaction import redacted, redacted_call
 from queue_tasks.durations import in_one_unit
 from queue_tasks.jobs import JobState
 from queue_tasks.management.terminal import clean, when
@@ -43,7 +47,7 @@ def _state(job: JobLine) -> str:
 def _facts(story: JobStory) -> Iterator[tuple[str, str]]:
     job = story.job
     yield "task", job.task_name
-    yield "arguments", arguments(job.args or "")
+    yield "arguments", arguments(shown_args(job.task_name, job.args))
     yield "queue", job.queue_name
     yield "priority", str(job.priority)
     yield "lock", job.lock or ""
@@ -60,20 +64,28 @@ def _facts(story: JobStory) -> Iterator[tuple[str, str]]:
     if job.started_at and job.finished_at:
         yield "took", in_one_unit((job.finished_at - job.started_at).total_seconds())
     if job.state is JobState.SUCCEEDED:
-        yield "returned", json.dumps(story.result, ensure_ascii=False)
+        yield "returned", json.dumps(redacted(story.result, hides_of(job.task_name)), ensure_ascii=False)
     yield "kept", _kept(story)
 
 
-def arguments(text: str) -> str:
+def shown_args(task_name: str, text: str | None) -> Any:
+    """A row's arguments without what is shown nowhere: words of the preferences, and the task's `redact`."""
+    stored = decode(text) if text else {}
+    try:
+        return redacted_call(stored, partial(names_of, task_name), hides_of(task_name))
+    except RecursionError:
+        return "too deep to be shown"
+
+
+def arguments(given: Any) -> str:
     """The arguments as they were passed: 1, width=64."""
-    given = decode(text) if text else {}
     if isinstance(given, dict) and given.keys() <= {"args", "kwargs"}:
         positional, named = given.get("args"), given.get("kwargs")
     else:
         # A procrastinate task has named ones only.
         positional, named = [], given
     if not isinstance(positional, list) or not isinstance(named, dict):
-        return text
+        return _json(given)
     return ", ".join(
         [*(_json(value) for value in positional), *(f"{name}={_json(value)}" for name, value in named.items())]
     )

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
+from typing import Any
 
+from queue_tasks.arguments import decode
 from queue_tasks.exceptions import RaisedInProcess
 from queue_tasks.frames import MAX_PLACE, OURS, fingerprint, place_of
 from queue_tasks.jobs import FetchedJob
+from queue_tasks.tasks import declared, signature
 
 MAX_MESSAGE = 1_000
 """Characters of a message that are kept."""
 
 MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept: half from its start, half from its end."""
+
+REDACTED = "[not shown]"
+"""Stands in messages and tracebacks for what a task's `redact` names."""
+
+SHORTEST_SECRET = 3
+"""Characters; what is shorter is part of many words and no secret."""
 
 
 def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
@@ -28,6 +38,8 @@ def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
     else:
         path, message, trace = path_of(type(error)), message_of(error), traceback_of(error)
         place = _place_of(error, job.task_name)
+    for secret in secrets_of(job):
+        message, trace = message.replace(secret, REDACTED), trace.replace(secret, REDACTED)
     path, place = storable(path, MAX_MESSAGE), storable(place, MAX_PLACE)
     return json.dumps(
         {
@@ -40,6 +52,32 @@ def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
             "worker_id": worker_id,
         }
     )
+
+
+def secrets_of(job: FetchedJob) -> list[str]:
+    """The texts that a job's task wants to be shown nowhere, the longest first: what its `redact` names was given."""
+    task = declared.get(job.task_name)
+    if task is None or not task.redact:
+        return []
+    try:
+        stored = decode(job.args)
+        bound = signature(task.func, takes_context=task.takes_context).bind_partial(*stored["args"], **stored["kwargs"])
+        given = {**stored["kwargs"], **bound.arguments}
+        found = {text for name in task.redact for text in _texts(given.get(name))}
+    except Exception:  # noqa: BLE001 - a row may hold anything, and the error must be written
+        return []
+    return sorted(found, key=len, reverse=True)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts and numbers within a value, but those so short that they stand everywhere."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and len(str(value)) >= SHORTEST_SECRET:
+        yield str(value)
 
 
 def path_of(kind: type[BaseException]) -> str:

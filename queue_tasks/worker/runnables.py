@@ -163,13 +163,13 @@ class DjangoRunnable:
         envelope = arguments.decode(job.args)
         if not isinstance(envelope, dict) or not {"args", "kwargs"} >= envelope.keys():
             raise TypeError(
-                f"job {job.id} of {self.name}: args are {job.args[:100]}; expected "
+                f"job {job.id} of {self.name}: args are {type(envelope).__name__}, not what a task is given; expected "
                 '{"args": [...], "kwargs": {...}}. Enqueue it by the task, or by queue_tasks_enqueue_v1.'
             )
         args, kwargs = envelope.get("args", []), envelope.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise TypeError(
-                f"job {job.id} of {self.name}: args is {args!r:.100} and kwargs {kwargs!r:.100}; "
+                f"job {job.id} of {self.name}: args is {type(args).__name__} and kwargs {type(kwargs).__name__}; "
                 "expected a list and an object."
             )
         return args, kwargs

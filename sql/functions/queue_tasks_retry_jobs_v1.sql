@@ -1,11 +1,19 @@
--- queue_tasks_retry_jobs_v1(ids bigint[]) -> id bigint; the jobs that are ready again
+-- queue_tasks_retry_jobs_v1(ids bigint[], wait, args, lock) -> id bigint; the jobs that run once more
 -- Make finished jobs ready to run once more. Errors and attempts stay: they are the job's history.
 -- A scheduled job becomes ready now; running ones stay as they are.
+-- wait:      seconds from now until they are ready; null: at once, and workers are woken
+-- args:      what their tasks are given in place of what they were; null: that. Checked by the caller, as at enqueue
+-- lock:      theirs in place of what it was, which the arguments may tell; null: that
 -- Called by  queries/retry_jobs.sql
 -- Writes     procrastinate_jobs
 -- Locks      the rows changed, by id, then their queueing locks, until commit
 -- Index      procrastinate_jobs_pkey
-create or replace function queue_tasks_retry_jobs_v1(p_ids bigint[]) returns table (id bigint)
+create or replace function queue_tasks_retry_jobs_v1(
+    p_ids bigint[],
+    p_wait double precision default null,
+    p_args jsonb default null,
+    p_lock text default null
+) returns table (id bigint)
     language plpgsql
     set enable_seqscan = off
     set jit = off
@@ -38,7 +46,9 @@ begin
 
     update procrastinate_jobs j
     set status = 'todo',
-        scheduled_at = null,
+        scheduled_at = statement_timestamp() + make_interval(secs => p_wait),
+        args = coalesce(p_args, j.args),
+        lock = coalesce(p_lock, j.lock),
         abort_requested = false,
         qt_finished_at = null,
         qt_expires_at = null,
@@ -52,4 +62,4 @@ begin
 end
 $body$;
 
-comment on function queue_tasks_retry_jobs_v1(bigint[]) is 'Make finished jobs ready to run once more.';
+comment on function queue_tasks_retry_jobs_v1(bigint[], double precision, jsonb, text) is 'Make finished jobs ready to run once more.';

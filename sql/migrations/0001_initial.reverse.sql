@@ -36,7 +36,7 @@ drop function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestam
 drop function queue_tasks_fetch_jobs_v1(bigint, text[], integer);
 drop function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], timestamp with time zone[], double precision[], integer[], text[], text[]);
 drop function queue_tasks_promote_jobs_v1(integer);
-drop function queue_tasks_retry_jobs_v1(bigint[]);
+drop function queue_tasks_retry_jobs_v1(bigint[], double precision, jsonb, text);
 drop function queue_tasks_reclaim_jobs_v1(bigint, bigint[], double precision, double precision);
 drop function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer);
 drop function queue_tasks_take_queueing_locks_v1(bigint[], text[]);

@@ -1,6 +1,7 @@
--- lock_jobs(ids) -> rows: id bigint, state text, lease bigint; the jobs that exist, by id
+-- lock_jobs(ids, queues) -> rows: id bigint, state text, lease bigint; the jobs that exist, by id
 -- The state of jobs that are about to be changed; nobody else changes them until the transaction ends.
--- Called by  dashboard.changes.jobs
+-- queues:    only jobs of these; null: of all
+-- Called by  dashboard.changes.to_jobs
 -- Locks      the rows, by id, until commit
 -- Index      procrastinate_jobs_pkey
 select
@@ -16,5 +17,6 @@ select
     qt_lease as lease
 from procrastinate_jobs
 where id = any (%(ids)s::bigint[])
+    and (%(queues)s::text[] is null or queue_name = any (%(queues)s::text[]))
 order by id
 for update

@@ -84,7 +84,7 @@ def abort(session: Session, chance: random.Random) -> None:
 
 
 def retry(session: Session, chance: random.Random) -> None:
-    session.connection.execute(statements.RETRY_JOBS, {"ids": some(chance)})
+    session.connection.execute(statements.RETRY_JOBS, {"ids": some(chance), "wait": None, "args": None, "lock": None})
 
 
 def note_progress(session: Session, chance: random.Random) -> None:

@@ -110,8 +110,11 @@ def rescues(session: Session, _worker: int, jobs: list[int]) -> object:
 
 def retries(session: Session, _worker: int, jobs: list[int]) -> object:
     session.rows("update procrastinate_jobs set status = 'failed' where id = any (%s)", jobs)
-    return session.connection.execute(statements.RETRY_JOBS, {"ids": jobs}).fetchall()
+    return session.connection.execute(statements.RETRY_JOBS, {"ids": jobs, **NOW}).fetchall()
 
+
+NOW = {"wait": None, "args": None, "lock": None}
+"""A retry at once, with the arguments there were."""
 
 COME_BACK = [finishes, reclaims, rescues, retries]
 
@@ -217,7 +220,7 @@ def test_workers_enqueuers_and_operators_at_once_never_deadlock_nor_share_a_lock
         for turn in range(60):
             ids = list(range(1 + turn, 200, 3))
             session.connection.execute(statements.CANCEL_JOBS, {"ids": ids[:3], "keep": 0.0})
-            session.connection.execute(statements.RETRY_JOBS, {"ids": ids[::-1]})
+            session.connection.execute(statements.RETRY_JOBS, {"ids": ids[::-1], **NOW})
             session.rows("select queue_tasks_prune_jobs_v1(5)")
 
     acts = [

@@ -139,8 +139,8 @@ ACTS: dict[str, Act] = {
     "prune": sends(statements.PRUNE_JOBS, max_jobs=100),
     "cancel": sends(statements.CANCEL_JOBS, ids=DOWN, keep=60.0),
     "abort": sends(statements.ABORT_JOBS, ids=DOWN, keep=60.0),
-    "retry": sends(statements.RETRY_JOBS, ids=DOWN),
-    "postpone": sends(statements.POSTPONE_JOBS, ids=DOWN, wait=60.0),
+    "retry": sends(statements.RETRY_JOBS, ids=DOWN, wait=None, args=None, lock=None),
+    "postpone": sends(statements.RETRY_JOBS, ids=DOWN, wait=60.0, args=None, lock=None),
     "delete": sends(statements.DELETE_JOBS, ids=DOWN),
     "a user's delete": deletes,
 }

@@ -299,7 +299,7 @@ class Machine(RuleBasedStateMachine):
         assert dict(self.run(statements.ABORT_JOBS, ids=ids, keep=keep)) == self.model.abort(ids, keep)
 
     def retry(self, ids: list[int], _keep: float | None) -> None:
-        found = {row[0] for row in self.run(statements.RETRY_JOBS, ids=ids)}
+        found = {row[0] for row in self.run(statements.RETRY_JOBS, ids=ids, wait=None, args=None, lock=None)}
         assert found == self.model.retry(ids)
         self.retried |= found
 

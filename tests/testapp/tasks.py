@@ -330,3 +330,11 @@ def tell_tick(context: Any) -> str | None:
     """Return the tick of the schedule that the job is for."""
     tick = context.scheduled_for
     return None if tick is None else str(tick.isoformat())
+
+
+@task(redact=["card"])
+def secretive(card: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Pay with a card that nobody may see; without options it fails, and says the card's number."""
+    if options is None:
+        raise ValueError(f"the card {card} is refused")
+    return {"card": card, "paid": True}

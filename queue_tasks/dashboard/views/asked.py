@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from queue_tasks.dashboard.access import Permission, may
 from queue_tasks.dashboard.filters import BIGINT, FilterInvalid, JobFilter, parse
-from queue_tasks.dashboard.preferences import preferences
+from queue_tasks.dashboard.preferences import is_hidden_somewhere
 from queue_tasks.exceptions import JobNotFound
 
 
@@ -41,7 +41,10 @@ def asked_filter(request: HttpRequest, text: str) -> JobFilter:
     wanted = parse(text)
     if wanted.looks_into_arguments and not may(request, Permission.VIEW_ARGS):
         raise FilterInvalid(f"args.NAME: needs the permission {Permission.VIEW_ARGS}.")
-    hidden = [name for name, _ in wanted.args if preferences().hides(name)]
-    if hidden:
-        raise FilterInvalid(f"args.{hidden[0]}: is not shown, and cannot be looked for either.")
+    for name, sought in wanted.args:
+        if is_hidden_somewhere(name):
+            raise FilterInvalid(f"args.{name}: is not shown, and cannot be looked for either.")
+        if sought[:1] in ("{", "["):
+            # It would tell of what is within, which may be hidden.
+            raise FilterInvalid(f"args.{name}: a list or an object cannot be looked for, only a text or a number.")
     return wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -89,11 +90,15 @@ def _do(request: HttpRequest, deed: Deed) -> HttpResponse:
         request,
         deed,
         ids,
+        partial(
+            deed.run,
+            wait=DELAYS.get(request.POST.get("delay", "")),
+            keep=backend().settings.keep,
+            database=database_alias(),
+        ),
         ticket=ticket,
         target=target,
         seen=seen,
-        wait=DELAYS.get(request.POST.get("delay", "")),
-        keep=backend().settings.keep,
         database=database_alias(),
     )
     if seen is not None and deed.name != "delete":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +15,7 @@ from queue_tasks.dashboard import queries, redaction
 from queue_tasks.dashboard.access import Permission, guarded, may
 from queue_tasks.dashboard.deeds import DEEDS, DELAYS, allowed_deeds
 from queue_tasks.dashboard.pages import page, problem
-from queue_tasks.dashboard.preferences import backend, database_alias, preferences
+from queue_tasks.dashboard.preferences import backend, database_alias, hides_of
 from queue_tasks.dashboard.views.asked import bigint
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.explain import explain_job
@@ -30,7 +31,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
     except JobNotFound as exc:
         return problem(request, 404, f"There is no job {job_id}", str(exc))
     with_args = may(request, Permission.VIEW_ARGS)
-    hides = preferences().hides
+    hides = hides_of(line.task_name)
     return page(
         request,
         "job.html",
@@ -40,7 +41,11 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
             "now": line.now,
             "seen": f"{line.state} {inside.lease}",
             "with_args": with_args,
-            "arguments": _arguments(line.task_name, inside) if with_args else "",
+            "arguments": redaction.named(
+                inside.args, inside.args_bytes, partial(queries.names_of, line.task_name), hides
+            )
+            if with_args
+            else "",
             "result": redaction.shown(inside.result, inside.result_bytes, hides) if with_args else "",
             "errors": _errors(inside.errors, with_args=with_args),
             "progress": _progress(inside.meta),
@@ -49,34 +54,16 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
             else [],
             "events": queries.events(job_id, database=database),
             "deeds": [deed for deed in allowed_deeds(request) if line.state in deed.states],
+            "editable": line.state in DEEDS["retry"].states
+            and inside.args is not None
+            and with_args
+            and may(request, Permission.RETRY),
             "delays": DELAYS if line.state in DEEDS["retry"].states else {},
             "changes": change_log.listed(job_id=job_id, limit=10, database=database),
             "ticket": uuid.uuid4(),
             "told": request.GET.get("told", "")[:20],
         },
     )
-
-
-def _arguments(task_name: str, inside: queries.Inside) -> str:
-    """A job's arguments by name where the task is known, redacted."""
-    hides = preferences().hides
-    if inside.args is None:
-        return redaction.shown(None, inside.args_bytes, hides)
-    try:
-        stored = json.loads(inside.args)
-    except (ValueError, RecursionError):
-        return redaction.shown(inside.args, inside.args_bytes, hides)
-    if not isinstance(stored, dict) or set(stored) != {"args", "kwargs"}:
-        return redaction.shown(inside.args, inside.args_bytes, hides)
-    given, named = stored["args"], stored["kwargs"]
-    if not isinstance(given, list) or not isinstance(named, dict):
-        return redaction.shown(inside.args, inside.args_bytes, hides)
-    names = queries.parameters(task_name)
-    values = {names[place] if place < len(names) else str(place): value for place, value in enumerate(given)}
-    try:
-        return redaction.laid_out(redaction.redacted({**values, **named}, hides))
-    except RecursionError:
-        return redaction.shown(None, inside.args_bytes, hides)
 
 
 def _errors(text: str | None, *, with_args: bool) -> list[dict[str, str]]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
 from queue_tasks import schedules as schedule_service
 from queue_tasks.dashboard import changes as change_log
-from queue_tasks.dashboard import redaction
+from queue_tasks.dashboard import queries, redaction
 from queue_tasks.dashboard.access import Permission, guarded, may
 from queue_tasks.dashboard.filters import FilterInvalid
 from queue_tasks.dashboard.pages import go, page, problem
-from queue_tasks.dashboard.preferences import database_alias, preferences
+from queue_tasks.dashboard.preferences import database_alias, hides_of
 from queue_tasks.dashboard.views.asked import ticket_of
 from queue_tasks.exceptions import ScheduleInvalid, ScheduleNotFound
 
@@ -117,7 +118,11 @@ def _schedule_page(request: HttpRequest, name: str, *, error: str = "", status: 
             "schedule": line,
             "now": line.now,
             "with_args": with_args,
-            "arguments": redaction.shown(line.args, len(line.args), preferences().hides) if with_args else "",
+            "arguments": redaction.named(
+                line.args, len(line.args), partial(queries.names_of, line.task_name), hides_of(line.task_name)
+            )
+            if with_args
+            else "",
             "preview": line.preview(5),
             "ticks": schedule_service.list_ticks(line.name, 20, database=database),
             "ticket": uuid.uuid4(),

@@ -18,6 +18,8 @@ from django.utils import timezone
 
 from queue_tasks import control, metrics, overview, schema
 from queue_tasks.backend import PostgresBackend
+from queue_tasks.dashboard.preferences import hides_of
+from queue_tasks.dashboard.redaction import redacted
 from queue_tasks.durations import in_one_unit
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.explain import as_dict as explained_as_dict
@@ -189,7 +191,7 @@ class Command(ScheduleVerbs, RoleVerbs, BaseCommand):
             self._json(
                 _job_values(found.job)
                 | {
-                    "return_value": found.result,
+                    "return_value": redacted(found.result, hides_of(found.job.task_name)),
                     "errors": found.errors,
                     "progress": found.meta.get("progress"),
                     "expires_at": found.expires_at,
@@ -445,7 +447,7 @@ def _is_over(job: overview.JobLine) -> str:
 def _job_values(job: overview.JobLine) -> dict[str, Any]:
     values = overview.as_dict(job)
     del values["now"]
-    values["args"] = None if job.args is None else json.loads(job.args)
+    values["args"] = None if job.args is None else story.shown_args(job.task_name, job.args)
     return values
 
 
