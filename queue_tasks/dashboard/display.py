@@ -54,6 +54,29 @@ def counted(number: int) -> str:
 
 
 @register.filter
+def size(number: int | None) -> str:
+    """Bytes for people: 8 kB, 3.5 MB, 12 GB; "" when nobody knows."""
+    if number is None:
+        return ""
+    for unit, length in (("GB", 2**30), ("MB", 2**20)):
+        if number >= length:
+            return f"{number / length:.3g} {unit}"
+    return f"{number / 2**10:.0f} kB"
+
+
+@register.filter
+def percent(part: float) -> str:
+    """A part of 1."""
+    return f"{100 * part:.0f}%"
+
+
+@register.filter
+def cut_version(version: str) -> str:
+    """A server's version without what its packager adds."""
+    return version.partition(" ")[0]
+
+
+@register.filter
 def last_name(path: str) -> str:
     """The last part of a dotted path."""
     return path.rpartition(".")[2]

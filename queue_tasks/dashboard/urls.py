@@ -6,6 +6,7 @@ from queue_tasks.dashboard.deeds import DEEDS
 from queue_tasks.dashboard.views import (
     assets,
     changes,
+    database,
     deeds,
     edit,
     failures,
@@ -36,6 +37,7 @@ urlpatterns = [
     path("schedules/run/", schedules.run_schedule, name="run_schedule"),
     path("schedules/change/", schedules.change_schedule, name="change_schedule"),
     path("schedules/reset/", schedules.reset_schedule, name="reset_schedule"),
+    path("database/", database.database, name="database"),
     path("changes/", changes.changes, name="changes"),
     path("live/", live.stream, name="stream"),
     path("assets/<str:version>/<str:name>", assets.asset, name="asset"),

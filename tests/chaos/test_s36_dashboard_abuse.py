@@ -34,6 +34,7 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "schedule": {"GET": ()},
     "changes": {"GET": ()},
     "stream": {"GET": ()},
+    "database": {"GET": ()},
     "asset": {"GET": ()},
     "edit": {"GET": ("retry_job", "view_job_args"), "POST": ("retry_job", "view_job_args")},
     "retry": {"GET": ("retry_job",), "POST": ("retry_job",)},
