@@ -14,6 +14,7 @@ from queue_tasks.conf import Options
 from queue_tasks.results import TaskResult, ready
 from queue_tasks.statements import ENQUEUE_ALIKE, ENQUEUE_JOB, ENQUEUE_JOBS
 from queue_tasks.tasks import JobSpec
+from queue_tasks.telemetry import log_is_heard
 
 R = TypeVar("R")
 
@@ -124,7 +125,7 @@ def _insert_apart(specs: Sequence[JobSpec[Any]], databases: Sequence[str | None]
 
 def _insert(database: str, specs: Sequence[JobSpec[Any]], *, alike: bool) -> list[TaskResult[Any]]:
     """Insert jobs of one database, and of one task if they are alike."""
-    if not tracing.installed:
+    if not tracing.wanted():
         return _insert_under(None, database, specs, alike=alike)
     queues, names = [spec.task.queue_name for spec in specs], [spec.task.module_path for spec in specs]
     with tracing.enqueueing(queues, names, len(specs)) as span:
@@ -176,7 +177,7 @@ def _insert_under(
 
 def _heard() -> bool:
     """Whether anybody hears of enqueued jobs: a receiver, or the log to which Django writes a line for each."""
-    if logging.getLogger(compat.FRAMEWORK).isEnabledFor(logging.DEBUG):
+    if log_is_heard(logging.DEBUG):
         return True
     its_own = id(compat.log_task_enqueued)
     return any(key[0] != its_own for key, *_ in compat.task_enqueued.receivers)

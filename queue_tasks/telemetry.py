@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.dispatch import Signal
+from django.utils.log import RequireDebugFalse, RequireDebugTrue
 
 from queue_tasks import compat, results, tasks
 from queue_tasks.jobs import FetchedJob
@@ -25,7 +27,35 @@ _framework_logger = logging.getLogger(compat.FRAMEWORK)
 def signal_is_heard(signal: Signal, *, failed: bool = False) -> bool:
     """Whether sending the signal would have any effect. failed: for a job that did, which Django logs as an error."""
     level = logging.ERROR if failed else logging.INFO
-    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or _framework_logger.isEnabledFor(level)
+    return len(signal.receivers) > _OWN_RECEIVERS[id(signal)] or log_is_heard(level)
+
+
+def log_is_heard(level: int) -> bool:
+    """Whether a line that Django writes of a task at this level would reach anybody.
+
+    Where its own logging is left as it is, the level is INFO, and the one handler for it prints in DEBUG only: to make
+    a line for each job costs more than the rest of what a worker does, and nobody reads it.
+    """
+    if not _framework_logger.isEnabledFor(level):
+        return False
+    place: logging.Logger | None = _framework_logger
+    found = False
+    while place is not None:
+        for handler in place.handlers:
+            found = True
+            if level >= handler.level and not _is_deaf(handler):
+                return True
+        place = place.parent if place.propagate else None
+    # Without any handler logging has a last resort.
+    return not found and logging.lastResort is not None and level >= logging.lastResort.level
+
+
+def _is_deaf(handler: logging.Handler) -> bool:
+    """Whether it drops whatever it is given; of filters that are not Django's nobody knows."""
+    if isinstance(handler, logging.NullHandler):
+        return True
+    refuser = RequireDebugFalse if settings.DEBUG else RequireDebugTrue
+    return any(type(each) is refuser for each in handler.filters)
 
 
 def send(signal: Signal, backend: type, result: TaskResult[Any]) -> None:

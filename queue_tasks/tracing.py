@@ -18,7 +18,6 @@ try:
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError:
     installed = False
-    """Whether there is an OpenTelemetry to tell."""
 else:
     installed = True
 
@@ -33,6 +32,11 @@ SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
 
 _found: tuple[Any, Tracer] | None = None
 # The provider a tracer was asked of, and that tracer: a provider makes a new one each time.
+
+
+def wanted() -> bool:
+    """Whether there is an OpenTelemetry to tell, and somebody has set up where its spans go."""
+    return installed and type(trace.get_tracer_provider()) is not trace.ProxyTracerProvider
 
 
 class Enqueueing:
@@ -50,7 +54,7 @@ class Enqueueing:
 
 @contextmanager
 def enqueueing(queues: Sequence[str], tasks: Sequence[str], jobs: int) -> Iterator[Enqueueing]:
-    """The span of enqueueing so many jobs, current within; only where `installed`. queues, tasks: the names."""
+    """The span of enqueueing so many jobs, current within; only where `wanted`. queues, tasks: the names."""
     queue, task = _same(queues), _same(tasks)
     attributes: dict[str, Any] = {
         "messaging.system": SYSTEM,
@@ -76,7 +80,7 @@ def enqueueing(queues: Sequence[str], tasks: Sequence[str], jobs: int) -> Iterat
 
 
 class Executing:
-    """The span of one attempt, current from its making to `end`, in the asyncio task that makes it."""
+    """The span of one attempt, current from its making to `end` in the asyncio task of both; only where `wanted`."""
 
     def __init__(self, job: FetchedJob, worker_id: int) -> None:
         self._span = _tracer().start_span(
@@ -112,7 +116,7 @@ class Executing:
 def carrier() -> dict[str, str]:
     """The current span as W3C's headers `traceparent` and `tracestate`; empty when there is none."""
     carried: dict[str, str] = {}
-    if installed:
+    if wanted():
         # Not the project's propagators: baggage is not for a row that stays for days.
         TraceContextTextMapPropagator().inject(carried)
     return carried

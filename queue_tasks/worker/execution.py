@@ -66,7 +66,7 @@ class Execution:
 
     def run(self, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
         """One attempt, from the row to its outcome, within its span if there are any. Never raises."""
-        return self._run_within_span(attempt) if tracing.installed else self.run_bare(attempt)
+        return self._run_within_span(attempt) if tracing.wanted() else self.run_bare(attempt)
 
     async def _run_within_span(self, attempt: Attempt) -> Outcome:
         span = tracing.Executing(attempt.job, attempt.worker_id)
