@@ -1,25 +1,33 @@
-"""What an operator does to jobs: cancel, abort, retry, prune. On Django's connection, in the caller's transaction.
+"""What an operator does to jobs, queues and workers. On Django's connection, in the caller's transaction.
 
-Every change names the state it expects in SQL, so that it never overrules a worker that was quicker.
+What is done to queues and workers is kept in the database and reaches running workers by a notification when it
+commits; those that do not listen find it at their next poll. Every change of jobs names the state it expects in SQL, so
+that it never overrules a worker that was quicker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from asgiref.sync import sync_to_async
 
 from queue_tasks import bridge, overview
 from queue_tasks.arguments import encode_value
 from queue_tasks.caller import rows
-from queue_tasks.exceptions import LONGEST_WAIT, JobNotFound, TaskNotFound
+from queue_tasks.exceptions import LONGEST_WAIT, ControlInvalid, JobNotFound, TaskNotFound
 from queue_tasks.statements import (
     ABORT_JOBS,
     CANCEL_JOBS,
     COUNT_EXPIRED,
     DELETE_JOBS,
+    LIMIT_QUEUE,
+    PAUSE_QUEUE,
     PRUNE_JOBS,
+    RESUME_QUEUE,
     RETRY_JOBS,
+    TELL_WORKER,
 )
 from queue_tasks.tasks import find_task, make_spec
 
@@ -28,6 +36,11 @@ PRUNE_CHUNK = 1000
 
 KEEP = timedelta(days=7)
 """How long a cancelled job's row stays unless the caller says otherwise."""
+
+MAX_NAME = 128
+"""Characters of a queue's name, as upstream's column has it."""
+
+MAX_CONCURRENCY = 2**31 - 1
 
 
 def cancel(ids: Sequence[int], *, database: str = "default", keep: timedelta | None = KEEP) -> list[int]:
@@ -131,6 +144,134 @@ def prune(*, database: str = "default", told: Callable[[int], None] = _tell_nobo
         told(total)
         if deleted < PRUNE_CHUNK:
             return total
+
+
+# -------------------------------------------------------------------------------------------------------------- queues
+
+
+def pause_queue(
+    name: str, until: datetime | timedelta | None = None, *, by: str | None = None, database: str = "default"
+) -> None:
+    """Have no worker fetch jobs of a queue. What runs goes on, and jobs are enqueued as ever.
+
+    name: also of a queue that has had no job yet.
+    until: an aware time, or how long from now, by the database's clock; then it goes on by itself. None: until it is
+    resumed. Of a queue that is paused already it takes the place of what was said before.
+    by: who, for those who ask why a job does not run.
+    Raises ControlInvalid, before any SQL but for a time that is past.
+    SQL: sql/queries/pause_queue.sql
+    """
+    wait = until.total_seconds() if isinstance(until, timedelta) else None
+    if isinstance(until, timedelta):
+        until = None
+    if until is not None and until.utcoffset() is None:
+        raise ControlInvalid(f"until is {until!r}, a naive time; expected an aware one, such as timezone.now() + ...")
+    parameters = {"name": _queue(name), "until": until, "wait": wait, "by": by}
+    if not rows(database, PAUSE_QUEUE, parameters):
+        given = f"{wait:g} s" if until is None else f"{until:%Y-%m-%d %H:%M:%S %Z}"
+        raise ControlInvalid(f"until is {given}, which is over by the database's clock; expected a time to come.")
+
+
+def resume_queue(name: str, *, database: str = "default") -> bool:
+    """Have workers fetch jobs of a queue again, at once; whether it was paused.
+
+    Raises ControlInvalid.
+    SQL: sql/queries/resume_queue.sql
+    """
+    return bool(rows(database, RESUME_QUEUE, {"name": _queue(name)}))
+
+
+def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, database: str = "default") -> None:
+    """Set how many jobs of a queue may run at once, over all workers together.
+
+    name: also of a queue that has had no job yet. concurrency: 1 or more; None: as many as there are slots.
+    by: who, for those who ask why. What runs goes on, if it be more than that.
+    Raises ControlInvalid, before any SQL.
+    SQL: sql/queries/limit_queue.sql
+    """
+    fits = isinstance(concurrency, int) and not isinstance(concurrency, bool) and 1 <= concurrency <= MAX_CONCURRENCY
+    if concurrency is not None and not fits:
+        raise ControlInvalid(
+            f"concurrency is {concurrency!r}; expected a whole number of 1 or more, or None for no limit. "
+            "To have none run, pause the queue."
+        )
+    rows(database, LIMIT_QUEUE, {"name": _queue(name), "concurrency": concurrency, "by": by})
+
+
+async def apause_queue(
+    name: str, until: datetime | timedelta | None = None, *, by: str | None = None, database: str = "default"
+) -> None:
+    """See `pause_queue`; from async code, on the connection that async ORM calls here use."""
+    await sync_to_async(pause_queue, thread_sensitive=True)(name, until, by=by, database=database)
+
+
+async def aresume_queue(name: str, *, database: str = "default") -> bool:
+    """See `resume_queue`; from async code, on the connection that async ORM calls here use."""
+    return await sync_to_async(resume_queue, thread_sensitive=True)(name, database=database)
+
+
+async def alimit_queue(name: str, concurrency: int | None, *, by: str | None = None, database: str = "default") -> None:
+    """See `limit_queue`; from async code, on the connection that async ORM calls here use."""
+    await sync_to_async(limit_queue, thread_sensitive=True)(name, concurrency, by=by, database=database)
+
+
+def _queue(name: str) -> str:
+    if not 1 <= len(name) <= MAX_NAME or "\x00" in name:
+        raise ControlInvalid(
+            f"the queue's name is {name[:60]!r}; expected text of 1 to {MAX_NAME} characters, without NUL."
+        )
+    return name
+
+
+# ------------------------------------------------------------------------------------------------------------- workers
+
+
+def quiet_worker(worker_id: int, *, database: str = "default") -> bool:
+    """Have a worker fetch nothing more; what it runs goes on, and it stays. Whether it was told.
+
+    False: there is no such worker, it is stopping, or it is a stock procrastinate worker, which cannot be told. One
+    that drains stops instead.
+    SQL: sql/queries/tell_worker.sql
+    """
+    return _tell(worker_id, "quiet", database)
+
+
+def resume_worker(worker_id: int, *, database: str = "default") -> bool:
+    """Have a quiet worker fetch again; False as of `quiet_worker`.
+
+    SQL: sql/queries/tell_worker.sql
+    """
+    return _tell(worker_id, None, database)
+
+
+def stop_worker(worker_id: int, *, database: str = "default") -> bool:
+    """Have a worker end as by SIGTERM: it fetches nothing more, and running jobs have its time of grace.
+
+    Its process ends with exit code 0. Where a supervisor (`queue_worker --processes`) or a service manager keeps a
+    number of processes, another takes its place: to have fewer, stop that.
+    Returns whether it was told, as `quiet_worker`.
+    SQL: sql/queries/tell_worker.sql
+    """
+    return _tell(worker_id, "stop", database)
+
+
+async def aquiet_worker(worker_id: int, *, database: str = "default") -> bool:
+    """See `quiet_worker`; from async code, on the connection that async ORM calls here use."""
+    return await sync_to_async(quiet_worker, thread_sensitive=True)(worker_id, database=database)
+
+
+async def aresume_worker(worker_id: int, *, database: str = "default") -> bool:
+    """See `resume_worker`; from async code, on the connection that async ORM calls here use."""
+    return await sync_to_async(resume_worker, thread_sensitive=True)(worker_id, database=database)
+
+
+async def astop_worker(worker_id: int, *, database: str = "default") -> bool:
+    """See `stop_worker`; from async code, on the connection that async ORM calls here use."""
+    return await sync_to_async(stop_worker, thread_sensitive=True)(worker_id, database=database)
+
+
+def _tell(worker_id: int, what: str | None, database: str) -> bool:
+    return bool(rows(database, TELL_WORKER, {"id": worker_id, "told": what}))
 
 
 def _seconds(keep: timedelta | None) -> float | None:

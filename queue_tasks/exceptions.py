@@ -9,6 +9,7 @@ QueueTasksError
 ├── JobNotFound                                      a job row does not exist
 ├── ScheduleInvalid               (also ValueError)  a schedule's cron line, time zone or another option is wrong
 ├── ScheduleNotFound                                 no schedule has this name
+├── ControlInvalid                (also ValueError)  a queue's name, the end of its pause or its limit is wrong
 ├── WorkerNotRegistered                              the worker was taken for dead and removed
 ├── TaskTimeout                   (also TimeoutError) a task ran longer than its timeout
 ├── AtomicNotCommitted                               an atomic task was not committed, for no fault of its body
@@ -103,6 +104,10 @@ class ScheduleNotFound(QueueTasksError):
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         hint = _did_you_mean(name, known)
         super().__init__(f'There is no schedule "{name}". {hint}To see them all: manage.py queue schedules')
+
+
+class ControlInvalid(QueueTasksError, ValueError):
+    """A queue's name, the end of its pause or its limit is wrong; says what was found and what was expected."""
 
 
 class WorkerNotRegistered(QueueTasksError):

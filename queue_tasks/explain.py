@@ -20,7 +20,7 @@ from queue_tasks.conf import Options
 from queue_tasks.durations import in_words
 from queue_tasks.exceptions import JobNotFound, TaskNotFound
 from queue_tasks.jobs import FINISHED, JobState
-from queue_tasks.overview import JobLine, WorkerLine
+from queue_tasks.overview import JobLine, QueueControl, WorkerLine
 from queue_tasks.statements import EXPLAIN_JOB
 from queue_tasks.tasks import declared, find_task, may_be_imported
 
@@ -40,8 +40,11 @@ class Why(StrEnum):
     LOST = "lost"
     DUE = "due"
     PARKED = "parked"
+    PAUSED = "paused"
+    LIMITED = "limited"
     NO_WORKER = "no_worker"
     NOT_SERVED = "not_served"
+    QUIET = "quiet"
     UNKNOWN_TASK = "unknown_task"
     LOCKED = "locked"
     BEHIND_LOCK = "behind_lock"
@@ -86,6 +89,10 @@ class Facts:
     holder_task: str | None
     holder_seconds: float | None
     before_id: int | None
+    running: int | None
+    """Of a queue that has a limit."""
+    running_ids: list[int] | None
+    """The first five of them."""
 
 
 def explain(job_id: int | str, *, backend: str = DEFAULT_TASK_BACKEND_ALIAS) -> Explanation:
@@ -93,7 +100,8 @@ def explain(job_id: int | str, *, backend: str = DEFAULT_TASK_BACKEND_ALIAS) -> 
 
     job_id: a job's id, also as `TaskResult.id` has it. backend: the entry of TASKS that has it.
     Raises JobNotFound.
-    SQL: sql/queries/list_jobs.sql, sql/queries/explain_job.sql, sql/queries/list_workers.sql
+    SQL: sql/queries/list_jobs.sql, sql/queries/explain_job.sql, sql/queries/list_workers.sql,
+    sql/queries/list_controls.sql
     """
     options = getattr(task_backends[backend], "settings", None)
     if not isinstance(options, Options):
@@ -122,7 +130,8 @@ def explain_job(job_id: int, *, database: str, dead_after: float) -> Explanation
     found = rows(database, EXPLAIN_JOB, {"id": job_id, "cap": CAP, "look": LOOK})
     if not found:
         raise JobNotFound(job_id)
-    return Explanation(job, list(_waiting(job, Facts(*found[0]), live, dead_after)))
+    gate = overview.list_controls(database=database).get(job.queue_name, QueueControl(job.queue_name))
+    return Explanation(job, list(_waiting(job, Facts(*found[0]), gate, live, dead_after)))
 
 
 def _running(job: JobLine, live: Sequence[WorkerLine]) -> Reason:
@@ -137,10 +146,13 @@ def _running(job: JobLine, live: Sequence[WorkerLine]) -> Reason:
     return Reason(Why.RUNNING, f"It is running{since}, on worker {job.worker_id}.", worker_id=job.worker_id)
 
 
-def _waiting(job: JobLine, facts: Facts, live: Sequence[WorkerLine], dead_after: float) -> Iterator[Reason]:
+def _waiting(
+    job: JobLine, facts: Facts, gate: QueueControl, live: Sequence[WorkerLine], dead_after: float
+) -> Iterator[Reason]:
     serving = [worker for worker in live if worker.queues is None or job.queue_name in worker.queues]
-    obstacles = list(_obstacles(job, facts, live, serving, dead_after))
+    obstacles = [*_shut(job, facts, gate), *_obstacles(job, facts, live, serving, dead_after)]
     yield from obstacles
+    serving = [worker for worker in serving if worker.told is None]
     if job.state is not JobState.READY:
         return
     if facts.ahead:
@@ -151,6 +163,25 @@ def _waiting(job: JobLine, facts: Facts, live: Sequence[WorkerLine], dead_after:
         yield Reason(Why.BUSY, f'Every slot of {many} of the queue "{job.queue_name}" is taken.')
     elif not obstacles and not facts.ahead:
         yield Reason(Why.NEXT, "Nothing stands in its way: it is the next that a worker takes.")
+
+
+def _shut(job: JobLine, facts: Facts, gate: QueueControl) -> Iterator[Reason]:
+    """What an operator has decided about its queue."""
+    if gate.paused:
+        end = "until it is resumed"
+        if gate.paused_until is not None and gate.resumes_in is not None:
+            end = f"until {gate.paused_until:%Y-%m-%d %H:%M:%S %Z}, for {in_words(round(gate.resumes_in))} more"
+        who = f", by {gate.paused_by}" if gate.paused_by else ""
+        yield Reason(Why.PAUSED, f'Its queue "{job.queue_name}" is paused {end}{who}.')
+    if gate.concurrency is None or facts.running is None or facts.running < gate.concurrency:
+        return
+    some = ", ".join(map(str, facts.running_ids or ())) + (
+        ", ..." if facts.running > len(facts.running_ids or ()) else ""
+    )
+    text = (
+        f'The limit of {gate.concurrency:,} of its queue "{job.queue_name}" is reached: {facts.running:,} run ({some}).'
+    )
+    yield Reason(Why.LIMITED, text, facts.running_ids[0] if facts.running_ids else None)
 
 
 def _obstacles(
@@ -169,6 +200,10 @@ def _obstacles(
         names = sorted({name for worker in live for name in worker.queues or ()})
         text = f'No live worker serves the queue "{job.queue_name}"; they serve {", ".join(names) or "none"}.'
         yield Reason(Why.NOT_SERVED, text)
+    elif all(worker.told for worker in serving):
+        many = "The one worker that serves" if len(serving) == 1 else f"Each of the {len(serving)} workers that serve"
+        text = f'{many} the queue "{job.queue_name}" was told to fetch nothing more.'
+        yield Reason(Why.QUIET, text, worker_id=serving[0].id)
     unknown = _unknown(job.task_name)
     if unknown:
         yield Reason(Why.UNKNOWN_TASK, f"The code here does not know its task; a worker may have other code. {unknown}")

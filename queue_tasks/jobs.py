@@ -50,6 +50,8 @@ class FetchedJob(NamedTuple):
     ephemeral: bool
     errors: str | None
     meta: str | None
+    limited: bool = False
+    """Whether its queue has a limit: its end lets another start."""
 
     @property
     def attempt(self) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from queue_tasks.caller import reading
 from queue_tasks.conf import Options
 from queue_tasks.meter import BOUNDS, Histogram, Meter
-from queue_tasks.overview import list_workers, measure_backlog
+from queue_tasks.overview import list_controls, list_workers, measure_backlog
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -48,13 +48,14 @@ def exposition(metrics: Iterable[Metric]) -> bytes:
 def of_queues(options: Options) -> Iterator[Metric]:
     """What waits and runs in each queue, and who works: a worker without a heartbeat for `dead_after` does not count.
 
-    SQL: sql/queries/measure_backlog.sql, sql/queries/list_workers.sql
+    SQL: sql/queries/measure_backlog.sql, sql/queries/list_workers.sql, sql/queries/list_controls.sql
     """
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - optional
 
     with reading(options.database, PATIENCE):
         backlogs = measure_backlog(most=MAX_COUNTED, database=options.database)
         workers = list_workers(database=options.database)
+        controls = list_controls(database=options.database)
     jobs = Gauge(
         "queue_tasks_jobs",
         f"Jobs that are not over, or failed, counted up to {MAX_COUNTED} of a kind.",
@@ -76,6 +77,17 @@ def of_queues(options: Options) -> Iterator[Metric]:
         if backlog.work is not None:
             work.add_metric(queue, backlog.work)
     yield from (jobs, oldest, work)
+
+    paused = Gauge("queue_tasks_queue_paused", "1: no worker fetches jobs of this queue.", labels=["queue"])
+    limit = Gauge(
+        "queue_tasks_queue_limit", "How many jobs of this queue may run at once; absent: no limit.", labels=["queue"]
+    )
+    for name in sorted({*controls, *(backlog.name for backlog in backlogs)}):
+        gate = controls.get(name)
+        paused.add_metric([name], float(gate is not None and gate.paused))
+        if gate is not None and gate.concurrency is not None:
+            limit.add_metric([name], gate.concurrency)
+    yield from (paused, limit)
 
     live = [worker for worker in workers if worker.heartbeat_age <= options.dead_after]
     yield Gauge("queue_tasks_workers", "Registered workers with a fresh heartbeat.", value=len(live))

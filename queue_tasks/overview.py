@@ -18,6 +18,7 @@ from queue_tasks.statements import (
     COUNT_QUEUES,
     COUNT_STATES,
     DESCRIBE_JOB,
+    LIST_CONTROLS,
     LIST_JOBS,
     LIST_WORKERS,
     MEASURE_BACKLOG,
@@ -105,6 +106,24 @@ class QueueLine:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueControl:
+    """What an operator has decided about one queue; the columns of sql/queries/list_controls.sql."""
+
+    name: str
+    paused: bool = False
+    """Whether no worker fetches its jobs now."""
+    paused_until: datetime | None = None
+    """When that ends by itself; None: when it is resumed."""
+    resumes_in: float | None = None
+    """Seconds until then."""
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    """For people."""
+    concurrency: int | None = None
+    """How many of its jobs may run at once; None: as many as there are slots."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """What there is in one queue, counted up to a limit; the columns of sql/queries/measure_backlog.sql."""
 
@@ -142,6 +161,8 @@ class WorkerLine:
     heartbeat_age: float
     """Seconds."""
     started_at: datetime | None
+    told: str | None = None
+    """What an operator has told it: quiet or stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +258,14 @@ def measure_backlog(*, declared: Sequence[str] = (), most: int, database: str = 
     """
     parameters = {"declared": list(declared), "max_jobs": most}
     return [Backlog(*row) for row in rows(database, MEASURE_BACKLOG, parameters)]
+
+
+def list_controls(*, database: str = "default") -> dict[str, QueueControl]:
+    """The queues that are paused or limited now, by name.
+
+    SQL: sql/queries/list_controls.sql
+    """
+    return {row[0]: QueueControl(*row) for row in rows(database, LIST_CONTROLS, {})}
 
 
 def list_workers(*, database: str = "default") -> list[WorkerLine]:

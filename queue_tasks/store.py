@@ -65,6 +65,20 @@ class Rescued:
 
 
 @dataclass(frozen=True, slots=True)
+class Promotion:
+    """What was made ready and when there is more to do; one row of sql/queries/promote_jobs.sql."""
+
+    promoted: int
+    """Jobs."""
+    next_due_in: float | None
+    """Seconds until the next job is due; None: none is scheduled."""
+    resumes_in: float | None
+    """Seconds until the first pause of a queue ends that has an end; None: there is none."""
+    resumes_at: float | None
+    """When that is by the database's clock, not to be counted with: another one means that something has changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class DueSchedule:
     """A schedule that has ticked, or whose next tick is to be found; one row of sql/queries/due_schedules.sql."""
 
@@ -152,13 +166,27 @@ class Store:
         self._finishing.break_off()
 
     async def register_worker(
-        self, name: str, host: str, pid: int, queues: Sequence[str] | None, concurrency: int
+        self,
+        name: str,
+        host: str,
+        pid: int,
+        queues: Sequence[str] | None,
+        concurrency: int,
+        told: str | None = None,
     ) -> int:
         """Make this worker known; its number, which every later call names.
 
+        told: what an operator has told it before, under another number.
         SQL: sql/queries/register_worker.sql
         """
-        parameters = {"name": name, "host": host, "pid": pid, "queues": queues, "concurrency": concurrency}
+        parameters = {
+            "name": name,
+            "host": host,
+            "pid": pid,
+            "queues": queues,
+            "concurrency": concurrency,
+            "told": told,
+        }
         self.worker_id = (await self._tending.rows(REGISTER_WORKER, parameters))[0][0]
         return self.worker_id
 
@@ -326,13 +354,12 @@ class Store:
         )
         return {row[0] for row in rows}
 
-    async def promote_jobs(self, max_jobs: int) -> tuple[int, float | None]:
-        """Make due jobs ready; how many, and the seconds until the next is due (None: none is scheduled).
+    async def promote_jobs(self, max_jobs: int) -> Promotion:
+        """Make due jobs ready, and see when the next pause of a queue ends.
 
         SQL: sql/queries/promote_jobs.sql
         """
-        promoted, next_due_in = (await self._tending.rows(PROMOTE_JOBS, {"max_jobs": max_jobs}))[0]
-        return promoted, next_due_in
+        return Promotion(*(await self._tending.rows(PROMOTE_JOBS, {"max_jobs": max_jobs}))[0])
 
     async def prune_jobs(self, max_jobs: int) -> int:
         """Delete up to `max_jobs` finished jobs whose time is over; how many.

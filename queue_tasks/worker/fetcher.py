@@ -86,6 +86,7 @@ class Fetcher(Service):
         self._on_failed = on_failed
         self._last_chance = last_chance
         self._alone = False
+        self._hushed = False
         self._left = max_jobs
         self._meter = meter or Meter()
         # With the time each was fetched.
@@ -127,6 +128,26 @@ class Fetcher(Service):
         """Look for jobs now; any number of hints make one look."""
         self._wake.set()
 
+    def reconsider(self) -> None:
+        """Look anew at what may be fetched: what has not started may be of a queue that is paused now."""
+        self._give_back_waiting()
+        self._wake.set()
+
+    @property
+    def hushed(self) -> bool:
+        """Whether it was told to fetch nothing."""
+        return self._hushed
+
+    def hush(self) -> None:
+        """Fetch nothing more until `unhush`, and give back what has not started; what runs goes on."""
+        self._hushed = True
+        self._give_back_waiting()
+
+    def unhush(self) -> None:
+        """Fetch again."""
+        self._hushed = False
+        self._room.set()
+
     def relieve(self) -> None:
         """The backlog may have become shorter."""
         self._room.set()
@@ -143,26 +164,17 @@ class Fetcher(Service):
             await self._until_room()
             self._wake.clear()
             wanted = self._wanted()
-            # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
-            worker_id = self.worker_id
-            asked_at = time.monotonic()
-            self._fetching = asyncio.create_task(self._store.fetch_jobs(self._queues, wanted))
-            try:
-                jobs = await asyncio.shield(self._fetching)
-            except WorkerNotRegistered:
-                self._fetching = None
-                self._on_unknown(worker_id)
+            jobs = await self._fetch(wanted)
+            if jobs is None:
                 await wait_for(self._wake, self._poll_interval)
                 continue
-            except Exception:
-                self._fetching = None
-                self._on_failed()
-                raise
-            self._fetching = None
-            self._meter.note_fetch(time.monotonic() - asked_at, len(jobs))
             if self._left is not None:
                 self._left -= len(jobs)
             self._take(jobs)
+            if self._hushed:
+                # Told so while the fetch was under way.
+                self._give_back_waiting()
+                continue
             self._fill_slots()
             if not jobs and not self.in_hand and self.on_idle is not None:
                 self.idle_fetches += 1
@@ -175,6 +187,26 @@ class Fetcher(Service):
                 await self._rest(self._wake, len(jobs), full)
         if self.on_exhausted is not None:
             self.on_exhausted()
+
+    async def _fetch(self, wanted: int) -> list[FetchedJob] | None:
+        """Ask for jobs; None: this worker is not registered any more."""
+        worker_id = self.worker_id
+        asked_at = time.monotonic()
+        # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
+        self._fetching = asyncio.create_task(self._store.fetch_jobs(self._queues, wanted))
+        try:
+            jobs = await asyncio.shield(self._fetching)
+        except WorkerNotRegistered:
+            self._fetching = None
+            self._on_unknown(worker_id)
+            return None
+        except Exception:
+            self._fetching = None
+            self._on_failed()
+            raise
+        self._fetching = None
+        self._meter.note_fetch(time.monotonic() - asked_at, len(jobs))
+        return jobs
 
     async def _poll(self, wake: asyncio.Event, taken: int, full: bool) -> None:  # noqa: ARG002, FBT001 - a Rest
         if not full:
@@ -218,7 +250,8 @@ class Fetcher(Service):
     async def _until_room(self) -> None:
         # Refilled when half of the surplus is used up: fewer, larger fetches, and never an empty hand.
         while (
-            self.in_hand > (self._limit() + self._slots) // 2
+            self._hushed
+            or self.in_hand > (self._limit() + self._slots) // 2
             or self.in_hand >= self._limit()
             or self._backlog() > MAX_BACKLOG
         ):

@@ -18,6 +18,7 @@ from queue_tasks.conf import Options
 from queue_tasks.connections import StatementRefused, WorkerConnection
 from queue_tasks.events import ServiceFailed, publish
 from queue_tasks.statements import HEARTBEAT
+from queue_tasks.worker.service import wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -37,6 +38,8 @@ class Heartbeat:
     on_unknown is called on the worker's loop, with its number, at each beat that finds it not registered.
     on_late is called there, with the seconds for which the most silent of the other workers was silent, when its sign
     of life is late: to notice that a worker may be dead costs no statement of its own.
+    on_told is called there at each beat with the worker's number and what an operator has told it; `beat_now` when it
+    may have been told something.
     `worker_id` may be changed.
     """
 
@@ -48,11 +51,13 @@ class Heartbeat:
         worker_id: int,
         on_unknown: Callable[[int], None],
         on_late: Callable[[float], None] = lambda _: None,
+        on_told: Callable[[int, str | None], None] = lambda *_: None,
     ) -> None:
         self._options = options
         self.worker_id = worker_id
         self._on_unknown = on_unknown
         self._on_late = on_late
+        self._on_told = on_told
         self.answered_at = time.monotonic()
         """When the database last answered; at first, when this was made."""
         self._stopping = threading.Event()
@@ -60,6 +65,7 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
         # Of the thread.
         self._beating: asyncio.Task[None] | None = None
+        self._again = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         home = asyncio.get_running_loop()
@@ -88,6 +94,14 @@ class Heartbeat:
                 await self._ended.wait()
                 self._thread.join(1)
 
+    def beat_now(self) -> None:
+        """Do not wait for the next beat; from any thread."""
+        beating = self._beating
+        if beating is not None:
+            # A closed loop: the next one begins with a beat.
+            with contextlib.suppress(RuntimeError):
+                beating.get_loop().call_soon_threadsafe(self._again.set)
+
     @property
     def alive(self) -> bool:
         """Whether its thread runs."""
@@ -109,6 +123,7 @@ class Heartbeat:
         self._tell(home, self._ended.set)
 
     async def _beat(self, home: asyncio.AbstractEventLoop) -> None:
+        self._again = asyncio.Event()
         self._beating = asyncio.current_task()
         options = self._options
         # A beat that waits longer than a worker may be silent is of no use.
@@ -118,6 +133,7 @@ class Heartbeat:
         try:
             while not self._stopping.is_set():
                 worker_id = self.worker_id
+                self._again.clear()
                 try:
                     rows = await connection.rows(HEARTBEAT, {"worker_id": worker_id, "dead_after": options.dead_after})
                 except (StatementRefused, OSError) as exc:
@@ -130,7 +146,9 @@ class Heartbeat:
                     quiet = False
                     self.answered_at = time.monotonic()
                     self._heed(home, worker_id, rows[0][0] if rows else None)
-                await asyncio.sleep(options.heartbeat)
+                    if rows:
+                        self._tell(home, self._on_told, worker_id, rows[0][1])
+                await wait_for(self._again, options.heartbeat)
         finally:
             await connection.close()
 

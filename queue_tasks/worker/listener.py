@@ -1,5 +1,6 @@
-"""Listener: hears of new, scheduled and aborting jobs, and of changed schedules, by NOTIFY, and passes the hints on.
+"""Listener: hears by NOTIFY of jobs, schedules and what an operator decides, and passes the hints on.
 
+Jobs: new, scheduled and aborting ones. What an operator decides: about queues and workers.
 A notification is a hint and never a command: what it says is read again from the rows. When listening is impossible the
 polls of the others find the same facts a little later.
 """
@@ -30,6 +31,7 @@ ONE_QUEUE = "procrastinate_queue_v1#"
 SCHEDULED = "queue_tasks_scheduled"
 ECHOES = "queue_tasks_echo"
 SCHEDULES = "queue_tasks_schedules"
+CONTROL = "queue_tasks_control"
 MAX_CHANNEL_BYTES = 63
 """Postgres' limit."""
 
@@ -76,6 +78,7 @@ class Listener(Service):
         on_scheduled: Callable[[], None],
         on_schedules: Callable[[], None],
         on_abort: Callable[[], None],
+        on_control: Callable[[], None] = lambda: None,
         on_listening: Callable[[], None],
         on_deaf: Callable[[], None] = lambda: None,
         meter: Meter | None = None,
@@ -91,6 +94,7 @@ class Listener(Service):
         self._on_scheduled = on_scheduled
         self._on_schedules = on_schedules
         self._on_abort = on_abort
+        self._on_control = on_control
         self._on_listening = on_listening
         self._on_deaf = on_deaf
         self._meter = meter or Meter()
@@ -125,7 +129,7 @@ class Listener(Service):
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
         with Deadline(connection, self._patience):
-            for channel in (*self._channels, SCHEDULES, ECHOES):
+            for channel in (*self._channels, SCHEDULES, CONTROL, ECHOES):
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
 
     async def _hears_itself(self, connection: psycopg.AsyncConnection[Any]) -> bool:
@@ -157,6 +161,7 @@ class Listener(Service):
         self._on_scheduled()
         self._on_schedules()
         self._on_abort()
+        self._on_control()
         while True:
             async for notice in connection.notifies(timeout=CHECK_EVERY):
                 self._meter.notifications += 1
@@ -174,6 +179,8 @@ class Listener(Service):
             self._on_scheduled()
         elif channel == SCHEDULES:
             self._on_schedules()
+        elif channel == CONTROL:
+            self._on_control()
         elif _is_abort(payload):
             self._on_abort()
         else:

@@ -1,6 +1,6 @@
 """Maintenance: the small duties every worker does beside its jobs. There is no leader: whoever comes first does them.
 
-promote   scheduled jobs become ready at their time, on a timer set to the next one
+promote   scheduled jobs become ready at their time, on a timer set to the next one; and paused queues are open again
 abort     running jobs whose abort was asked for are told
 rescue    running jobs of dead workers, and what this worker has lost track of, are taken back
 prune     finished jobs are deleted when their time to be kept is over; the server's notifications are kept moving
@@ -59,6 +59,8 @@ PRUNE_EVERY = 60.0
 class Promoter(Service):
     """Makes scheduled jobs ready at their time. `wake` when a job was scheduled: the timer may be too late for it.
 
+    Knows also when the pause of a queue ends by itself; `reconsider` when an operator has decided something.
+    on_promoted: called when there may be jobs to fetch that nobody has been told of.
     hears: whether such a wake-up can be relied on; then it looks less often without.
     """
 
@@ -77,22 +79,33 @@ class Promoter(Service):
         self._on_promoted = on_promoted
         self._hears = hears
         self._wake = asyncio.Event()
+        self._resumes_at: float | None = None
+        self._changed = False
 
     def wake(self) -> None:
         """Look now."""
         self._wake.set()
 
+    def reconsider(self) -> None:
+        """Look now, and have the fetcher look after that: a pause may have begun and ended before we heard of it."""
+        self._changed = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Promote what is due; sleep until the next is, until woken, or for a poll interval."""
+        """Promote what is due; sleep until the next is or a pause ends, until woken, or for a poll interval."""
         while True:
             self._wake.clear()
-            promoted, next_due_in = await self._store.promote_jobs(PROMOTE_CHUNK)
-            if promoted:
+            changed, self._changed = self._changed, False
+            found = await self._store.promote_jobs(PROMOTE_CHUNK)
+            # A pause that is the next to end no more has ended, before this answer.
+            ended = self._resumes_at is not None and self._resumes_at != found.resumes_at
+            self._resumes_at = found.resumes_at
+            if found.promoted or ended or changed:
                 self._on_promoted()
-            if promoted == PROMOTE_CHUNK:
+            if found.promoted == PROMOTE_CHUNK:
                 continue
             longest = self._poll_interval * (POLLS_WHEN_HEARING if self._hears() else 1)
-            wait = longest if next_due_in is None else min(next_due_in, longest)
+            wait = min([longest, *(when for when in (found.next_due_in, found.resumes_in) if when is not None)])
             # Due and not promoted: another worker is at it.
             await wait_for(self._wake, max(wait, 0.002))
 

@@ -105,6 +105,7 @@ class Waking(Service):
         self._begin = False
         self._get_up = False
         self._tell = False
+        self._leave = False
         self._told_at = -TELL_EVERY
         self._owes = False
         self._second: asyncio.TimerHandle | None = None
@@ -124,6 +125,8 @@ class Waking(Service):
     async def run(self) -> None:
         """Tell the database, or the others, what is to be told."""
         while True:
+            if self._leave:
+                await self._say_gone()
             if self._begin:
                 await self._say_asleep()
                 self._wake()
@@ -145,6 +148,26 @@ class Waking(Service):
         async with self._noting:
             with contextlib.suppress(StatementRefused, OSError):
                 await self._store.forget_listener()
+
+    def leave(self) -> None:
+        """This worker looks for jobs no more, until `come_back`: nobody is to count on it."""
+        self._stopped = self._leave = True
+        self._duty.set()
+
+    def come_back(self, *, hears: bool) -> None:
+        """It looks for jobs again. hears: whether the listener does; else it says so when it does."""
+        self._stopped = self._leave = False
+        if hears:
+            self.begin()
+
+    async def _say_gone(self) -> None:
+        """Have others told instead, of what this one was told of last, too."""
+        async with self._noting:
+            if self._leave:
+                await self._store.forget_listener()
+                self._awake, self._settled = False, True
+                self._leave = False
+        await self._store.tell_others(self._queues)
 
     # -------------------------------------------------------------------------------------------------- what is heard
 

@@ -50,6 +50,9 @@ LOOPS_PATIENCE = 1.0
 LOOK_EVERY = 1.0
 """Seconds between looks at whether the heartbeat's thread lives."""
 
+QUIET, STOP = "quiet", "stop"
+"""What an operator may tell a worker; see sql/tables/procrastinate_workers.sql."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -109,6 +112,7 @@ class Worker:
         self.recycled: str | None = None
         """Why the worker asked for its process to be replaced, once it has."""
         self._stuck = False
+        self._quiet = False
         self._ending = Ending()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -134,6 +138,7 @@ class Worker:
                     self.worker_id,
                     lambda worker_id: self._taken_for_dead(store, worker_id),
                     self._note_silence,
+                    self._obey,
                 )
                 await self.heartbeat.__aenter__()
                 stack.push_async_callback(self._ending.within, "the heartbeat", self.heartbeat.stop)
@@ -313,6 +318,7 @@ class Worker:
                 on_scheduled=self.promoter.wake,
                 on_schedules=self.scheduler.wake,
                 on_abort=self.aborter.wake,
+                on_control=self._reconsider,
                 on_listening=self._hears if is_told else self._ready,
                 on_deaf=self._ready,
                 meter=self.meter,
@@ -385,8 +391,9 @@ class Worker:
                 tally.failed += 1
             if tell_ended:
                 events.publish(events.AttemptEnded(self.worker_id, job, outcome, status))
-            if status == "todo" or job.lock is not None:
-                # Ready again, or its lock is free: sooner than the notification, and also without one.
+            if status == "todo" or job.lock is not None or job.limited:
+                # Ready again, or its lock, or its share of a limit, is free: sooner than the notification, and also
+                # without one.
                 self.fetcher.wake()
                 self.promoter.wake()
         self.fetcher.relieve()
@@ -400,8 +407,8 @@ class Worker:
     async def _drained(self, store: Store) -> None:
         """Nothing was ready and nothing runs: stop, unless something is due or was made ready by what just ended."""
         await self.finisher.flush()
-        promoted, _ = await store.promote_jobs(PROMOTE_CHUNK)
-        if promoted == 0 and self.fetcher.idle_fetches > 1:
+        found = await store.promote_jobs(PROMOTE_CHUNK)
+        if found.promoted == 0 and self.fetcher.idle_fetches > 1:
             self._stopping.set()
             await asyncio.Event().wait()
 
@@ -512,8 +519,37 @@ class Worker:
     async def _register(self, store: Store) -> None:
         settings = self.settings
         self.worker_id = await store.register_worker(
-            settings.name, socket.gethostname(), os.getpid(), settings.queues, settings.concurrency
+            settings.name,
+            socket.gethostname(),
+            os.getpid(),
+            settings.queues,
+            settings.concurrency,
+            QUIET if self._quiet else None,
         )
+
+    def _reconsider(self) -> None:
+        """An operator has decided something about queues, or about some worker."""
+        self.fetcher.reconsider()
+        self.promoter.reconsider()
+        self.heartbeat.beat_now()
+
+    def _obey(self, worker_id: int, told: str | None) -> None:
+        """Do what an operator has told this worker; called at each beat of its heart."""
+        if not self.registered or worker_id != self.worker_id or self._stopping.is_set():
+            return
+        if told == STOP or (told == QUIET and self.settings.drain):
+            # Of several processes another one takes its place: who wants fewer stops their supervisor.
+            self.recycle("an operator told it to stop", stuck=False)
+        elif told == QUIET and not self._quiet:
+            self._quiet = True
+            logger.info("told to be quiet: fetching nothing more; %d jobs still run", self.fetcher.running)
+            self.fetcher.hush()
+            self.waking.leave()
+        elif told is None and self._quiet:
+            self._quiet = False
+            logger.info("told to go on: fetching again")
+            self.waking.come_back(hears=self.listening)
+            self.fetcher.unhush()
 
     def _note_silence(self, seconds: float) -> None:
         self.rescuer.note_silence(seconds)

@@ -2,9 +2,12 @@
 -- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease. Fewer
 -- than max_jobs does not mean that none is left: jobs behind a lock, or held by another fetch, may be. None does.
 -- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
+-- Nothing is taken of a paused queue, and of one with a limit no more than it lets run, over all workers. limited: whether
+-- the job's queue has one, so that its end lets another start.
 -- Called by  queries/fetch_jobs.sql
 -- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
--- Locks      the returned rows, for update skip locked, and the worker, for key share skip locked, until commit
+-- Locks      the returned rows, for update skip locked, the worker, for key share skip locked, and the rows of queues that
+--            have a limit, room and ready jobs, for no key update, until commit
 -- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
 --            procrastinate_jobs_lock_idx_v1
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
@@ -38,7 +41,8 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
         attempted_at timestamp with time zone,
         ephemeral boolean,
         errors text,
-        meta text
+        meta text,
+        limited boolean
     )
     language plpgsql
     set enable_seqscan = off
@@ -65,6 +69,11 @@ declare
     v_first bigint;
     v_newest bigint;
     v_place jsonb := nullif(current_setting('queue_tasks.place', true), '');
+    v_shut text[];
+    v_limited text[];
+    v_open text[];
+    v_rooms bigint[];
+    v_capped bigint[];
 begin
     if p_max_jobs is null or p_max_jobs < 1 then
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
@@ -75,9 +84,21 @@ begin
             using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
 
+    -- The gates in front of queues. Few have a row there, and fewer are shut.
+    select
+        coalesce(array_agg(g.queue_name) filter (where g.paused), '{}'),
+        coalesce(array_agg(g.queue_name) filter (where not g.paused and g.limited), '{}')
+    into v_shut, v_limited
+    from (
+        select q.queue_name, coalesce(q.paused_until > clock_timestamp(), false) as paused, q.concurrency is not null as limited
+        from queue_tasks_queues q
+        where p_queues is null or q.queue_name = any (p_queues)
+    ) g;
+
     -- From the place that a costly look found. Newer jobs of a higher priority first.
     if v_place is not null and (v_place ->> 'until')::timestamp with time zone > clock_timestamp()
         and (p_queues is null or p_queues = array[v_place ->> 'queue'])
+        and v_place ->> 'queue' <> all (v_shut || v_limited)
     then
         v_queues := array[v_place ->> 'queue'];
         v_priority := (v_place ->> 'priority')::integer;
@@ -118,7 +139,7 @@ begin
     v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass);
 
     -- The queues that have ready jobs, without a lock and with one: an index probe for each queue. Those without in the
-    -- order of their first jobs: the first n jobs of all are in the first n of them.
+    -- order of their first jobs: the first n jobs of all are in the first n of them. A paused queue is not looked into.
     if v_ids is not null then
         null;
     elsif p_queues is null then
@@ -135,7 +156,9 @@ begin
                 order by j.queue_name, j.priority desc, j.id limit 1
             ) n
         )
-        select array_agg(r.queue_name::text order by r.priority desc, r.id) into v_queues from ready r;
+        select array_agg(r.queue_name::text order by r.priority desc, r.id) into v_queues
+        from ready r
+        where r.queue_name <> all (v_shut);
 
         with recursive ready (queue_name) as (
             (select j.queue_name from procrastinate_jobs j
@@ -150,7 +173,9 @@ begin
             from ready r
             where r.queue_name is not null
         )
-        select array_agg(r.queue_name::text) into v_locked_queues from ready r where r.queue_name is not null;
+        select array_agg(r.queue_name::text) into v_locked_queues
+        from ready r
+        where r.queue_name is not null and r.queue_name <> all (v_shut);
     else
         select array_agg(q.name order by f.priority desc, f.id) into v_queues
         from (select distinct u.name from unnest(p_queues) u (name)) q
@@ -159,7 +184,8 @@ begin
             where j.queue_name >= q.name and j.queue_name <= q.name
                 and j.status = 'todo' and j.scheduled_at is null and j.lock is null
             order by j.queue_name, j.priority desc, j.id limit 1
-        ) f;
+        ) f
+        where q.name <> all (v_shut);
 
         select
             array_agg(distinct q.name) filter (where (
@@ -169,7 +195,25 @@ begin
                 order by j.queue_name, j.priority desc, j.id limit 1
             ) is not null)
         into v_locked_queues
-        from unnest(p_queues) q (name);
+        from unnest(p_queues) q (name)
+        where q.name <> all (v_shut);
+    end if;
+
+    -- Of the queues with a limit go on those that have room; their jobs without a lock are not taken by their lines, but
+    -- counted out below.
+    if v_limited && (v_queues || v_locked_queues) then
+        select array_agg(h.queue_name), array_agg(h.room) into v_open, v_rooms
+        from queue_tasks_hold_limits_v1(array(
+            select l.name from unnest(v_limited) l (name) where l.name = any (v_queues || v_locked_queues)
+        )) h;
+        v_queues := array(
+            select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_limited) order by q.place
+        );
+        v_locked_queues := nullif(array(
+            select q.name
+            from unnest(v_locked_queues) q (name)
+            where q.name <> all (v_limited) or q.name = any (v_open)
+        ), '{}');
     end if;
 
     -- The jobs with a lock that may start: the head of its lock's line, whatever that line's queues, while nobody holds
@@ -242,6 +286,43 @@ begin
             from head h;
             exit when v_locked is not null or v_seen < 1000;
         end loop;
+    end if;
+
+    -- Of each queue with a limit as many as it has room for, the first of those with a lock and of those without. Held
+    -- before they are counted: one that somebody else holds must not take the place of one that can be had.
+    if v_open is not null then
+        v_capped := array(select j.id from procrastinate_jobs j where j.id = any (v_locked) and j.queue_name <> all (v_open));
+        for v_seen in 1..cardinality(v_open) loop
+            v_rooms[v_seen] := least(v_rooms[v_seen], p_max_jobs);
+            select array_agg(t.id) into v_candidates
+            from (
+                select j.id
+                from procrastinate_jobs j
+                where j.queue_name >= v_open[v_seen] and j.queue_name <= v_open[v_seen]
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name, j.priority desc, j.id
+                limit v_rooms[v_seen]
+                for update skip locked
+            ) t;
+            perform set_config('enable_sort', 'on', true);
+            with held as materialized (
+                select j.id
+                from procrastinate_jobs j
+                where j.id = any (v_locked) and j.queue_name is not distinct from v_open[v_seen]
+                    and j.status is not distinct from 'todo' and j.scheduled_at is null
+                for update skip locked
+            )
+            select v_capped || array_agg(t.id) into v_capped
+            from (
+                select j.id
+                from procrastinate_jobs j
+                where j.id = any (v_candidates || array(select h.id from held h))
+                order by j.priority desc, j.id
+                limit v_rooms[v_seen]
+            ) t;
+            perform set_config('enable_sort', 'off', true);
+        end loop;
+        v_locked := nullif(v_capped, '{}');
     end if;
 
     if v_ids is not null then
@@ -339,7 +420,8 @@ begin
             j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
             j.attempts, j.qt_crashes,
             case when j.qt_enqueued_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_enqueued_at end,
-            j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+            j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text,
+            j.queue_name = any (v_limited)
     )
     select * from taken t order by t.priority desc, t.id;
 end

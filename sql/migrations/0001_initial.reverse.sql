@@ -1,12 +1,13 @@
 -- 0001_initial.reverse: back to procrastinate's own schema, exactly
 -- Called by  manage.py migrate queue_tasks zero
--- What only we know is lost: results, errors, times, progress, schedules, changes, figures. Jobs, their states and their events stay. A reference that upstream's
+-- What only we know is lost: results, errors, times, progress, schedules, changes, figures, pauses, limits. Jobs, their states and their events stay. A reference that upstream's
 -- foreign keys would refuse (a finished job's worker that is gone) becomes null, as upstream would have made it.
 drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs;
 drop trigger procrastinate_jobs_qt_updated on procrastinate_jobs;
 drop trigger procrastinate_jobs_qt_deleted on procrastinate_jobs;
 drop trigger procrastinate_workers_qt_inserted on procrastinate_workers;
 drop trigger procrastinate_workers_qt_deleted on procrastinate_workers;
+drop trigger procrastinate_workers_qt_told on procrastinate_workers;
 drop trigger procrastinate_events_qt_inserted on procrastinate_events;
 drop trigger procrastinate_periodic_defers_qt_inserted on procrastinate_periodic_defers;
 drop trigger procrastinate_periodic_defers_qt_updated on procrastinate_periodic_defers;
@@ -19,6 +20,9 @@ drop table queue_tasks_figures;
 drop table queue_tasks_listeners;
 drop table queue_tasks_ticks;
 drop table queue_tasks_schedules;
+drop table queue_tasks_queues;
+drop function queue_tasks_queues_changed_v1();
+drop function queue_tasks_workers_told_v1();
 drop function queue_tasks_schedules_changed_v1();
 drop function queue_tasks_sync_schedules_v1(jsonb);
 drop function queue_tasks_fire_schedule_v1(bigint, bigint, timestamp with time zone, timestamp with time zone[], integer, timestamp with time zone, timestamp with time zone, timestamp with time zone, double precision);
@@ -34,6 +38,8 @@ drop function queue_tasks_periodic_defers_inserted_v1();
 drop function queue_tasks_periodic_defers_updated_v1();
 drop function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean);
 drop function queue_tasks_fetch_jobs_v1(bigint, text[], integer);
+drop function queue_tasks_hold_limits_v1(text[]);
+drop function queue_tasks_count_running_v1(text[]);
 drop function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], timestamp with time zone[], double precision[], integer[], text[], text[]);
 drop function queue_tasks_promote_jobs_v1(integer);
 drop function queue_tasks_retry_jobs_v1(bigint[], double precision, jsonb, text);
@@ -83,7 +89,8 @@ alter table procrastinate_workers
     drop column qt_queues,
     drop column qt_concurrency,
     drop column qt_locked,
-    drop column qt_started_at;
+    drop column qt_started_at,
+    drop column qt_told;
 
 update procrastinate_jobs j set worker_id = null
 where j.worker_id is not null and not exists (select from procrastinate_workers w where w.id = j.worker_id);

@@ -63,11 +63,13 @@ alter table procrastinate_workers
     add column if not exists qt_queues text[],
     add column if not exists qt_concurrency integer,
     add column if not exists qt_locked boolean not null default false,
-    add column if not exists qt_started_at timestamp with time zone;
+    add column if not exists qt_started_at timestamp with time zone,
+    add column if not exists qt_told text;
 
 comment on column procrastinate_workers.qt_name is 'The worker''s name; null for a stock procrastinate worker.';
 comment on column procrastinate_workers.qt_locked is 'True: the worker holds its advisory lock; nobody holding it means that it is dead.';
 comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';
+comment on column procrastinate_workers.qt_told is 'What an operator has told it: quiet, fetch nothing more; stop, end in order; null: nothing.';
 
 -- from sql/tables/queue_tasks_changes.sql
 -- queue_tasks_changes: one row for each thing that somebody did on the dashboard
@@ -141,6 +143,27 @@ alter table queue_tasks_listeners
 comment on table queue_tasks_listeners is 'Who is to be told of jobs, one row for each worker that listens.';
 comment on column queue_tasks_listeners.queues is 'The queues it works; null means all.';
 comment on column queue_tasks_listeners.asleep is 'True: it sleeps and must be told; false: it looks by itself; null: a stock worker, which is always told.';
+
+-- from sql/tables/queue_tasks_queues.sql
+-- queue_tasks_queues: what an operator has decided about queues, one row for each queue that was ever paused or limited
+-- A gate in front of the ready jobs: a fetch looks here first, and takes nothing of a paused queue, and no more of a limited
+-- one than its limit lets run. Most queues have no row, and a queue may have one before its first job.
+-- Called by  the migrations; schema.repair
+create table if not exists queue_tasks_queues (queue_name text primary key);
+
+alter table queue_tasks_queues
+    add column if not exists paused_until timestamp with time zone,
+    add column if not exists paused_at timestamp with time zone,
+    add column if not exists paused_by text,
+    add column if not exists concurrency integer,
+    add column if not exists limited_by text;
+
+comment on table queue_tasks_queues is 'What an operator has decided about queues, one row for each queue that was ever paused or limited.';
+comment on column queue_tasks_queues.paused_until is 'Until when no job of it is fetched, infinity: until it is resumed; null or past: it is not paused.';
+comment on column queue_tasks_queues.paused_at is 'When it was paused last.';
+comment on column queue_tasks_queues.paused_by is 'Who paused it last, for people.';
+comment on column queue_tasks_queues.concurrency is 'How many of its jobs may run at once, on all workers together; null: as many as there are slots.';
+comment on column queue_tasks_queues.limited_by is 'Who changed concurrency last, for people.';
 
 -- from sql/tables/queue_tasks_schedules.sql
 -- queue_tasks_schedules: one row for each schedule
@@ -305,6 +328,39 @@ $body$;
 
 comment on function queue_tasks_parked_until_v1() is 'The scheduled_at of a parked job.';
 
+-- from sql/functions/queue_tasks_count_running_v1.sql
+-- queue_tasks_count_running_v1(queues text[]) -> one row for each of them: queue_name text, running bigint
+-- How many jobs of these queues run now, whoever runs them. Reads the running jobs of all queues: as many as there are slots.
+-- Called by  queue_tasks_hold_limits_v1
+-- Index      idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_unowned_idx
+create or replace function queue_tasks_count_running_v1(p_queues text[])
+    returns table (queue_name text, running bigint)
+    language plpgsql
+    stable
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+#variable_conflict use_column
+begin
+    return query
+    with running as materialized (
+        select j.queue_name from procrastinate_jobs j where j.status = 'doing' and j.worker_id is not null
+        union all
+        select j.queue_name from procrastinate_jobs j where j.status = 'doing' and j.worker_id is null
+    ),
+    counted as materialized (
+        select r.queue_name, count(*) as running from running r where r.queue_name = any (p_queues) group by r.queue_name
+    )
+    select q.name, coalesce((select c.running from counted c where c.queue_name = q.name), 0)
+    from unnest(p_queues) q (name);
+end
+$body$;
+
+comment on function queue_tasks_count_running_v1(text[]) is 'How many jobs of some queues run now.';
+
 -- from sql/functions/queue_tasks_enqueue_ticks_v1.sql
 -- queue_tasks_enqueue_ticks_v1(schedule_id, ticks, run_afters) -> one row for each tick: tick timestamptz, job_id bigint
 -- Enqueue one job of a schedule for each tick, in the order given. run_afters: of the length of ticks; past means now.
@@ -414,9 +470,12 @@ comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, ti
 -- Take ready jobs for one worker, highest priority first, then oldest, and mark them running under a new lease. Fewer
 -- than max_jobs does not mean that none is left: jobs behind a lock, or held by another fetch, may be. None does.
 -- queues: names; null means every queue. No attempt is spent: that is for the run that starts.
+-- Nothing is taken of a paused queue, and of one with a limit no more than it lets run, over all workers. limited: whether
+-- the job's queue has one, so that its end lets another start.
 -- Called by  queries/fetch_jobs.sql
 -- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
--- Locks      the returned rows, for update skip locked, and the worker, for key share skip locked, until commit
+-- Locks      the returned rows, for update skip locked, the worker, for key share skip locked, and the rows of queues that
+--            have a limit, room and ready jobs, for no key update, until commit
 -- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
 --            procrastinate_jobs_lock_idx_v1
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
@@ -450,7 +509,8 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
         attempted_at timestamp with time zone,
         ephemeral boolean,
         errors text,
-        meta text
+        meta text,
+        limited boolean
     )
     language plpgsql
     set enable_seqscan = off
@@ -477,6 +537,11 @@ declare
     v_first bigint;
     v_newest bigint;
     v_place jsonb := nullif(current_setting('queue_tasks.place', true), '');
+    v_shut text[];
+    v_limited text[];
+    v_open text[];
+    v_rooms bigint[];
+    v_capped bigint[];
 begin
     if p_max_jobs is null or p_max_jobs < 1 then
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
@@ -487,9 +552,21 @@ begin
             using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
 
+    -- The gates in front of queues. Few have a row there, and fewer are shut.
+    select
+        coalesce(array_agg(g.queue_name) filter (where g.paused), '{}'),
+        coalesce(array_agg(g.queue_name) filter (where not g.paused and g.limited), '{}')
+    into v_shut, v_limited
+    from (
+        select q.queue_name, coalesce(q.paused_until > clock_timestamp(), false) as paused, q.concurrency is not null as limited
+        from queue_tasks_queues q
+        where p_queues is null or q.queue_name = any (p_queues)
+    ) g;
+
     -- From the place that a costly look found. Newer jobs of a higher priority first.
     if v_place is not null and (v_place ->> 'until')::timestamp with time zone > clock_timestamp()
         and (p_queues is null or p_queues = array[v_place ->> 'queue'])
+        and v_place ->> 'queue' <> all (v_shut || v_limited)
     then
         v_queues := array[v_place ->> 'queue'];
         v_priority := (v_place ->> 'priority')::integer;
@@ -530,7 +607,7 @@ begin
     v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass);
 
     -- The queues that have ready jobs, without a lock and with one: an index probe for each queue. Those without in the
-    -- order of their first jobs: the first n jobs of all are in the first n of them.
+    -- order of their first jobs: the first n jobs of all are in the first n of them. A paused queue is not looked into.
     if v_ids is not null then
         null;
     elsif p_queues is null then
@@ -547,7 +624,9 @@ begin
                 order by j.queue_name, j.priority desc, j.id limit 1
             ) n
         )
-        select array_agg(r.queue_name::text order by r.priority desc, r.id) into v_queues from ready r;
+        select array_agg(r.queue_name::text order by r.priority desc, r.id) into v_queues
+        from ready r
+        where r.queue_name <> all (v_shut);
 
         with recursive ready (queue_name) as (
             (select j.queue_name from procrastinate_jobs j
@@ -562,7 +641,9 @@ begin
             from ready r
             where r.queue_name is not null
         )
-        select array_agg(r.queue_name::text) into v_locked_queues from ready r where r.queue_name is not null;
+        select array_agg(r.queue_name::text) into v_locked_queues
+        from ready r
+        where r.queue_name is not null and r.queue_name <> all (v_shut);
     else
         select array_agg(q.name order by f.priority desc, f.id) into v_queues
         from (select distinct u.name from unnest(p_queues) u (name)) q
@@ -571,7 +652,8 @@ begin
             where j.queue_name >= q.name and j.queue_name <= q.name
                 and j.status = 'todo' and j.scheduled_at is null and j.lock is null
             order by j.queue_name, j.priority desc, j.id limit 1
-        ) f;
+        ) f
+        where q.name <> all (v_shut);
 
         select
             array_agg(distinct q.name) filter (where (
@@ -581,7 +663,25 @@ begin
                 order by j.queue_name, j.priority desc, j.id limit 1
             ) is not null)
         into v_locked_queues
-        from unnest(p_queues) q (name);
+        from unnest(p_queues) q (name)
+        where q.name <> all (v_shut);
+    end if;
+
+    -- Of the queues with a limit go on those that have room; their jobs without a lock are not taken by their lines, but
+    -- counted out below.
+    if v_limited && (v_queues || v_locked_queues) then
+        select array_agg(h.queue_name), array_agg(h.room) into v_open, v_rooms
+        from queue_tasks_hold_limits_v1(array(
+            select l.name from unnest(v_limited) l (name) where l.name = any (v_queues || v_locked_queues)
+        )) h;
+        v_queues := array(
+            select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_limited) order by q.place
+        );
+        v_locked_queues := nullif(array(
+            select q.name
+            from unnest(v_locked_queues) q (name)
+            where q.name <> all (v_limited) or q.name = any (v_open)
+        ), '{}');
     end if;
 
     -- The jobs with a lock that may start: the head of its lock's line, whatever that line's queues, while nobody holds
@@ -654,6 +754,43 @@ begin
             from head h;
             exit when v_locked is not null or v_seen < 1000;
         end loop;
+    end if;
+
+    -- Of each queue with a limit as many as it has room for, the first of those with a lock and of those without. Held
+    -- before they are counted: one that somebody else holds must not take the place of one that can be had.
+    if v_open is not null then
+        v_capped := array(select j.id from procrastinate_jobs j where j.id = any (v_locked) and j.queue_name <> all (v_open));
+        for v_seen in 1..cardinality(v_open) loop
+            v_rooms[v_seen] := least(v_rooms[v_seen], p_max_jobs);
+            select array_agg(t.id) into v_candidates
+            from (
+                select j.id
+                from procrastinate_jobs j
+                where j.queue_name >= v_open[v_seen] and j.queue_name <= v_open[v_seen]
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name, j.priority desc, j.id
+                limit v_rooms[v_seen]
+                for update skip locked
+            ) t;
+            perform set_config('enable_sort', 'on', true);
+            with held as materialized (
+                select j.id
+                from procrastinate_jobs j
+                where j.id = any (v_locked) and j.queue_name is not distinct from v_open[v_seen]
+                    and j.status is not distinct from 'todo' and j.scheduled_at is null
+                for update skip locked
+            )
+            select v_capped || array_agg(t.id) into v_capped
+            from (
+                select j.id
+                from procrastinate_jobs j
+                where j.id = any (v_candidates || array(select h.id from held h))
+                order by j.priority desc, j.id
+                limit v_rooms[v_seen]
+            ) t;
+            perform set_config('enable_sort', 'off', true);
+        end loop;
+        v_locked := nullif(v_capped, '{}');
     end if;
 
     if v_ids is not null then
@@ -751,7 +888,8 @@ begin
             j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
             j.attempts, j.qt_crashes,
             case when j.qt_enqueued_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_enqueued_at end,
-            j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text
+            j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text,
+            j.queue_name = any (v_limited)
     )
     select * from taken t order by t.priority desc, t.id;
 end
@@ -1020,6 +1158,54 @@ end
 $body$;
 
 comment on function queue_tasks_fire_schedule_v1(bigint, bigint, timestamp with time zone, timestamp with time zone[], integer, timestamp with time zone, timestamp with time zone, timestamp with time zone, double precision) is 'See to the ticks of a schedule: one job for each, once.';
+
+-- from sql/functions/queue_tasks_hold_limits_v1.sql
+-- queue_tasks_hold_limits_v1(queues text[]) -> rows: queue_name text, room bigint; only queues that have room
+-- How many jobs of these queues, which have a limit, may be started now. Until commit nobody else can start any: whoever
+-- wants to holds the queue's row, and counts after that. A queue that is full is not waited for, nor one whose row somebody
+-- keeps for a tenth of a second: the end of a job, and every change of the row, wakes workers to look again.
+-- Called by  queue_tasks_fetch_jobs_v1
+-- Locks      the rows of the queues that seem to have room, for no key update, by name, until commit
+create or replace function queue_tasks_hold_limits_v1(p_queues text[])
+    returns table (queue_name text, room bigint)
+    language plpgsql
+    set lock_timeout = '100ms'
+as $body$
+#variable_conflict use_column
+declare
+    v_open text[];
+    v_held text[];
+    v_queue text;
+begin
+    select array_agg(q.queue_name order by q.queue_name) into v_open
+    from queue_tasks_queues q
+    join queue_tasks_count_running_v1(p_queues) c on c.queue_name = q.queue_name
+    where c.running < q.concurrency;
+
+    -- By name, so that two fetches which want several never wait for each other.
+    foreach v_queue in array coalesce(v_open, '{}') loop
+        perform from queue_tasks_queues q where q.queue_name = v_queue for no key update skip locked;
+        if not found then
+            -- Somebody fetches from it, which takes no longer than this takes us; or changes it, for as long as he likes.
+            begin
+                perform from queue_tasks_queues q where q.queue_name = v_queue for no key update;
+            exception when lock_not_available then
+                continue;
+            end;
+        end if;
+        v_held := v_held || v_queue;
+    end loop;
+
+    return query
+    select q.queue_name, q.concurrency - c.running
+    from queue_tasks_queues q
+    join queue_tasks_count_running_v1(v_held) c on c.queue_name = q.queue_name
+    where c.running < q.concurrency and (q.paused_until > clock_timestamp()) is not true
+    order by q.queue_name;
+end
+$body$;
+
+comment on function queue_tasks_hold_limits_v1(text[]) is 'How many jobs of queues with a limit may be started now; nobody else can until commit.';
 
 -- from sql/functions/queue_tasks_promote_jobs_v1.sql
 -- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
@@ -1744,7 +1930,7 @@ create or replace trigger procrastinate_events_qt_inserted
 -- from sql/triggers/procrastinate_jobs_qt_deleted.sql
 -- procrastinate_jobs_qt_deleted: after delete on procrastinate_jobs, for each statement
 -- Deletes the events of deleted jobs and unlinks them from periodic defers, as upstream's foreign keys and row trigger
--- did; wakes those who waited for a deleted job's lock or result.
+-- did; wakes those who waited for a deleted job's lock, result, or share of a limit.
 -- Called by  every delete
 -- Writes     procrastinate_events, procrastinate_periodic_defers
 -- Index      procrastinate_events_job_id_fkey_v1, procrastinate_periodic_defers_job_id_fkey_v1,
@@ -1799,9 +1985,15 @@ begin
             limit 1
         ) head;
         v_waiting := v_waiting || v_released_in;
-        if v_waiting is not null then
-            perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
-        end if;
+    end if;
+    if exists (select from queue_tasks_queues q where q.concurrency is not null) then
+        select v_waiting || array_agg(distinct o.queue_name::text) into v_waiting
+        from old_jobs o
+        where o.status = 'doing'
+            and o.queue_name = any (array(select q.queue_name from queue_tasks_queues q where q.concurrency is not null));
+    end if;
+    if v_waiting is not null then
+        perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
     end if;
     if v_finished is not null then
         perform queue_tasks_tell_finished_v1(v_finished);
@@ -1887,7 +2079,7 @@ create or replace trigger procrastinate_jobs_qt_inserted
 -- from sql/triggers/procrastinate_jobs_qt_updated.sql
 -- procrastinate_jobs_qt_updated: after update on procrastinate_jobs, for each statement
 -- Writes the events of changed jobs in one statement; wakes the queues in which a job became ready, also by a retry or
--- because a lock was released; tells of scheduled, finished and aborting jobs.
+-- because a lock was released, or that a job has left which have a limit; tells of scheduled, finished and aborting jobs.
 -- Called by  every update, ours, upstream's functions or anybody's
 -- Writes     procrastinate_events, each job's in the order of upstream's triggers: abort_requested, scheduled, status
 -- Index      procrastinate_jobs_qt_locked_idx
@@ -2009,6 +2201,15 @@ begin
             limit 1
         ) head;
         v_ready := v_ready || v_released_in || v_waiting;
+    end if;
+    -- The end of a job makes room in a queue with a limit. Told whether or not one waits there: one that is being enqueued
+    -- at this moment cannot be seen from here.
+    if exists (select from queue_tasks_queues q where q.concurrency is not null) then
+        select v_ready || array_agg(distinct o.queue_name::text) into v_ready
+        from old_jobs o
+        join new_jobs n on n.id = o.id
+        where o.status = 'doing' and n.status <> 'doing'
+            and o.queue_name = any (array(select q.queue_name from queue_tasks_queues q where q.concurrency is not null));
     end if;
     if v_ready is not null then
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_ready)));
@@ -2143,6 +2344,46 @@ create or replace trigger procrastinate_workers_qt_inserted
     referencing new table as new_workers
     for each statement
     execute function queue_tasks_workers_inserted_v1();
+
+-- from sql/triggers/procrastinate_workers_qt_told.sql
+-- procrastinate_workers_qt_told: after update of qt_told on procrastinate_workers, for each statement
+-- Tells running workers that one of them was told something: it reads its own row. A heartbeat does not name the column.
+-- Called by  queries/tell_worker.sql
+create or replace function queue_tasks_workers_told_v1() returns trigger
+    language plpgsql
+as $body$
+begin
+    perform pg_notify('queue_tasks_control', '');
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_workers_told_v1() is 'Tell running workers that one of them was told something.';
+
+create or replace trigger procrastinate_workers_qt_told
+    after update of qt_told on procrastinate_workers
+    for each statement
+    execute function queue_tasks_workers_told_v1();
+
+-- from sql/triggers/queue_tasks_queues_changed.sql
+-- queue_tasks_queues_changed: after every change of queue_tasks_queues, for each statement
+-- Tells running workers that an operator has decided something: they look for jobs, and when a pause ends.
+-- Called by  everything an operator does to queues
+create or replace function queue_tasks_queues_changed_v1() returns trigger
+    language plpgsql
+as $body$
+begin
+    perform pg_notify('queue_tasks_control', '');
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_queues_changed_v1() is 'Tell running workers that an operator has decided something.';
+
+create or replace trigger queue_tasks_queues_changed
+    after insert or delete or update on queue_tasks_queues
+    for each statement
+    execute function queue_tasks_queues_changed_v1();
 
 -- from sql/triggers/queue_tasks_schedules_changed.sql
 -- queue_tasks_schedules_changed: after insert, delete or update of revision on queue_tasks_schedules, for each row

@@ -1,4 +1,4 @@
--- heartbeat(worker_id, dead_after) -> 0 or 1 row: silence double precision; no row: the worker is not registered any more
+-- heartbeat(worker_id, dead_after) -> 0 or 1 row: silence double precision, told text; no row: the worker is not registered any more
 -- A worker's sign of life; for how many seconds the most silent of the others has given none (0: there are none). A
 -- worker without a lock counts when it has been silent for dead_after seconds: nothing can be said of it before.
 -- Called by  worker.heartbeat.Heartbeat
@@ -15,4 +15,5 @@ returning coalesce(
         )
     ),
     0
-)::double precision as silence
+)::double precision as silence,
+    qt_told as told

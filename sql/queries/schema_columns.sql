@@ -17,7 +17,8 @@ where a.attrelid = any (
             to_regclass('queue_tasks_schedules'),
             to_regclass('queue_tasks_ticks'),
             to_regclass('queue_tasks_changes'),
-            to_regclass('queue_tasks_figures')
+            to_regclass('queue_tasks_figures'),
+            to_regclass('queue_tasks_queues')
         ]
     )
     and a.attnum > 0

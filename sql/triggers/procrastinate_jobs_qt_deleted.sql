@@ -1,6 +1,6 @@
 -- procrastinate_jobs_qt_deleted: after delete on procrastinate_jobs, for each statement
 -- Deletes the events of deleted jobs and unlinks them from periodic defers, as upstream's foreign keys and row trigger
--- did; wakes those who waited for a deleted job's lock or result.
+-- did; wakes those who waited for a deleted job's lock, result, or share of a limit.
 -- Called by  every delete
 -- Writes     procrastinate_events, procrastinate_periodic_defers
 -- Index      procrastinate_events_job_id_fkey_v1, procrastinate_periodic_defers_job_id_fkey_v1,
@@ -55,9 +55,15 @@ begin
             limit 1
         ) head;
         v_waiting := v_waiting || v_released_in;
-        if v_waiting is not null then
-            perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
-        end if;
+    end if;
+    if exists (select from queue_tasks_queues q where q.concurrency is not null) then
+        select v_waiting || array_agg(distinct o.queue_name::text) into v_waiting
+        from old_jobs o
+        where o.status = 'doing'
+            and o.queue_name = any (array(select q.queue_name from queue_tasks_queues q where q.concurrency is not null));
+    end if;
+    if v_waiting is not null then
+        perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
     end if;
     if v_finished is not null then
         perform queue_tasks_tell_finished_v1(v_finished);

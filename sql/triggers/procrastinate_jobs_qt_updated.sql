@@ -1,6 +1,6 @@
 -- procrastinate_jobs_qt_updated: after update on procrastinate_jobs, for each statement
 -- Writes the events of changed jobs in one statement; wakes the queues in which a job became ready, also by a retry or
--- because a lock was released; tells of scheduled, finished and aborting jobs.
+-- because a lock was released, or that a job has left which have a limit; tells of scheduled, finished and aborting jobs.
 -- Called by  every update, ours, upstream's functions or anybody's
 -- Writes     procrastinate_events, each job's in the order of upstream's triggers: abort_requested, scheduled, status
 -- Index      procrastinate_jobs_qt_locked_idx
@@ -122,6 +122,15 @@ begin
             limit 1
         ) head;
         v_ready := v_ready || v_released_in || v_waiting;
+    end if;
+    -- The end of a job makes room in a queue with a limit. Told whether or not one waits there: one that is being enqueued
+    -- at this moment cannot be seen from here.
+    if exists (select from queue_tasks_queues q where q.concurrency is not null) then
+        select v_ready || array_agg(distinct o.queue_name::text) into v_ready
+        from old_jobs o
+        join new_jobs n on n.id = o.id
+        where o.status = 'doing' and n.status <> 'doing'
+            and o.queue_name = any (array(select q.queue_name from queue_tasks_queues q where q.concurrency is not null));
     end if;
     if v_ready is not null then
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_ready)));

@@ -358,10 +358,20 @@ def test_queues_are_counted_by_state():
         make_job(state)
     make_job("ready", queue_name="media", qt_enqueued_at=timezone.now() - timedelta(minutes=3, seconds=1))
     titles, default, media = queue("queues").splitlines()
-    assert titles.split() == ["QUEUE", "READY", "SCHEDULED", "RETRYING", "PARKED", "RUNNING", "FAILED", "OLDEST"]
+    assert titles.split() == [
+        "QUEUE",
+        "READY",
+        "SCHEDULED",
+        "RETRYING",
+        "PARKED",
+        "RUNNING",
+        "FAILED",
+        "OLDEST",
+        "STATE",
+    ]
     assert default.split()[:7] == ["default", "1", "1", "1", "1", "1", "1"]
     assert media.split()[:2] == ["media", "1"]
-    assert media.endswith("3 min")
+    assert media.endswith("3 min   open")
 
 
 def test_a_job_that_was_scheduled_is_ready_since_its_time():
@@ -599,8 +609,8 @@ def test_as_a_process_what_cannot_be_done_is_on_stderr_with_exit_code_1(run):
         (
             [],
             (
-                "queue: say what to do: jobs, show, explain, retry, cancel, abort, queues, workers, schedules, "
-                "schedule, stats, metrics, schema, prune. See: "
+                "queue: say what to do: jobs, show, explain, retry, cancel, abort, queues, pause, resume, "
+                "limit, workers, quiet, stop, schedules, schedule, stats, metrics, roles, schema, prune. See: "
             ),
         ),
         (["--colour"], "queue: "),

@@ -316,3 +316,64 @@ async def test_times_are_read_whatever_date_style_the_database_has(store: Store,
         assert sorted(mouth.ended) == ids
     finally:
         db.execute(f"alter database {name} reset datestyle")
+
+
+# ------------------------------------------------------------------------------------------- what operators decide
+
+
+async def until_prefetched(mouth: Mouth) -> None:
+    """One job runs, and one that was fetched waits for it."""
+    mouth.fetcher._mean_duration = 0.001
+    mouth.fetcher.wake()
+    await await_until(lambda: len(mouth.started) == 1 and mouth.fetcher.in_hand == 2)
+
+
+async def test_what_has_not_started_goes_back_when_queues_are_paused_or_opened(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALE_AFTER", 3600.0)
+    mouth = Mouth(store, slots=1)
+    first, second = rows.add(2)
+    async with mouth.fetcher:
+        await until_prefetched(mouth)
+        rows.db.execute("insert into queue_tasks_queues (queue_name, paused_until) values ('default', 'infinity')")
+        mouth.fetcher.reconsider()
+        assert (mouth.started, mouth.released) == ([first], [second])
+        mouth.may_end.set()
+        await await_until(lambda: mouth.ended == [first])
+    assert mouth.started == [first]
+
+
+async def test_a_fetcher_that_is_hushed_finishes_what_runs_and_fetches_nothing(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALE_AFTER", 3600.0)
+    mouth = Mouth(store, slots=1)
+    first, second = rows.add(2)
+    async with mouth.fetcher:
+        await until_prefetched(mouth)
+        mouth.fetcher.hush()
+        assert mouth.released == [second]
+        rows.db.execute("update procrastinate_jobs set status = 'todo', worker_id = null where id = %s", [second])
+        mouth.may_end.set()
+        mouth.fetcher.wake()
+        await mouth.fetcher.until_quiet()
+        assert (mouth.started, mouth.fetcher.hushed) == ([first], True)
+        mouth.fetcher.unhush()
+        await await_until(lambda: mouth.ended == [first, second])
+
+
+async def test_what_a_fetch_brings_that_was_under_way_goes_back_too(store: Store, rows: Rows) -> None:
+    mouth = Mouth(store)
+    (only,) = rows.add(1)
+    asked = store.fetch_jobs
+
+    async def fetch(queues: Any, max_jobs: int) -> list[FetchedJob]:
+        found = await asked(queues, max_jobs)
+        mouth.fetcher.hush()
+        return found
+
+    store.fetch_jobs = fetch  # type: ignore[method-assign]
+    async with mouth.fetcher:
+        await await_until(lambda: mouth.released == [only])
+    assert mouth.started == []

@@ -28,6 +28,10 @@ fetches = st.fixed_dictionaries(
 )
 then_fetches = st.lists(fetches, max_size=1)
 """Who fetches after a step: a part of the steps that make jobs ready, so that much runs in most histories."""
+gates = st.sampled_from(
+    [("pause", None), ("pause", 50.0), ("pause", 250.0), ("resume", None), ("limit", 1), ("limit", 2), ("limit", None)]
+)
+"""What an operator does to a queue; a pause's seconds, a limit's number."""
 verbs = st.sampled_from(["cancel", "abort", "abort", "retry", "retry", "park"])
 ends = st.one_of(
     st.builds(End, st.just("succeeded"), keep=st.sampled_from([None, 0, 250])),

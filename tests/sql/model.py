@@ -123,6 +123,8 @@ class Model:
         self.now = 0.0
         self.jobs: dict[int, Row] = {}
         self.workers: dict[int, Worker] = {}
+        self.paused: dict[str, float] = {}
+        self.limits: dict[str, int | None] = {}
         self.next_job = self.next_worker = 1
 
     def waits(self, queueing_lock: str | None) -> bool:
@@ -193,12 +195,28 @@ class Model:
 
     def fetch(self, worker: int, queues: Sequence[str] | None, max_jobs: int) -> list[Handle]:
         line = [self.jobs[number] for number in self.heads()]
-        line = [row for row in line if queues is None or row.queue in queues]
-        handles = []
-        for row in sorted(line, key=lambda row: (-row.priority, row.id))[:max_jobs]:
+        line = [row for row in line if (queues is None or row.queue in queues) and not self.is_paused(row.queue)]
+        handles: list[Handle] = []
+        for row in sorted(line, key=lambda row: (-row.priority, row.id)):
+            if len(handles) == max_jobs or not self.has_room(row.queue):
+                continue
             row.change(status="doing", worker=worker, lease=row.lease + 1, started=True, fetched_at=self.now)
             handles.append(Handle(worker, row.id, row.lease))
         return handles
+
+    def is_paused(self, queue: str) -> bool:
+        return self.paused.get(queue, -math.inf) > self.now
+
+    def has_room(self, queue: str) -> bool:
+        """Whether another of its jobs may run."""
+        limit = self.limits.get(queue)
+        running = sum(row.queue == queue and row.status == "doing" for row in self.jobs.values())
+        return limit is None or running < limit
+
+    def resumes_in(self) -> float | None:
+        """Seconds until the first pause ends that has an end."""
+        ends = [end for end in self.paused.values() if self.now < end < PARKED]
+        return min(ends) - self.now if ends else None
 
     def owns(self, handle: Handle) -> bool:
         row = self.jobs.get(handle.job)

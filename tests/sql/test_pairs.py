@@ -120,7 +120,7 @@ ACTS: dict[str, Act] = {
     "note a start": sends(statements.NOTE_START, worker_id=LIVING, id=2, lease=1),
     "heartbeat": sends(statements.HEARTBEAT, worker_id=DEAD, dead_after=30.0),
     "hold the lock": sends(statements.HOLD_LOCK, worker_id=LIVING),
-    "register": sends(statements.REGISTER_WORKER, name="w", host="h", pid=1, queues=None, concurrency=1),
+    "register": sends(statements.REGISTER_WORKER, name="w", host="h", pid=1, queues=None, concurrency=1, told=None),
     "unregister": sends(statements.UNREGISTER_WORKER, worker_id=LIVING),
     "rescue": sends(
         # Between the living one, that has just beaten, however slow the machine, and the dead one: half an hour.

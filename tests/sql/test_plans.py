@@ -144,6 +144,63 @@ def test_locked_jobs_cost_their_own_probes(meter):
     assert sum(read.values()) <= 1_000, read
 
 
+@pytest.fixture
+def gated(meter: Meter) -> Iterator[Meter]:
+    """A thousand queues that are paused or have a limit, and others of which nobody has decided anything."""
+    meter.session.rows(
+        "insert into queue_tasks_queues (queue_name, paused_until, concurrency) "
+        "select 'gate' || n, case when n % 2 = 0 then 'infinity'::timestamptz end, case when n % 2 = 1 then 3 end "
+        "from generate_series(1, 1000) n"
+    )
+    yield meter
+    meter.session.rows("delete from queue_tasks_queues")
+
+
+@pytest.mark.parametrize("queues", [["a"], None], ids=["one", "all"])
+def test_gates_of_other_queues_cost_a_fetch_nothing_of_the_jobs(gated, queues):
+    gated.session.jobs(500, queue_name="a", priority=100)
+    gated.measure(FETCH, 1, queues, 10)
+    rows, read = gated.measure(FETCH, 1, queues, 10)
+    assert len(rows) == 10
+    assert "seq_scan" not in read
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 200, read
+    assert read["idx_procrastinate_jobs_worker_not_null"] <= 60, "ten rows written, and none counted"
+
+
+@pytest.mark.parametrize("queues", [["other1", "a"], None], ids=["two", "all"])
+def test_a_paused_queue_full_of_jobs_is_not_read(meter, queues):
+    meter.session.rows("insert into queue_tasks_queues (queue_name, paused_until) values ('other1', 'infinity')")
+    meter.session.jobs(10, queue_name="a", priority=100)
+    meter.measure(FETCH, 1, queues, 1)
+    rows, read = meter.measure(FETCH, 1, queues, 1)
+    meter.session.rows("delete from queue_tasks_queues")
+    assert len(rows) == 1
+    assert "seq_scan" not in read
+    # Of all queues each is probed once; the locks of the paused one are not walked along.
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 100, read
+    assert read.get("procrastinate_jobs_qt_locked_idx", 0) <= 100, read
+    assert read["heap"] <= 200, read
+
+
+@pytest.mark.parametrize("queues", [["a"], None], ids=["one", "all"])
+def test_a_limit_costs_a_look_at_what_runs(meter, queues):
+    session = meter.session
+    session.jobs(300, queue_name="a", priority=100)
+    session.rows("insert into queue_tasks_queues (queue_name, concurrency) values ('a', 150)")
+    assert len(session.fetch(1, ["a"], 100)) == 100
+    meter.measure(FETCH, 1, queues, 10)
+    rows, read = meter.measure(FETCH, 1, queues, 10)
+    session.rows("delete from queue_tasks_queues")
+    assert len(rows) == 10
+    assert "seq_scan" not in read
+    # Twice, before and after the queue is held: the 110 that run, by their workers' index.
+    assert read["idx_procrastinate_jobs_worker_not_null"] <= 500, read
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 300, read
+    assert read["heap"] <= 1_500, read
+    assert read["procrastinate_jobs_queue_name_idx_v1"] <= 60, "ten rows written; their queue is not walked along"
+    assert "procrastinate_jobs_priority_idx_v1" not in read, read
+
+
 def test_promote_reads_what_is_due(meter):
     meter.session.jobs(20, queue_name="a", scheduled_at=sql.SQL("now() - make_interval(secs => n)"))
     rows, read = meter.measure(PROMOTE, 10)

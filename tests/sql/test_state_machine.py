@@ -65,6 +65,7 @@ BACKDATE = (
             else scheduled_at
         end
     """,
+    "update queue_tasks_queues set paused_until = paused_until - make_interval(secs => %(seconds)s)",
     "update procrastinate_workers set last_heartbeat = last_heartbeat - make_interval(secs => %(seconds)s)",
 )
 
@@ -83,8 +84,8 @@ class Machine(RuleBasedStateMachine):
     def begin(self, workers: int) -> None:
         self.session.rows("select pg_advisory_unlock_all()")
         self.session.rows(
-            "truncate procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers "
-            "restart identity"
+            "truncate procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers, "
+            "queue_tasks_queues restart identity"
         )
         self.model = Model()
         self.handles: list[Handle] = []
@@ -178,7 +179,8 @@ class Machine(RuleBasedStateMachine):
         getattr(self, what)(pick)
 
     def register(self, _pick: int = 0) -> None:
-        ((worker,),) = self.run(statements.REGISTER_WORKER, name="w", host="h", pid=1, queues=None, concurrency=1)
+        parameters = {"name": "w", "host": "h", "pid": 1, "queues": None, "concurrency": 1, "told": None}
+        ((worker,),) = self.run(statements.REGISTER_WORKER, **parameters)
         assert worker == self.model.register()
 
     def unregister(self, pick: int) -> None:
@@ -313,6 +315,23 @@ class Machine(RuleBasedStateMachine):
             if self.model.jobs[job].status == "todo":
                 self.model.jobs[job].change(scheduled_at=PARKED)
 
+    @rule(gate=drawn.gates, queue=st.sampled_from(drawn.QUEUES), then=drawn.then_fetches)
+    def control(self, gate: tuple[str, float | None], queue: str, then: list[dict[str, Any]]) -> None:
+        """Pause, resume or limit a queue."""
+        what, value = gate
+        if what == "pause":
+            found = self.run(statements.PAUSE_QUEUE, name=queue, until=None, wait=value, by=None)
+            self.model.paused[queue] = PARKED if value is None else self.model.now + value
+        elif what == "resume":
+            found = self.run(statements.RESUME_QUEUE, name=queue)
+            assert bool(found) == self.model.is_paused(queue)
+            self.model.paused.pop(queue, None)
+        else:
+            found = self.run(statements.LIMIT_QUEUE, name=queue, concurrency=value, by=None)
+            self.model.limits[queue] = None if value is None else int(value)
+        assert found in ([(queue,)], [])
+        self.fetch(then)
+
     # ---------------------------------------------------------------------------------------------------- maintenance
 
     @rule(
@@ -354,8 +373,8 @@ class Machine(RuleBasedStateMachine):
         assert {row[0] for row in found} == self.model.reclaim(worker, known, keep)
 
     def promote(self, **_: Any) -> None:
-        ((promoted, next_due_in),) = self.run(statements.PROMOTE_JOBS, max_jobs=100)
-        assert (promoted, rounded(next_due_in)) == self.model.promote()
+        ((promoted, next_due_in, resumes_in, _),) = self.run(statements.PROMOTE_JOBS, max_jobs=100)
+        assert (promoted, rounded(next_due_in), rounded(resumes_in)) == (*self.model.promote(), self.model.resumes_in())
 
     def prune(self, **_: Any) -> None:
         assert self.run(statements.PRUNE_JOBS, max_jobs=100) == [(self.model.prune(),)]

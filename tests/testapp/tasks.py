@@ -338,3 +338,15 @@ def secretive(card: str, options: dict[str, Any] | None = None) -> dict[str, Any
     if options is None:
         raise ValueError(f"the card {card} is refused")
     return {"card": card, "paid": True}
+
+
+@task(takes_context=True)
+def count_running(context: Any) -> int:
+    """How many jobs of its own queue run at this moment, itself included."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from procrastinate_jobs "
+            "where status = 'doing' and queue_name = (select queue_name from procrastinate_jobs where id = %s)",
+            [context.job_id],
+        )
+        return int(cursor.fetchone()[0])

@@ -26,6 +26,7 @@ from queue_tasks.explain import as_dict as explained_as_dict
 from queue_tasks.explain import explain_job
 from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.management import story
+from queue_tasks.management.controls import ControlVerbs, add_control_arguments, gate
 from queue_tasks.management.roles import RoleVerbs, add_roles_arguments
 from queue_tasks.management.schedules import ScheduleVerbs, add_schedule_arguments, add_schedules_arguments
 from queue_tasks.management.terminal import (
@@ -43,6 +44,9 @@ from queue_tasks.statements import sql_root
 NOT_MIGRATED = {"42P01", "42703", "42883"}
 """SQLSTATEs of a table, a column and a function that do not exist."""
 
+TOLD = {"quiet": "quiet", "stop": "stopping"}
+"""A worker's state by what it was told."""
+
 VERBS = {
     "jobs": "list jobs, newest first",
     "show": "tell all about one job",
@@ -50,8 +54,13 @@ VERBS = {
     "retry": "make finished or scheduled jobs ready now",
     "cancel": "cancel jobs that have not started",
     "abort": "tell running jobs to stop; cancel those that have not started",
-    "queues": "count the jobs of each queue",
+    "queues": "count the jobs of each queue; see which are paused or limited",
+    "pause": "have no worker fetch jobs of a queue",
+    "resume": "have workers fetch jobs of a queue again",
+    "limit": "limit how many jobs of a queue run at once, on all workers together",
     "workers": "list the workers",
+    "quiet": "have workers fetch nothing more",
+    "stop": "end workers in order, as by SIGTERM",
     "schedules": "list the schedules: what ticks next, what ran last",
     "schedule": "tell all about one schedule, or change, pause, run, add it",
     "stats": "counts, throughput, latency, sizes",
@@ -62,10 +71,13 @@ VERBS = {
 }
 
 
-class Command(ScheduleVerbs, RoleVerbs, BaseCommand):
+class Command(ControlVerbs, ScheduleVerbs, RoleVerbs, BaseCommand):
     """Exit codes: 0 done, 1 failed or not all done, 2 wrong usage."""
 
-    help = "Look at jobs, queues, workers and schedules; retry, cancel, abort and prune jobs; change schedules."
+    help = (
+        "Look at jobs, queues, workers and schedules; retry, cancel, abort and prune jobs; pause and limit queues; "
+        "quiet and stop workers; change schedules."
+    )
     missing_args_message = f"say what to do: {', '.join(VERBS)}"
     # An operator looks when something is wrong: no check may stand in the way.
     requires_system_checks = ()
@@ -112,6 +124,7 @@ class Command(ScheduleVerbs, RoleVerbs, BaseCommand):
             made[verb].add_argument("id", metavar="ID", type=whole)
         for verb in ("retry", "cancel", "abort"):
             made[verb].add_argument("ids", metavar="ID", type=whole, nargs="+")
+        add_control_arguments(made)
         add_schedules_arguments(made["schedules"])
         add_schedule_arguments(made["schedule"])
         made["schema"].add_argument("what", choices=["status", "sql"], nargs="?", default="status")
@@ -219,20 +232,25 @@ class Command(ScheduleVerbs, RoleVerbs, BaseCommand):
 
     def queues(self) -> None:
         """Count the jobs of each queue."""
-        lines = overview.count_queues(declared=sorted(self.backend.queues), database=self.database)
+        controls = overview.list_controls(database=self.database)
+        declared = sorted({*self.backend.queues, *controls})
+        lines = overview.count_queues(declared=declared, database=self.database)
         if self.flags["json"]:
-            self._json_list(overview.as_dict(line) for line in lines)
+            none = overview.QueueControl("")
+            self._json_list(overview.as_dict(controls.get(line.name, none)) | overview.as_dict(line) for line in lines)
             return
         if not lines:
             self._say("no queues: no job waits, runs or failed")
             return
         numbers = ("READY", "SCHEDULED", "RETRYING", "PARKED", "RUNNING", "FAILED")
         columns = [Column("QUEUE", shrinks=True), *(Column(title, right=True) for title in numbers), Column("OLDEST")]
+        columns.append(Column("STATE"))
         rows = [
             [
                 line.name,
                 *(f"{getattr(line, title.lower()):,}" for title in numbers),
                 "" if line.oldest_ready is None else in_one_unit(line.oldest_ready),
+                gate(controls.get(line.name)),
             ]
             for line in lines
         ]
@@ -265,7 +283,9 @@ class Command(ScheduleVerbs, RoleVerbs, BaseCommand):
                 str(line.pid or ""),
                 ",".join(line.queues) if line.queues else "all" if line.name else "",
                 f"{line.running} of {line.concurrency}" if line.concurrency else str(line.running),
-                f"{in_one_unit(line.heartbeat_age)} ago" + (", lost" if line.heartbeat_age > dead_after else ""),
+                f"{in_one_unit(line.heartbeat_age)} ago"
+                + (", lost" if line.heartbeat_age > dead_after else "")
+                + (f", {TOLD.get(line.told, line.told)}" if line.told else ""),
             ]
             for line in lines
         ]
