@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.urls import reverse
+from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_protect
 
 from queue_tasks.caller import rows
@@ -91,6 +92,32 @@ def may(request: HttpRequest, permission: Permission) -> bool:
     """Whether the visitor has a permission."""
     user: Any = request.user  # Django's, or the project's own
     return bool(user.has_perm(permission))
+
+
+def visible_queues(request: HttpRequest) -> tuple[str, ...] | None:
+    """The queues whose jobs, schedules and workers the visitor may see; None: all. All others do not exist for him.
+
+    Raises ImproperlyConfigured when the preference `visible_queues` gives something else.
+    """
+    rule = preferences().visible_queues
+    if rule is None:
+        return None
+    known: dict[str, Any] = request.__dict__
+    if "queue_tasks_visible" not in known:
+        found = (import_string(rule) if isinstance(rule, str) else rule)(request)
+        names = None if found is None or isinstance(found, str) else tuple(dict.fromkeys(found))
+        if isinstance(found, str) or not all(isinstance(name, str) for name in names or ()):
+            problem = f"visible_queues gave {found!r}; expected names of queues, or None for all."
+            raise ImproperlyConfigured(f"QUEUE_TASKS_DASHBOARD: {problem}")
+        known["queue_tasks_visible"] = names
+    visible: tuple[str, ...] | None = known["queue_tasks_visible"]
+    return visible
+
+
+def sees(request: HttpRequest, queue_name: str) -> bool:
+    """Whether the visitor may see what is of a queue."""
+    visible = visible_queues(request)
+    return visible is None or queue_name in visible
 
 
 def _refusal(request: HttpRequest, rules: Mapping[str, tuple[Permission, ...]]) -> HttpResponse | None:

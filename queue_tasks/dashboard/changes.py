@@ -160,10 +160,16 @@ def to_schedule(
 
 
 def listed(
-    *, before: int | None = None, job_id: int | None = None, limit: int = PAGE, database: str
+    *,
+    before: int | None = None,
+    job_id: int | None = None,
+    user_id: str | None = None,
+    limit: int = PAGE,
+    database: str,
 ) -> list[ChangeLine]:
-    """What people did, newest first. SQL: sql/queries/list_changes.sql."""
-    found = rows(database, LIST_CHANGES, {"before_id": before, "job_id": job_id, "max_changes": limit})
+    """What people did, newest first. user_id: only what this one did. SQL: sql/queries/list_changes.sql."""
+    parameters = {"before_id": before, "job_id": job_id, "user_id": user_id, "max_changes": limit}
+    found = rows(database, LIST_CHANGES, parameters)
     return [ChangeLine(*row) for row in found]
 
 

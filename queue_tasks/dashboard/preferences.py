@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.http import HttpRequest
 
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
@@ -34,6 +35,9 @@ class Preferences:
 
     redact: Sequence[str] = SECRET_WORDS
     """An argument, or a key within one, whose name has one of these in it is not shown; case, `_`, `-` do not count."""
+
+    visible_queues: Callable[[HttpRequest], Iterable[str] | None] | str | None = None
+    """Gives the queues that a visitor may see, of his request, or None for all; a callable, or its dotted path."""
 
     page_size: int = 50
     """Jobs on a page; 1 to 500."""
@@ -98,6 +102,7 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
     expected = {
         "backend": "an entry of TASKS, or None",
         "redact": "a list of words",
+        "visible_queues": "a callable that takes a request, its dotted path, or None",
         "page_size": "a whole number from 1 to 500",
         "statement_timeout": "0.01 to 60 seconds",
         "refresh": "a whole number of seconds, 1 or more",
@@ -107,6 +112,9 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
     right = {
         "backend": values["backend"] is None or isinstance(values["backend"], str),
         "redact": isinstance(redact, (list, tuple)) and all(isinstance(word, str) and _plain(word) for word in redact),
+        "visible_queues": values["visible_queues"] is None
+        or callable(values["visible_queues"])
+        or (isinstance(values["visible_queues"], str) and "." in values["visible_queues"]),
         "page_size": isinstance(values["page_size"], int) and 1 <= values["page_size"] <= 500,  # noqa: PLR2004 - in words above
         "statement_timeout": isinstance(values["statement_timeout"], numbers)
         and 0.01 <= values["statement_timeout"] <= 60,  # noqa: PLR2004 - the same

@@ -158,14 +158,14 @@ def names_of(task_name: str, count: int) -> list[str]:
     return names[:count] + [str(place) if rest is None else f"{rest}[{place - len(names)}]" for place in beyond]
 
 
-def inspect(job_id: int, *, database: str) -> tuple[JobLine, Inside]:
-    """All there is of one job. Raises JobNotFound.
+def inspect(job_id: int, *, queues: Sequence[str] | None = None, database: str) -> tuple[JobLine, Inside]:
+    """All there is of one job. queues: those that may be seen; None: all. Raises JobNotFound.
 
     SQL: sql/queries/list_jobs.sql, sql/queries/inspect_job.sql
     """
     lines = overview.list_jobs(ids=[job_id], database=database)
     found = rows(database, INSPECT_JOB, {"id": job_id, "max_bytes": MAX_BYTES, "max_errors": MAX_ERRORS})
-    if not lines or not found:
+    if not lines or not found or (queues is not None and lines[0].queue_name not in queues):
         raise JobNotFound(job_id)
     return lines[0], Inside(*found[0])
 

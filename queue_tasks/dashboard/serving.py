@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from queue_tasks.dashboard.preferences import backend
-from queue_tasks.overview import Backlog, WorkerLine
+from django.http import HttpRequest
+
+from queue_tasks.dashboard.access import sees, visible_queues
+from queue_tasks.dashboard.preferences import backend, database_alias
+from queue_tasks.dashboard.queries import CAP
+from queue_tasks.overview import Backlog, WorkerLine, list_workers, measure_backlog
 
 
 def is_alive(worker: WorkerLine) -> bool:
@@ -21,6 +26,25 @@ def serving(workers: Sequence[WorkerLine], queue: str, dead_after: float) -> lis
         for worker in workers
         if worker.heartbeat_age <= dead_after and (worker.queues is None or queue in worker.queues)
     ]
+
+
+def visible_depths(request: HttpRequest) -> list[Backlog]:
+    """What there is in each queue that the visitor may see."""
+    found = measure_backlog(declared=sorted(backend().queues), most=CAP, database=database_alias())
+    return [depth for depth in found if sees(request, depth.name)]
+
+
+def visible_workers(request: HttpRequest) -> list[WorkerLine]:
+    """The workers that serve a queue which the visitor may see, said to serve no others."""
+    found = list_workers(database=database_alias())
+    visible = visible_queues(request)
+    if visible is None:
+        return found
+    narrowed = [
+        worker if worker.queues is None else replace(worker, queues=[name for name in worker.queues if name in visible])
+        for worker in found
+    ]
+    return [worker for worker in narrowed if worker.queues is None or worker.queues]
 
 
 def served(depths: Iterable[Backlog], workers: Sequence[WorkerLine]) -> list[dict[str, Any]]:

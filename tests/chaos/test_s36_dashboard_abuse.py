@@ -219,6 +219,62 @@ def test_every_address_by_everybody(chaos: Chaos, settings: Any) -> None:
     )
 
 
+def test_who_may_see_one_queue_sees_nothing_of_another(chaos: Chaos, settings: Any) -> None:
+    """Every address and every form, by somebody with all permissions whose queues are one of two."""
+    settings.QUEUE_TASKS_DASHBOARD = {"visible_queues": lambda _request: ["northern"]}
+    client = visitor("tenant", *OPERATES)
+    for text in ("northern", "southern"):
+        hostile_rows(1, text)
+        for status in ("todo", "failed", "succeeded", "doing"):
+            insert(
+                queue_name=text,
+                task_name=f"{text}.tasks.pay",
+                status=status,
+                args=json.dumps({"args": [], "kwargs": {"of": text}}),
+                qt_errors=json.dumps([dict.fromkeys(("exception", "message", "fingerprint"), text)]),
+                lock="both" if (text, status) in {("northern", "todo"), ("southern", "doing")} else None,
+            )
+    with connection.cursor() as cursor:
+        cursor.execute("select queue_name, status::text, id from procrastinate_jobs")
+        jobs = {(queue, status): job for queue, status, job in cursor.fetchall()}
+    own, others = jobs["northern", "failed"], [job for (queue, _), job in jobs.items() if queue == "southern"]
+    wrong = []
+    for name, rules in NEEDS.items():
+        kwargs = {"job_id": own} if name in {"job", "edit"} else KWARGS.get(name, {})
+        for query in ("", "?q=status:failed", "?all=1", "?name=northern", f"?id={own}&id={others[0]}"):
+            response = client.get(address(name, **kwargs) + query)
+            if "GET" in rules and name != "asset" and not response.streaming and "southern" in text_of(response):
+                wrong.append(f"told at {name}{query}")
+    # The one that runs is another's, and has the lock for which the visitor's own waits.
+    waits = text_of(client.get(address("job", job_id=jobs["northern", "todo"])))
+    wrong += ["told of who has the lock"] if "southern" in waits or "may not see" not in waits else []
+    for job in others:
+        statuses = {client.get(address(name, job_id=job)).status_code for name in ("job", "edit")}
+        wrong += [f"job {job} is there"] if statuses != {404} else []
+    for deed in ("retry", "cancel", "abort", "delete"):
+        client.post(address(deed), {"ticket": ticket(), "id": others})
+        client.post(address(deed), {"ticket": ticket(), "id": others[0], "seen": "failed 0"})
+        client.post(address(deed), {"ticket": ticket(), "all": "1", "q": "queue:southern", "upto": max(others)})
+    for job in others:
+        client.post(address("edit", job_id=job), {"ticket": ticket(), "arguments": "{}", "seen": "failed 0"})
+    for action in ("pause", "resume", "run", "change", "reset"):
+        response = client.post(address(f"{action}_schedule"), {"ticket": ticket(), "name": "southern", "every": "9"})
+        wrong += [f"{action}: {response.status_code}"] if response.status_code != 404 else []
+    with connection.cursor() as cursor:
+        cursor.execute("select queue_name, status::text, id from procrastinate_jobs where not abort_requested")
+        after = {(queue, status): job for queue, status, job in cursor.fetchall()}
+    schedules = count("select count(*) from queue_tasks_schedules where paused_at is null and override_every is null")
+    chaos.report(
+        figures={"wrong": len(wrong)},
+        criteria={
+            f"nothing is told of another's queue: {wrong[:5]}": not wrong,
+            "nothing of it is changed": after == jobs and schedules == 2,
+            "his own is there": client.get(address("job", job_id=own)).status_code == 200,
+        },
+        variant="one queue of two",
+    )
+
+
 def test_hostile_text_in_every_place(chaos: Chaos) -> None:
     assert len(HOSTILE) == len(set(HOSTILE)) == 50
     client = visitor("operator", *OPERATES)

@@ -51,7 +51,7 @@ def test_nobody_can_look_for_it(operator, jobs):
     for text in (f"args.card:{CARD}", f"args.Card:{CARD}", f'args.kwargs:"{{\\"card\\": \\"{CARD}\\"}}"'):
         assert operator.get(address("jobs"), {"q": text}).status_code == 400, text
     # Nor by what a message had said.
-    assert f'value="{jobs[1]}"' not in text_of(operator.get(address("jobs"), {"q": f"error:{CARD}"}))
+    assert f'name="id" value="{jobs[1]}"' not in text_of(operator.get(address("jobs"), {"q": f"error:{CARD}"}))
 
 
 def test_no_command_says_it(jobs):

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from queue_tasks.dashboard import changes as change_log
 from queue_tasks.dashboard import queries
-from queue_tasks.dashboard.access import GuardedView, Permission, guarded, may
+from queue_tasks.dashboard.access import GuardedView, Permission, guarded, may, visible_queues
 from queue_tasks.dashboard.changes import ConflictError
 from queue_tasks.dashboard.deeds import DELAYS, MAX_JOBS, MAX_SELECTED, Deed
 from queue_tasks.dashboard.filters import FilterInvalid, JobFilter
@@ -19,7 +19,6 @@ from queue_tasks.dashboard.pages import go, page, problem
 from queue_tasks.dashboard.preferences import backend, database_alias
 from queue_tasks.dashboard.views.asked import asked_filter, number, ticket_of
 from queue_tasks.jobs import JobState
-from queue_tasks.overview import JobLine
 
 
 def deeds(every: Iterable[Deed]) -> dict[str, GuardedView]:
@@ -45,7 +44,8 @@ def _deed(deed: Deed) -> GuardedView:
 def _preview(request: HttpRequest, deed: Deed) -> HttpResponse:
     """How many jobs a deed is for, and a form to confirm it."""
     wanted, text = _chosen(request, request.GET)
-    found = _matching(request, wanted, deed, None)
+    matching = _matching(request, wanted, deed, None)
+    found = matching.jobs
     right = [line for line in found if line.state in deed.states]
     return page(
         request,
@@ -58,6 +58,8 @@ def _preview(request: HttpRequest, deed: Deed) -> HttpResponse:
             "count": len(right),
             "skipped": len(found) - len(right),
             "full": len(found) == MAX_JOBS,
+            # The search has ended because it had looked at enough: further back there may be more.
+            "look": f"{queries.LOOK:,}" if matching.looked and matching.next is not None else "",
             "most": MAX_JOBS,
             "upto": found[0].id if found else 0,
             "sample": right[:10],
@@ -81,7 +83,7 @@ def _do(request: HttpRequest, deed: Deed) -> HttpResponse:
         upto = number(request.POST.get("upto"))
         if upto is None:
             raise FilterInvalid("The form does not say which jobs were there when it was shown.")
-        ids = [line.id for line in _matching(request, wanted, deed, upto + 1)]
+        ids = [line.id for line in _matching(request, wanted, deed, upto + 1).jobs]
         target = f"all that match: {text or 'everything'}"
     else:
         ids = list(wanted.ids)
@@ -99,6 +101,7 @@ def _do(request: HttpRequest, deed: Deed) -> HttpResponse:
         ticket=ticket,
         target=target,
         seen=seen,
+        queues=visible_queues(request),
         database=database_alias(),
     )
     if seen is not None and deed.name != "delete":
@@ -120,10 +123,15 @@ def _chosen(request: HttpRequest, given: Any) -> tuple[JobFilter, str]:
     return JobFilter(ids=tuple(dict.fromkeys(one for one in ids if one is not None))), text
 
 
-def _matching(request: HttpRequest, wanted: JobFilter, deed: Deed, before: int | None) -> list[JobLine]:
+def _matching(request: HttpRequest, wanted: JobFilter, deed: Deed, before: int | None) -> queries.Page:
     """The newest jobs that match and, unless they were named one by one, are in a state that the deed is for."""
     if not wanted.states and not wanted.ids:
         wanted = wanted.with_states(*(state for state in JobState if state in deed.states))
     return queries.search(
-        wanted, before=before, with_args=may(request, Permission.VIEW_ARGS), limit=MAX_JOBS, database=database_alias()
-    ).jobs
+        wanted,
+        before=before,
+        with_args=may(request, Permission.VIEW_ARGS),
+        limit=MAX_JOBS,
+        queues=visible_queues(request),
+        database=database_alias(),
+    )

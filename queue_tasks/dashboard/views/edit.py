@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from queue_tasks import control
 from queue_tasks.dashboard import changes as change_log
 from queue_tasks.dashboard import queries
-from queue_tasks.dashboard.access import Permission, guarded
+from queue_tasks.dashboard.access import Permission, guarded, visible_queues
 from queue_tasks.dashboard.changes import ConflictError
 from queue_tasks.dashboard.deeds import DEEDS, DELAYS
 from queue_tasks.dashboard.edited import Edited, edited
@@ -28,7 +28,7 @@ NEEDED = (Permission.RETRY, Permission.VIEW_ARGS)
 def edit(request: HttpRequest, job_id: int) -> HttpResponse:
     """A form of the job's arguments, and the retry with what it says."""
     try:
-        line, inside = queries.inspect(bigint(job_id), database=database_alias())
+        line, inside = queries.inspect(bigint(job_id), queues=visible_queues(request), database=database_alias())
     except JobNotFound as exc:
         return problem(request, 404, f"There is no job {job_id}", str(exc))
     arguments = edited(line.task_name, inside.args)
@@ -71,6 +71,7 @@ def _retried(request: HttpRequest, line: JobLine, arguments: Edited, written: st
         ticket=ticket,
         target=f"job {line.id}, with other arguments",
         seen=request.POST.get("seen", ""),
+        queues=visible_queues(request),
         noted={"arguments changed": arguments.changed(given)},
         database=database,
     )

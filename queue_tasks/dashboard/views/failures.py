@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from queue_tasks.dashboard import failures as kinds
-from queue_tasks.dashboard.access import Permission, guarded, may
+from queue_tasks.dashboard.access import Permission, guarded, may, visible_queues
 from queue_tasks.dashboard.pages import page
 from queue_tasks.dashboard.preferences import database_alias, preferences
 
@@ -13,7 +13,9 @@ from queue_tasks.dashboard.preferences import database_alias, preferences
 @guarded(get=Permission.VIEW_JOB)
 def failures(request: HttpRequest) -> HttpResponse:
     """What failed, one entry for each kind."""
-    groups = kinds.grouped(with_args=may(request, Permission.VIEW_ARGS), database=database_alias())
+    groups = kinds.grouped(
+        queues=visible_queues(request), with_args=may(request, Permission.VIEW_ARGS), database=database_alias()
+    )
     return page(
         request,
         "failures.html",

@@ -10,16 +10,23 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from queue_tasks import overview
 from queue_tasks.dashboard import changes as change_log
 from queue_tasks.dashboard import queries, redaction
-from queue_tasks.dashboard.access import Permission, guarded, may
+from queue_tasks.dashboard.access import Permission, guarded, may, visible_queues
 from queue_tasks.dashboard.deeds import DEEDS, DELAYS, allowed_deeds
+from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.dashboard.pages import page, problem
 from queue_tasks.dashboard.preferences import backend, database_alias, hides_of
+from queue_tasks.dashboard.timeline import timeline
+from queue_tasks.dashboard.tracebacks import parts
 from queue_tasks.dashboard.views.asked import bigint
 from queue_tasks.exceptions import JobNotFound
-from queue_tasks.explain import explain_job
-from queue_tasks.jobs import FINISHED
+from queue_tasks.explain import Reason, Why, explain_job
+from queue_tasks.jobs import FINISHED, JobState
+
+MAX_KIND = 200
+"""Characters of what a filter looks for."""
 
 
 @guarded(get=Permission.VIEW_JOB)
@@ -27,11 +34,12 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
     """All about one job."""
     database = database_alias()
     try:
-        line, inside = queries.inspect(bigint(job_id), database=database)
+        line, inside = queries.inspect(bigint(job_id), queues=visible_queues(request), database=database)
     except JobNotFound as exc:
         return problem(request, 404, f"There is no job {job_id}", str(exc))
     with_args = may(request, Permission.VIEW_ARGS)
     hides = hides_of(line.task_name)
+    errors = _errors(inside.errors)
     return page(
         request,
         "job.html",
@@ -47,11 +55,10 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
             if with_args
             else "",
             "result": redaction.shown(inside.result, inside.result_bytes, hides) if with_args else "",
-            "errors": _errors(inside.errors, with_args=with_args),
+            "errors": [_shown_error(error, with_args=with_args) for error in reversed(errors)],
+            "steps": timeline(line, errors),
             "progress": _progress(inside.meta),
-            "reasons": explain_job(job_id, database=database, dead_after=backend().settings.dead_after).reasons
-            if line.state not in FINISHED
-            else [],
+            "reasons": _reasons(request, job_id) if line.state not in FINISHED else [],
             "events": queries.events(job_id, database=database),
             "deeds": [deed for deed in allowed_deeds(request) if line.state in deed.states],
             "editable": line.state in DEEDS["retry"].states
@@ -66,19 +73,45 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
     )
 
 
-def _errors(text: str | None, *, with_args: bool) -> list[dict[str, str]]:
-    """Each failed attempt, newest first, as text."""
+def _reasons(request: HttpRequest, job_id: int) -> list[Reason]:
+    """Why it is not running, without what is of queues that the visitor may not see."""
+    database = database_alias()
+    reasons = explain_job(job_id, database=database, dead_after=backend().settings.dead_after).reasons
+    visible = visible_queues(request)
+    if visible is None:
+        return reasons
+    others = [reason.job_id for reason in reasons if reason.job_id is not None]
+    hidden = {line.id for line in overview.list_jobs(ids=others, database=database) if line.queue_name not in visible}
+    told = []
+    for reason in reasons:
+        if reason.why is Why.NOT_SERVED:
+            told.append(Reason(reason.why, "No live worker serves its queue."))
+        elif reason.job_id in hidden:
+            told.append(Reason(reason.why, "A job that you may not see has its lock, or stands before it."))
+        else:
+            told.append(reason)
+    return told
+
+
+def _errors(text: str | None) -> list[Mapping[str, Any]]:
+    """The errors of failed attempts as the row has them, oldest first."""
     try:
         found = json.loads(text) if text else []
     except (ValueError, RecursionError):
-        found = []
-    keys = ("exception", "message", "traceback", "worker_id", "started_at", "finished_at")
+        return []
+    return [error for error in found if isinstance(error, Mapping)] if isinstance(found, list) else []
+
+
+def _shown_error(error: Mapping[str, Any], *, with_args: bool) -> dict[str, Any]:
+    """One of them as text."""
+    keys = ("attempt", "exception", "place", "fingerprint", "message", "traceback", "worker_id")
     secret = () if with_args else ("message", "traceback")
-    return [
-        {key: "" if key in secret else redaction.cut(str(error.get(key) or "")) for key in keys}
-        for error in reversed(found if isinstance(found, list) else [])
-        if isinstance(error, Mapping)
-    ]
+    shown: dict[str, Any] = {
+        key: "" if key in secret or error.get(key) is None else redaction.cut(str(error[key])) for key in keys
+    }
+    kind = shown["fingerprint"] or shown["exception"]
+    alike = str(JobFilter(states=(JobState.FAILED,), fingerprint=kind)) if 0 < len(kind) <= MAX_KIND else ""
+    return shown | {"parts": parts(shown["traceback"]), "alike": alike}
 
 
 def _progress(meta: str | None) -> dict[str, Any] | None:

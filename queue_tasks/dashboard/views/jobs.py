@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 
 from queue_tasks.dashboard import queries
-from queue_tasks.dashboard.access import Permission, guarded, may
+from queue_tasks.dashboard.access import Permission, guarded, may, visible_queues
 from queue_tasks.dashboard.deeds import MAX_JOBS, allowed_deeds
 from queue_tasks.dashboard.filters import STATES, FilterInvalid
 from queue_tasks.dashboard.pages import page
@@ -32,6 +32,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         before=before,
         with_args=may(request, Permission.VIEW_ARGS),
         limit=preferences().page_size,
+        queues=visible_queues(request),
         database=database_alias(),
     )
     older = urlencode({"q": text, "before": found.next}) if found.next is not None else ""

@@ -11,18 +11,19 @@ from django.http import HttpRequest, HttpResponse
 from queue_tasks import schedules as schedule_service
 from queue_tasks.dashboard import changes as change_log
 from queue_tasks.dashboard import queries, redaction
-from queue_tasks.dashboard.access import Permission, guarded, may
+from queue_tasks.dashboard.access import Permission, guarded, may, sees
 from queue_tasks.dashboard.filters import FilterInvalid
 from queue_tasks.dashboard.pages import go, page, problem
 from queue_tasks.dashboard.preferences import database_alias, hides_of
 from queue_tasks.dashboard.views.asked import ticket_of
 from queue_tasks.exceptions import ScheduleInvalid, ScheduleNotFound
+from queue_tasks.schedules import ScheduleLine
 
 
 @guarded(get=Permission.VIEW_JOB)
 def schedules(request: HttpRequest) -> HttpResponse:
     """What ticks when."""
-    return page(request, "schedules.html", {"schedules": schedule_service.list_schedules(database=database_alias())})
+    return page(request, "schedules.html", {"schedules": _visible(request)})
 
 
 @guarded(get=Permission.VIEW_JOB)
@@ -81,7 +82,13 @@ def _to_schedule(request: HttpRequest, action: str, do: Any) -> HttpResponse:
     name = request.POST.get("name", "")
     try:
         new, _ = change_log.to_schedule(
-            request, action, name, do, lambda: _settings_of(name), ticket=ticket_of(request), database=database_alias()
+            request,
+            action,
+            name,
+            do,
+            lambda: _settings_of(_seen(request, name)),
+            ticket=ticket_of(request),
+            database=database_alias(),
         )
     except FilterInvalid as exc:
         return problem(request, 400, "That cannot be done", str(exc))
@@ -92,8 +99,22 @@ def _to_schedule(request: HttpRequest, action: str, do: Any) -> HttpResponse:
     return go(request, "schedule", {"name": name, "told": action if new else "repeated"})
 
 
-def _settings_of(name: str) -> dict[str, Any]:
-    line = schedule_service.list_schedules(name, database=database_alias())[0]
+def _visible(request: HttpRequest) -> list[ScheduleLine]:
+    return [
+        line for line in schedule_service.list_schedules(database=database_alias()) if sees(request, line.queue_name)
+    ]
+
+
+def _seen(request: HttpRequest, name: str) -> ScheduleLine:
+    """The schedule, if the visitor may see it. Raises ScheduleNotFound, which tells of no other."""
+    lines = _visible(request)
+    for line in lines:
+        if line.name == name:
+            return line
+    raise ScheduleNotFound(name, [line.name for line in lines])
+
+
+def _settings_of(line: ScheduleLine) -> dict[str, Any]:
     return {
         "ticks": line.in_words,
         "paused_at": line.paused_at,
@@ -107,7 +128,7 @@ def _settings_of(name: str) -> dict[str, Any]:
 def _schedule_page(request: HttpRequest, name: str, *, error: str = "", status: int = 200) -> HttpResponse:
     database = database_alias()
     try:
-        line = schedule_service.list_schedules(name.replace("\x00", ""), database=database)[0]
+        line = _seen(request, name)
     except ScheduleNotFound as exc:
         return problem(request, 404, "There is no such schedule", str(exc))
     with_args = may(request, Permission.VIEW_ARGS)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from queue_tasks import overview as figures
 from queue_tasks.dashboard.access import Permission, guarded
 from queue_tasks.dashboard.pages import page
-from queue_tasks.dashboard.preferences import database_alias
-from queue_tasks.dashboard.serving import is_alive
+from queue_tasks.dashboard.serving import is_alive, visible_workers
 
 
 @guarded(get=Permission.VIEW_JOB)
 def workers(request: HttpRequest) -> HttpResponse:
     """Who works."""
-    lines = figures.list_workers(database=database_alias())
     return page(
         request,
         "workers.html",
-        {"workers": [(line, is_alive(line)) for line in lines]},
+        {"workers": [(line, is_alive(line)) for line in visible_workers(request)]},
     )
