@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from queue_tasks import compat, telemetry
 from queue_tasks.outcomes import FINAL
 from queue_tasks.store import Written
+from queue_tasks.worker.failures import path_of
+from queue_tasks.worker.joblog import fields
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.service import Service
 
@@ -74,4 +76,9 @@ class Announcer(Service):
         )
         if failure is not None:
             # Such as a row that cannot be shown as a result: it has run, and is written, all the same.
-            logger.warning("task_finished was not sent for job %d (%s: %s)", job.id, type(failure).__name__, failure)
+            logger.warning(
+                "task_finished was not sent for job %d (%s)",
+                job.id,
+                path_of(type(failure)),
+                extra=fields(job, self.worker_id),
+            )

@@ -25,6 +25,7 @@ from queue_tasks.connections import is_doubtful
 from queue_tasks.exceptions import AtomicBroken, AtomicEnded, AtomicNotCommitted, OutsideAtomic
 from queue_tasks.statements import FINISH_ATOMIC, MARK_ATTEMPT
 from queue_tasks.tending import is_in_error
+from queue_tasks.worker.failures import frames_of, path_of
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -107,7 +108,15 @@ def perform(body: Callable[[], Any], encode: Callable[[Any], str | None], terms:
     except BaseException as exc:
         if committed:
             # The job has succeeded. The first function waiting for the commit was ours, so this is of a later one.
-            logger.exception("job %d of %s: a function given to transaction.on_commit raised", terms.job_id, terms.task)
+            # Not its message, which may quote arguments.
+            logger.error(  # noqa: TRY400 - the same
+                "job %d of %s: a function given to transaction.on_commit raised %s:\n%s",
+                terms.job_id,
+                terms.task,
+                path_of(type(exc)),
+                frames_of(exc),
+                extra={"job_id": terms.job_id, "task": terms.task, "worker_id": terms.worker_id},
+            )
             return Settled(End.COMMITTED, result)
         if not finished:
             raise

@@ -23,7 +23,8 @@ from queue_tasks.connections import (
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
-from queue_tasks.worker.failures import describe, message_of
+from queue_tasks.worker.failures import describe
+from queue_tasks.worker.joblog import fields
 from queue_tasks.worker.service import Service, brief, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -230,8 +231,9 @@ class Finisher(Service):
             "the outcome %s of job %d was refused (%s); trying again in %.2f s",
             outcome.kind.value,
             job.id,
-            message_of(error).partition("\nCONTEXT:")[0].strip(),
+            brief(error),
             wait,
+            extra=fields(job, self.worker_id),
         )
         if is_of_the_value(error) and outcome.kind is not OutcomeKind.FAILED:
             failed = Outcome(

@@ -66,9 +66,9 @@ def _run(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:
         except (SystemExit, KeyboardInterrupt) as exc:
             # Of a callback that a task left on the loop, which breaks out of it: the worker itself has not ended.
             if running.done():
-                logger.critical("the worker ended by %r", exc)
+                logger.critical("the worker ended by %s", type(exc).__name__)
                 return 1
-            logger.error("something on the event loop raised %r; the worker goes on", exc)  # noqa: TRY400 - not ours
+            logger.error("something on the event loop raised %s; the worker goes on", type(exc).__name__)  # noqa: TRY400 - not ours
         except RuntimeError as exc:
             if running.done():
                 raise
@@ -176,6 +176,6 @@ async def _end_leftovers() -> bool:
         ended, left = await asyncio.wait(left, timeout=LEFTOVERS_MARGIN)
         for task in ended:
             if not task.cancelled() and task.exception() is not None:
-                logger.warning("what a task left running on the loop failed: %r", task.exception())
+                logger.warning("what a task left running on the loop failed by %s", type(task.exception()).__name__)
     await asyncio.get_running_loop().shutdown_asyncgens()
     return not left

@@ -11,12 +11,16 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 import time
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
 from queue_tasks.events import ServiceFailed, publish
+
+DETAILS = re.compile(r"\n(?:DETAIL|CONTEXT):")
+"""Where the server's own words on an error end, and what it was about begins."""
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -146,8 +150,8 @@ class Service(ABC):
 
 
 def brief(error: BaseException) -> str:
-    """What an error says, without the long text of the statement that the server adds as its context."""
-    return str(error).partition("\nCONTEXT:")[0].strip() or "no message"
+    """What an error says, without what the server adds: details quote rows, and with them arguments."""
+    return DETAILS.split(str(error), maxsplit=1)[0].strip() or "no message"
 
 
 async def wait_for(event: asyncio.Event, timeout: float | None) -> bool:  # noqa: ASYNC109 - a wait that may end in vain is its point

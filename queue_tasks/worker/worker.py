@@ -21,6 +21,7 @@ from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import Store, Written
+from queue_tasks.worker import joblog
 from queue_tasks.worker.announcer import Announcer
 from queue_tasks.worker.attempt import Attempt, StopReason
 from queue_tasks.worker.ending import STOP_MARGIN, Ending, end_process, together
@@ -37,7 +38,7 @@ from queue_tasks.worker.processes import ProcessExecutor
 from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.recorder import Recorder
 from queue_tasks.worker.scheduler import Scheduler
-from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service
+from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service, brief
 from queue_tasks.worker.threads import ThreadExecutor
 from queue_tasks.worker.waking import Waking
 from queue_tasks.worker.watchdog import Watchdog
@@ -352,7 +353,12 @@ class Worker:
         try:
             return await store.note_start(job)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the job must not run unnoted
-            logger.warning("the start of job %d, suspected of crashing its worker, could not be noted: %s", job.id, exc)
+            logger.warning(
+                "the start of job %d, suspected of crashing its worker, could not be noted: %s",
+                job.id,
+                brief(exc),
+                extra=joblog.fields(job, self.worker_id),
+            )
             self._release(job)
             return False
 
@@ -372,13 +378,17 @@ class Worker:
     def _written(self, batch: Sequence[Written], statuses: dict[int, str]) -> None:
         """What follows from outcomes that are in the database now."""
         note(self.meter, batch, statuses)
+        joblog.note(self.worker_id, batch, statuses)
         tally, tell_ended, tell_lost = self.tally, events.wanted(events.AttemptEnded), events.wanted(events.JobLost)
         for job, outcome, _ in batch:
             status = statuses.get(job.id)
             if status is None:
                 tally.lost += 1
                 logger.warning(
-                    "the outcome of job %d (%s) was not written: the job is no longer ours", job.id, outcome.kind.value
+                    "the outcome of job %d (%s) was not written: the job is no longer ours",
+                    job.id,
+                    outcome.kind.value,
+                    extra=joblog.fields(job, self.worker_id),
                 )
                 if tell_lost:
                     events.publish(events.JobLost(self.worker_id, job, outcome))
@@ -463,7 +473,7 @@ class Worker:
         try:
             await store.unregister_worker()
         except Exception as exc:  # noqa: BLE001 - the row goes stale, and others remove it
-            logger.warning("could not unregister worker %d: %s", self.worker_id, str(exc).strip())
+            logger.warning("could not unregister worker %d: %s", self.worker_id, brief(exc))
 
     def _taken_for_dead(self, store: Store, worker_id: int) -> None:
         """Our row is gone, and our jobs are others' now: tell the bodies to stop, register anew, go on.
