@@ -14,6 +14,7 @@ from queue_tasks.dashboard.pages import FOLDER
 register = template.Library()
 
 TYPES = {
+    "complete.js": "text/javascript; charset=utf-8",
     "dashboard.css": "text/css; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",

@@ -17,7 +17,7 @@ class Part:
     """Lines that belong together."""
 
     kind: str
-    """own: frames of the user's code. library: of what it stands on. told: what no frame says, as the message."""
+    """own: frames of the user's code. library: of what it stands on. rest: what no frame says, as the message."""
     text: str
 
 
@@ -28,12 +28,12 @@ def parts(text: str) -> list[Part]:
 
 
 def _kinds(text: str) -> Iterator[tuple[str, str]]:
-    kind = "told"
+    kind = "rest"
     for line in text.splitlines(keepends=True):
         frame = _FRAME.match(line)
         if frame:
             kind = "library" if is_library(frame[1]) else "own"
         elif not line.startswith((" ", "\t")):
             # A frame's lines are indented.
-            kind = "told"
+            kind = "rest"
         yield kind, line

@@ -105,7 +105,7 @@ def test_the_readers_own_frames_stand_out(operator, make_job):
     assert shown
     spans = re.findall(r'<span class="(\w+)">(.*?)</span>', shown[1], re.DOTALL)
     kinds = [(kind, unescape(part)) for kind, part in spans]
-    assert [kind for kind, _ in kinds] == ["told", "own", "library", "own", "told"]
+    assert [kind for kind, _ in kinds] == ["rest", "own", "library", "own", "rest"]
     assert "tasks.py" in kinds[1][1]
     assert "requests" in kinds[2][1]
     assert "".join(part for _, part in kinds) == TRACE

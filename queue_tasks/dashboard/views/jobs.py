@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from queue_tasks.dashboard import queries
 from queue_tasks.dashboard.access import Permission, guarded, may, visible_queues
+from queue_tasks.dashboard.completion import words
 from queue_tasks.dashboard.deeds import MAX_JOBS, allowed_deeds
 from queue_tasks.dashboard.filters import STATES, FilterInvalid
 from queue_tasks.dashboard.pages import page
@@ -21,12 +22,17 @@ from queue_tasks.jobs import JobState
 def jobs(request: HttpRequest) -> HttpResponse:
     """The jobs a filter finds, a page at a time."""
     text = request.GET.get("q", "").strip()
-    values: dict[str, Any] = {"text": text, "states": STATES, "deeds": allowed_deeds(request), "most": MAX_JOBS}
+    values: dict[str, Any] = {
+        "text": text,
+        "states": STATES,
+        "deeds": allowed_deeds(request),
+        "most": MAX_JOBS,
+    }
     try:
         wanted = asked_filter(request, text)
         before = number(request.GET.get("before"))
     except FilterInvalid as exc:
-        return page(request, "jobs.html", values | {"error": str(exc)}, status=400)
+        return page(request, "jobs.html", values | {"error": str(exc), "words": words(request, ())}, status=400)
     found = queries.search(
         wanted,
         before=before,
@@ -42,6 +48,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "jobs.html",
         values
         | {
+            "words": words(request, [line.queue_name for line in found.jobs]),
             "jobs": found.jobs,
             "looked": found.looked,
             "look": f"{queries.LOOK:,}",
