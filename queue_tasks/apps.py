@@ -14,6 +14,7 @@ from django.utils.module_loading import autodiscover_modules, import_string
 
 from queue_tasks import schema
 from queue_tasks.checks import check_database, check_schedules
+from queue_tasks.deploy_checks import check_dashboard, check_server
 
 
 class QueueTasksConfig(AppConfig):
@@ -30,6 +31,8 @@ class QueueTasksConfig(AppConfig):
         bridge.show_tasks_to_stock_workers()
         checks.register(check_schema, checks.Tags.database)
         checks.register(check_periodic)
+        checks.register(check_pages, checks.Tags.security, deploy=True)
+        checks.register(check_servers, checks.Tags.database, deploy=True)
         if apps.is_installed("procrastinate.contrib.django"):
             # Sent after all migrations, once for each app that has models: ours need not have any.
             upstream = apps.get_app_config("procrastinate")
@@ -67,6 +70,38 @@ def check_periodic(
 ) -> list[checks.CheckMessage]:
     """The check that Django runs before nearly every command."""
     return check_schedules()
+
+
+def check_pages(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001 - Django's protocol
+    **kwargs: Any,  # noqa: ARG001 - the same
+) -> list[checks.CheckMessage]:
+    """The check of what is mounted, of `check --deploy`."""
+    return check_dashboard() if getattr(settings, "ROOT_URLCONF", None) else []
+
+
+def check_servers(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001 - Django's protocol
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,  # noqa: ARG001 - the same
+) -> list[checks.CheckMessage]:
+    """The check of the jobs' servers, of `check --deploy --database`."""
+    ours = [alias for alias in job_databases() if alias in (databases or ())]
+    found = []
+    for alias in ours:
+        if connections[alias].vendor == "postgresql":
+            found += check_server(alias, _listen_database(alias))
+    return found
+
+
+def _listen_database(alias: str) -> str | None:
+    """The alias that workers of a database listen through, if it is another one that there is."""
+    for entry in getattr(settings, "TASKS", {}).values():
+        options = entry.get("OPTIONS", {})
+        listen = options.get("listen_database")
+        if options.get("database", "default") == alias and listen in connections:
+            return str(listen)
+    return None
 
 
 def repair_schema(using: str, verbosity: int = 1, **kwargs: Any) -> None:  # noqa: ARG001 - a signal's arguments

@@ -15,6 +15,10 @@ begin
         execute format('create role %I nologin', v_role);
     end if;
     execute format('grant usage on schema %I to %I', v_schema, v_role);
+    -- Which migrations are applied, for `manage.py check --database`.
+    if to_regclass('django_migrations') is not null then
+        execute format('grant select on django_migrations to %I', v_role);
+    end if;
     for v_name in
         select format('%s %I.%I', case c.relkind when 'S' then 'sequence' else 'table' end, v_schema, c.relname)
         from pg_class c

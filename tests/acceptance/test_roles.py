@@ -228,6 +228,7 @@ def test_a_viewer_serves_every_page_that_reads_and_changes_nothing(house: House,
             f'auth_group_permissions, django_content_type to "{name_of("viewer")}"'
         )
     with django_as(house.urls["viewer"], dsn):
+        call_command("check", "--database", "default", stdout=StringIO())
         for page in ("overview", "jobs", "queues", "workers", "schedules", "changes"):
             response = client.get(address(page))
             assert response.status_code == 200, (page, text_of(response))
