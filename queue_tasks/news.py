@@ -29,8 +29,10 @@ CHANNELS = (
     "queue_tasks_progress",
     "queue_tasks_changes",
     "queue_tasks_workers",
+    "queue_tasks_control",
 )
-"""What is listened to: jobs that are ready, due later, finished, under way; schedules; operators' changes; workers."""
+"""What is listened to: jobs that are ready, due later, finished, under way; schedules; operators' changes; workers;
+decisions about queues and workers."""
 
 CHECK_EVERY = 5.0
 """Seconds between questions whether the connection still lives."""

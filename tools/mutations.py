@@ -67,6 +67,35 @@ MUTANTS = (
         "",
         "tests/roles/test_progress.py::test_progress_of_a_job_given_to_another_changes_nothing",
     ),
+    # ----------------------------------------------------------------------------------------------------------- queues
+    mutant(
+        "a fetch takes from a queue that is paused",
+        FETCH,
+        "coalesce(q.paused_until > clock_timestamp(), false) as paused",
+        "false as paused",
+        "tests/sql/test_queues.py::test_other_queues_go_on",
+    ),
+    mutant(
+        "a fetch does not look at limits",
+        FETCH,
+        "q.concurrency is not null as limited",
+        "false as limited",
+        "tests/sql/test_queues.py::test_no_more_run_than_the_limit_lets",
+    ),
+    mutant(
+        "a limit is counted before its queue is held, and not after",
+        "sql/functions/queue_tasks_hold_limits_v1.sql",
+        "where q.queue_name = v_queue for no key update skip locked;",
+        "where q.queue_name = v_queue;",
+        "tests/sql/test_queues.py::test_a_fetch_waits_for_another_a_moment_and_counts_its_jobs",
+    ),
+    mutant(
+        "the end of a job wakes nobody for its share of a limit",
+        "sql/triggers/procrastinate_jobs_qt_updated.sql",
+        "where o.status = 'doing' and n.status <> 'doing'\n            and o.queue_name",
+        "where o.status = 'doing' and n.status = 'doing'\n            and o.queue_name",
+        "tests/sql/test_queues.py::test_the_end_of_a_job_wakes_a_queue_that_has_a_limit",
+    ),
     # --------------------------------------------------------------------------------------------------------- attempts
     mutant(
         "a fetch spends an attempt",

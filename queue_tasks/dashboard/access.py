@@ -46,6 +46,8 @@ class Permission(StrEnum):
     DELETE = "queue_tasks.delete_job"
     PAUSE = "queue_tasks.pause_schedule"
     RUN = "queue_tasks.run_schedule"
+    CONTROL_QUEUE = "queue_tasks.control_queue"
+    CONTROL_WORKER = "queue_tasks.control_worker"
 
 
 View = Callable[..., HttpResponseBase]

@@ -135,7 +135,7 @@ def to_jobs(
         return Outcome(changed, len(ids) - len(changed))
 
 
-def to_schedule(
+def to_named(
     request: HttpRequest,
     action: str,
     name: str,
@@ -145,12 +145,12 @@ def to_schedule(
     ticket: UUID,
     database: str,
 ) -> tuple[bool, Any]:
-    """Do something to a schedule, in one transaction; whether it was not repeated, and what `do` gave.
+    """Do something to a schedule, a queue or a worker, in one transaction; whether it was new, and what `do` gave.
 
-    look: reads what is noted as before and after.
+    action: with the word for what it is done to, as it is written down. look: reads what is noted as before and after.
     """
     with transaction.atomic(using=database):
-        change_id = begin(request, ticket, f"schedule {action}", name, database=database)
+        change_id = begin(request, ticket, action, name, database=database)
         if change_id is None:
             return False, None
         before = look()

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from queue_tasks.dashboard.access import sees, visible_queues
 from queue_tasks.dashboard.preferences import backend, database_alias
 from queue_tasks.dashboard.queries import CAP
-from queue_tasks.overview import Backlog, WorkerLine, list_workers, measure_backlog
+from queue_tasks.overview import Backlog, WorkerLine, list_controls, list_workers, measure_backlog
 
 
 def is_alive(worker: WorkerLine) -> bool:
@@ -30,7 +30,8 @@ def serving(workers: Sequence[WorkerLine], queue: str, dead_after: float) -> lis
 
 def visible_depths(request: HttpRequest) -> list[Backlog]:
     """What there is in each queue that the visitor may see."""
-    found = measure_backlog(declared=sorted(backend().queues), most=CAP, database=database_alias())
+    declared = sorted({*backend().queues, *list_controls(database=database_alias())})
+    found = measure_backlog(declared=declared, most=CAP, database=database_alias())
     return [depth for depth in found if sees(request, depth.name)]
 
 
@@ -47,7 +48,21 @@ def visible_workers(request: HttpRequest) -> list[WorkerLine]:
     return [worker for worker in narrowed if worker.queues is None or worker.queues]
 
 
+def tellable_workers(request: HttpRequest) -> set[int]:
+    """The workers that the visitor may tell something: those of ours that serve no queue which he may not see."""
+    visible = visible_queues(request)
+    return {
+        worker.id
+        for worker in list_workers(database=database_alias())
+        if worker.name is not None
+        and (visible is None or (worker.queues is not None and set(worker.queues) <= set(visible)))
+    }
+
+
 def served(depths: Iterable[Backlog], workers: Sequence[WorkerLine]) -> list[dict[str, Any]]:
-    """Each queue's depth, with the live workers that take its jobs."""
-    dead_after = backend().settings.dead_after
-    return [{"depth": depth, "workers": serving(workers, depth.name, dead_after)} for depth in depths]
+    """Each queue's depth, with the live workers that take its jobs, and what was decided about it."""
+    dead_after, gates = backend().settings.dead_after, list_controls(database=database_alias())
+    return [
+        {"depth": depth, "workers": serving(workers, depth.name, dead_after), "gate": gates.get(depth.name)}
+        for depth in depths
+    ]

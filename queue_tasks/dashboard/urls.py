@@ -6,6 +6,7 @@ from queue_tasks.dashboard.deeds import DEEDS
 from queue_tasks.dashboard.views import (
     assets,
     changes,
+    control,
     database,
     deeds,
     edit,
@@ -30,6 +31,7 @@ urlpatterns = [
     path("failures/", failures.failures, name="failures"),
     path("queues/", queues.queues, name="queues"),
     path("workers/", workers.workers, name="workers"),
+    *(path(f"control/{name}/", view, name=name) for name, view in control.orders(control.ORDERS).items()),
     path("schedules/", schedules.schedules, name="schedules"),
     path("schedules/show/", schedules.schedule, name="schedule"),
     path("schedules/pause/", schedules.pause_schedule, name="pause_schedule"),

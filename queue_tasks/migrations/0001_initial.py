@@ -35,6 +35,8 @@ class Migration(migrations.Migration):
                     ("delete_job", "Can delete jobs"),
                     ("pause_schedule", "Can pause and resume schedules"),
                     ("run_schedule", "Can run schedules now and change when they tick"),
+                    ("control_queue", "Can pause, resume and limit queues"),
+                    ("control_worker", "Can quiet and stop workers"),
                 ),
             },
         ),

@@ -46,6 +46,10 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "run_schedule": {"POST": ("run_schedule",)},
     "change_schedule": {"POST": ("run_schedule",)},
     "reset_schedule": {"POST": ("run_schedule",)},
+    **{
+        name: {"GET": (f"control_{name.partition('_')[2]}",), "POST": (f"control_{name.partition('_')[2]}",)}
+        for name in ("pause_queue", "resume_queue", "limit_queue", "quiet_worker", "resume_worker", "stop_worker")
+    },
 }
 """What each address needs beside seeing jobs, by method. One that is missing here fails the scenario."""
 
@@ -401,6 +405,9 @@ def hostile_addresses(jobs: list[int], tried: Sequence[str]) -> Iterator[str]:
         yield address("jobs") + "?" + urlencode({"q": f"args.{text}:{text}"})
         yield address("retry") + "?" + urlencode({"id": text})
         yield address("delete") + "?" + urlencode({"all": text, "q": text})
+        for name in ("pause_queue", "limit_queue", "stop_worker"):
+            yield address(name) + "?" + urlencode({"name": text})
+        yield address("queues") + "?" + urlencode({"told": text})
 
 
 def hostile_forms(text: str, failed: int) -> Iterator[tuple[str, dict[str, str]]]:
@@ -414,6 +421,9 @@ def hostile_forms(text: str, failed: int) -> Iterator[tuple[str, dict[str, str]]
         yield address("edit", job_id=failed), {"ticket": text, "delay": text, "arguments": written}
     for name in ("pause_schedule", "resume_schedule", "run_schedule", "change_schedule", "reset_schedule"):
         yield address(name), {"ticket": ticket(), "name": f"no {text}"}
+    for name in ("pause_queue", "resume_queue", "limit_queue", "quiet_worker"):
+        yield address(name), {"ticket": ticket(), "name": text, "until": text, "concurrency": text}
+    yield address("pause_queue"), {"ticket": ticket(), "name": text}
     yield address("change_schedule"), {"ticket": ticket(), "name": text, "cron": text, "every": text, "timezone": text}
     yield address("change_schedule"), {"ticket": ticket(), "name": text, "timezone": text, "next": text}
 

@@ -18,7 +18,16 @@ MIDDLEWARE = [
 ]
 SEES = ("view_job",)
 SEES_ALL = ("view_job", "view_job_args")
-OPERATES = (*SEES_ALL, "retry_job", "cancel_job", "delete_job", "pause_schedule", "run_schedule")
+OPERATES = (
+    *SEES_ALL,
+    "retry_job",
+    "cancel_job",
+    "delete_job",
+    "pause_schedule",
+    "run_schedule",
+    "control_queue",
+    "control_worker",
+)
 ROLES: dict[str, tuple[str, ...]] = {"plain": (), "viewer": SEES, "operator": OPERATES, "superuser": ()}
 
 

@@ -13,4 +13,4 @@ from queue_tasks.dashboard.serving import served, visible_depths, visible_worker
 def queues(request: HttpRequest) -> HttpResponse:
     """How deep each queue is and who serves it."""
     depths = served(visible_depths(request), visible_workers(request))
-    return page(request, "queues.html", {"depths": depths})
+    return page(request, "queues.html", {"depths": depths, "told": request.GET.get("told", "")[:20]})

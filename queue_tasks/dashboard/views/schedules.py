@@ -81,9 +81,9 @@ def reset_schedule(request: HttpRequest) -> HttpResponse:
 def _to_schedule(request: HttpRequest, action: str, do: Any) -> HttpResponse:
     name = request.POST.get("name", "")
     try:
-        new, _ = change_log.to_schedule(
+        new, _ = change_log.to_named(
             request,
-            action,
+            f"schedule {action}",
             name,
             do,
             lambda: _settings_of(_seen(request, name)),
