@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from queue_tasks.exceptions import WorkerNotRegistered
 from queue_tasks.jobs import FetchedJob
@@ -32,6 +33,9 @@ LAST_FETCH_WITHIN = 5.0
 
 MAX_BACKLOG = 3000
 """Outcomes waiting to be written above which nothing is fetched."""
+
+LONGEST_TURN = 0.005
+"""Seconds for which jobs are started in one turn of the loop: where tasks start eagerly, they may run as well."""
 
 SMOOTHING = 0.05
 """The weight of the newest job's duration in the running mean."""
@@ -93,6 +97,7 @@ class Fetcher(Service):
         self._waiting: deque[tuple[float, FetchedJob]] = deque()
         self._stale_check: asyncio.TimerHandle | None = None
         self._running: dict[asyncio.Task[None], int] = {}
+        self._next_turn: asyncio.Handle | None = None
         # Kept: to ask for the running loop costs a system call in Python 3.11.
         self._event_loop: asyncio.AbstractEventLoop
         self._wake = asyncio.Event()
@@ -220,12 +225,11 @@ class Fetcher(Service):
                 async with asyncio.timeout(LAST_FETCH_WITHIN):
                     self._take(await self._fetching)
         self._give_back_waiting()
-        if not self._running:
-            self._quiet.set()
 
     def forget_waiting(self) -> None:
         """Drop what has not started: it is another worker's now."""
         self._waiting.clear()
+        self._note_quiet()
 
     @property
     def ids_in_hand(self) -> list[int] | None:
@@ -270,6 +274,7 @@ class Fetcher(Service):
             self._left += len(self._waiting)
         while self._waiting:
             self._release(self._waiting.pop()[1])
+        self._note_quiet()
 
     def _give_back_stale(self) -> None:
         """Slow jobs came after short ones, and what was prefetched waits behind them: others may be free."""
@@ -285,6 +290,10 @@ class Fetcher(Service):
             self._stale_check = asyncio.get_running_loop().call_later(max(due_in, 0.01), self._give_back_stale)
 
     def _fill_slots(self) -> None:
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        until = time.monotonic() + LONGEST_TURN
         while self._waiting and len(self._running) < self._slots and not self._alone:
             alone = self._waiting[0][1].crashes >= self._last_chance
             if alone and self._running:
@@ -292,10 +301,16 @@ class Fetcher(Service):
                 break
             self._alone = alone
             _, job = self._waiting.popleft()
-            task = self._event_loop.create_task(self._serve(job), name=f"queue_tasks job {job.id}")
-            self._running[task] = job.id
-            task.add_done_callback(self._ended)
-        if self._running:
+            task = _start(self._event_loop, self._serve(job), f"queue_tasks job {job.id}")
+            if not task.done():
+                self._running[task] = job.id
+                task.add_done_callback(self._ended)
+                continue
+            self._note_end(task)
+            if time.monotonic() >= until and self._waiting:
+                self._next_turn = self._event_loop.call_soon(self._fill_slots)
+                break
+        if self.in_hand:
             self._quiet.clear()
         if self._waiting:
             self._watch_waiting()
@@ -307,13 +322,26 @@ class Fetcher(Service):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
+        self._note_end(task)
+        self._fill_slots()
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
         self._alone = False
         if not task.cancelled() and task.exception() is not None:
             logger.error("a job's run broke off; it will be rescued", exc_info=task.exception())
-        self._fill_slots()
         if not self._room.is_set():
             self._room.set()
-        if not self._running and not self._waiting:
+        self._note_quiet()
+
+    def _note_quiet(self) -> None:
+        if not self.in_hand:
             self._quiet.set()
             if self.on_idle is not None:
                 self._wake.set()
+
+
+def _start(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+    """A task for a coroutine; from Python 3.12 on it has run as far as it does without waiting, often to its end."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, name=name, eager_start=True)
+    return loop.create_task(coroutine, name=name)

@@ -1,6 +1,7 @@
 """Fetcher: takes what can start soon, never more, and loses nothing of what it took."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -126,6 +127,27 @@ async def test_short_jobs_are_prefetched_within_the_bound(store: Store, rows: Ro
     assert 4 < most <= 64
     assert mouth.most_at_once <= 4
     assert sorted(mouth.ended) == mouth.known
+
+
+async def test_jobs_that_end_at_once_leave_others_on_the_loop_their_turns(store: Store, rows: Rows) -> None:
+    rows.add(300)
+    in_this_turn = most = 0
+
+    async def brief(job: FetchedJob) -> None:
+        nonlocal in_this_turn
+        in_this_turn += 1
+        until = time.monotonic() + 0.001
+        while time.monotonic() < until:
+            pass
+
+    # Five milliseconds, and again when a fetch is answered; where tasks do not start eagerly, one for each slot.
+    async with fetching(store, brief, slots=8) as mouth:
+        # What has waited for too long, on a busy machine, is given back.
+        while len(mouth.ended) + len(mouth.released) < 300:
+            in_this_turn = 0
+            await asyncio.sleep(0)
+            most = max(most, in_this_turn)
+    assert 0 < most <= 24
 
 
 async def test_without_prefetch_there_is_none(store: Store, rows: Rows) -> None:
