@@ -17,7 +17,7 @@ from queue_tasks.durations import in_one_unit, in_words
 from queue_tasks.figures import Figures, Slot, Span, added_up, percentiles
 
 WIDTH, HEIGHT = 380, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 372, 10, 164
+LEFT, RIGHT, TOP, BOTTOM = 58, 372, 10, 164
 """The edges of what is drawn; beside and below it stand the labels."""
 
 GAP = 0.2
@@ -167,7 +167,7 @@ def _lines(figures: Figures, name: str, title: str, what: str) -> Chart:
         shape="line",
         legend=[(kind, kind) for kind in PARTS],
         grid=[
-            Label(_at(_height((power - low) / (high - low))), in_one_unit(10.0**power))
+            Label(_at(_height((power - low) / (high - low))), in_one_unit(10.0**power).replace(".0", ""))
             for power in range(low, high + 1, max(1, (high - low) // 4))
         ],
         times=_times(figures),

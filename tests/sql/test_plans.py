@@ -342,3 +342,26 @@ def test_failures_are_grouped_by_the_newest_and_no_others(meter):
     # To make a plan, a page of every index may be read.
     others = {name: blocks for name, blocks in read.items() if name not in {"heap", "procrastinate_jobs_qt_failed_idx"}}
     assert all(blocks <= 2 for blocks in others.values()), others
+
+
+@pytest.mark.parametrize("queue", [None, "q7"])
+def test_the_chart_of_a_week_reads_its_own_rows(open_session, queue):
+    """Whatever other queues have: one probe of the index for each slot."""
+    session = open_session()
+    session.rows(
+        "insert into queue_tasks_figures (grain, begins_at, queue_name, succeeded, failed, retried, other, waited, ran)"
+        " select g, date_bin(make_interval(secs => g), now(), timestamptz 'epoch') - n * make_interval(secs => g),"
+        " nullif('q' || q, 'q0'), 1, 0, 0, 0, '{1}', '{1}'"
+        " from unnest(array[60, 900, 3600]) g, generate_series(0, 199) n, generate_series(0, 49) q"
+    )
+    session.rows("vacuum analyze queue_tasks_figures")
+    given = {"grain": "3600", "slots": "168", "queue_name": "null" if queue is None else f"'{queue}'"}
+    chart = statements.READ_FIGURES
+    for name, value in given.items():
+        chart = chart.replace(f"%({name})s", value)
+    assert len(session.rows(chart)) == 168
+    ((plan,),) = session.rows(f"explain (analyze, buffers, format json, timing off) {chart}")
+    top = plan[0]["Plan"]
+    assert '"Seq Scan"' not in str(plan).replace("'", '"')
+    # Of 30,000 rows: for each of 168 slots about three blocks of the index and one of the table.
+    assert top["Shared Hit Blocks"] + top["Shared Read Blocks"] <= 1_500, top

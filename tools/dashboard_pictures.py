@@ -1,0 +1,134 @@
+"""Take the pictures of the dashboard that docs/ shows: each page of the running site, in a browser.
+
+Usage   python tools/dashboard_pictures.py [NAME ...]     into docs/images, all of them or some
+
+Needs what the tests need: Chromium, chromedriver, and a Postgres (DATABASE_URL, else the embedded one). What is on the
+pages is made for them, and the same each time but for the clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))
+
+import django  # noqa: E402 - the project is found first
+from django.conf import settings  # noqa: E402 - the same
+
+from site_app.embedded_postgres import database_url  # noqa: E402 - the same
+from site_app.processes import migrate  # noqa: E402 - the same
+from tests.site.house import House  # noqa: E402 - the same
+from tests.site.operators import add_figures, add_job, add_schedule, log_in  # noqa: E402 - the same
+from tests.site.test_browser import DESK, PHONE, Browser  # noqa: E402 - the same
+
+LONGEST = 1600  # pixels
+FOLDER = PROJECT / "docs" / "images"
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "photos/steps.py", line 41, in resize
+OSError: image file is truncated"""
+FAILURE = (
+    '[{"exception": "builtins.OSError", "message": "image file is truncated", "worker_id": 1, '
+    '"started_at": "%s", "finished_at": "%s", "traceback": %s}]'
+)
+
+# name -> (address, window, theme); {failed} and {waiting} are jobs
+PICTURES = {
+    "dashboard-overview": ("/queue/", DESK, "light"),
+    "dashboard-phone-dark": ("/queue/?span=day", PHONE, "dark"),
+    "dashboard-jobs-dark": ("/queue/jobs/?q=task%3Aprocess_photo+since%3A1h", DESK, "dark"),
+    "dashboard-job": ("/queue/jobs/{waiting}/", DESK, "light"),
+    "dashboard-job-phone": ("/queue/jobs/{failed}/", PHONE, "light"),
+    "dashboard-failures": ("/queue/failures/", DESK, "light"),
+    "dashboard-queues-dark": ("/queue/queues/", DESK, "dark"),
+    "dashboard-workers": ("/queue/workers/", DESK, "light"),
+    "dashboard-schedules-phone": ("/queue/schedules/", PHONE, "light"),
+    "dashboard-schedule-dark": ("/queue/schedules/show/?name=nightly", DESK, "dark"),
+    "dashboard-database": ("/queue/database/", DESK, "light"),
+    "dashboard-changes-phone-dark": ("/queue/changes/", PHONE, "dark"),
+    "dashboard-confirm": ("/queue/jobs/retry/?id={failed}", DESK, "light"),
+}
+
+
+def main(names: list[str]) -> int:
+    """Take them; returns the exit code."""
+    unknown = set(names) - set(PICTURES)
+    if unknown:
+        print(f"no such picture: {', '.join(sorted(unknown))}; there are: {', '.join(PICTURES)}", file=sys.stderr)
+        return 1
+    settings.configure(USE_TZ=True)
+    django.setup()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        url = database_url()
+        migrate({**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "site_app.settings"})
+        with House(url, folder) as site:
+            browser = Browser(site, folder / "profile")
+            try:
+                take(site, browser, names or list(PICTURES))
+            finally:
+                browser.driver.quit()
+    return 0
+
+
+def take(site: House, browser: Browser, names: list[str]) -> None:
+    """Log in, make what the pages show, and photograph them."""
+    site.clear()
+    log_in(site, browser, "ada")
+    jobs = stock(site)
+    for name in names:
+        address, size, theme = PICTURES[name]
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        browser.resize(size)
+        site.db.execute("update procrastinate_workers set last_heartbeat = now()")
+        browser.open(address.format(**jobs))
+        (FOLDER / f"{name}.png").write_bytes(photograph(browser))
+        print(f"docs/images/{name}.png")
+
+
+def photograph(browser: Browser) -> bytes:
+    """The whole page, down to a length that can be shown."""
+    browser.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    width, height = browser.run("return [innerWidth, document.querySelector('footer').getBoundingClientRect().bottom]")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, LONGEST), "scale": 1}
+    taken = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    return base64.b64decode(taken["data"])
+
+
+def stock(site: House) -> dict[str, int]:
+    """What is on the pages; the jobs that have a page of their own."""
+    site.db.execute("truncate procrastinate_workers restart identity")
+    site.db.execute(
+        "insert into procrastinate_workers (qt_name, qt_host, qt_pid, qt_queues, qt_concurrency, qt_started_at)"
+        " select 'media-' || n, 'app' || n || '.example', 4100 + n, '{media,default}', 8, now()"
+        " from generate_series(1, 3) n"
+    )
+    add_figures(site)
+    for name in ("nightly", "hourly-reports", "clear-visits"):
+        add_schedule(site, name)
+    ended = datetime.now(UTC)
+    started = ended - timedelta(seconds=2)
+    quoted = FAILURE % (started.isoformat(), ended.isoformat(), json.dumps(TRACEBACK))
+    for _ in range(8):
+        add_job(site, "succeeded", qt_attempted_at="now", qt_finished_at="now")
+    for _ in range(4):
+        add_job(site, "doing", qt_attempted_at="now", worker_id=1)
+    failed = 0
+    for _ in range(5):
+        failed = add_job(site, "failed", qt_errors=quoted, qt_attempted_at=started, qt_finished_at=ended, attempts=1)
+    add_job(site, "doing", lock="gallery 1", qt_attempted_at="now", worker_id=1)
+    waiting = add_job(site, lock="gallery 1")
+    add_job(site, queue_name="reports", task_name="site_app.reports.tasks.build")
+    return {"failed": failed, "waiting": waiting}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
