@@ -11,7 +11,7 @@ from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.jobs import JobState
 from queue_tasks.statements import GROUP_FAILURES
 
-LOOK = 10_000
+LOOK = 5_000
 """Failed jobs that are looked at, the newest."""
 
 MAX_GROUPS = 100
