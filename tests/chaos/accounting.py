@@ -282,7 +282,8 @@ def overlaps(books: Books, lock_of: Mapping[str, str], limit: int = 1) -> list[t
     dead = dict(books.deaths)
     by_lock: dict[str, list[Execution]] = defaultdict(list)
     for run in books.executions:
-        if run.key in lock_of:
+        # A start that the server wrote down when the process that had sent it was dead already is no body that runs.
+        if run.key in lock_of and run.started < dead.get(run.pid, math.inf):
             by_lock[lock_of[run.key]].append(run)
     found = []
     for lock, own in by_lock.items():

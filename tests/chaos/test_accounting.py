@@ -94,6 +94,8 @@ def test_bodies_of_one_lock_overlap_unless_one_ended_before_or_died() -> None:
     died = replace(GOOD, executions=[replace(first, ended=None), second], deaths=[(1, 12.0)])
     assert accounting.overlaps(died, lock_of) == []
     assert accounting.overlaps(replace(died, deaths=[]), lock_of) != []
+    # Its start was on its way to the server when it died.
+    assert accounting.overlaps(replace(died, deaths=[(1, 9.9)]), lock_of) == []
 
 
 def test_starts_and_ends_are_paired_by_key_lease_and_process() -> None:
