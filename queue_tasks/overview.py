@@ -163,6 +163,10 @@ class WorkerLine:
     started_at: datetime | None
     told: str | None = None
     """What an operator has told it: quiet or stop."""
+    version: str | None = None
+    """Of queue_tasks."""
+    memory: int | None = None
+    """Bytes that its process held at its last heartbeat, without those of its task processes."""
 
 
 @dataclass(frozen=True, slots=True)

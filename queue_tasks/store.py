@@ -173,16 +173,18 @@ class Store:
         queues: Sequence[str] | None,
         concurrency: int,
         told: str | None = None,
+        version: str | None = None,
     ) -> int:
         """Make this worker known; its number, which every later call names.
 
-        told: what an operator has told it before, under another number.
+        version: of queue_tasks. told: what an operator has told it before, under another number.
         SQL: sql/queries/register_worker.sql
         """
         parameters = {
             "name": name,
             "host": host,
             "pid": pid,
+            "version": version,
             "queues": queues,
             "concurrency": concurrency,
             "told": told,

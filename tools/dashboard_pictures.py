@@ -43,7 +43,7 @@ FAILURE = (
 PICTURES = {
     "dashboard-overview": ("/queue/", DESK, "light"),
     "dashboard-phone-dark": ("/queue/?span=day", PHONE, "dark"),
-    "dashboard-jobs-dark": ("/queue/jobs/?q=task%3Aprocess_photo+since%3A1h", DESK, "dark"),
+    "dashboard-jobs-dark": ("/queue/jobs/?q=task%3Amake_rendition+since%3A1h", DESK, "dark"),
     "dashboard-job": ("/queue/jobs/{waiting}/", DESK, "light"),
     "dashboard-job-phone": ("/queue/jobs/{failed}/", PHONE, "light"),
     "dashboard-failures": ("/queue/failures/", DESK, "light"),
@@ -107,8 +107,10 @@ def stock(site: House) -> dict[str, int]:
     """What is on the pages; the jobs that have a page of their own."""
     site.db.execute("truncate procrastinate_workers restart identity")
     site.db.execute(
-        "insert into procrastinate_workers (qt_name, qt_host, qt_pid, qt_queues, qt_concurrency, qt_started_at)"
-        " select 'media-' || n, 'app' || n || '.example', 4100 + n, '{media,default}', 8, now()"
+        "insert into procrastinate_workers"
+        " (qt_name, qt_host, qt_pid, qt_version, qt_memory, qt_queues, qt_concurrency, qt_started_at)"
+        " select 'media-' || n, 'app' || n || '.example', 4100 + n, '0.1.0', (60 + n) * 2 ^ 20, '{media,default}', 8,"
+        " now()"
         " from generate_series(1, 3) n"
     )
     add_figures(site)
@@ -117,15 +119,21 @@ def stock(site: House) -> dict[str, int]:
     ended = datetime.now(UTC)
     started = ended - timedelta(seconds=2)
     quoted = FAILURE % (started.isoformat(), ended.isoformat(), json.dumps(TRACEBACK))
+    made = {
+        "task_name": "site_app.photos.tasks.make_rendition",
+        "args": '{"args": [7, 640, "webp"], "kwargs": {}}',
+        "qt_enqueued_at": started - timedelta(seconds=1),
+    }
     for _ in range(8):
-        add_job(site, "succeeded", qt_attempted_at="now", qt_finished_at="now")
+        add_job(site, "succeeded", **made, qt_attempted_at=started, qt_finished_at=ended)
     for _ in range(4):
-        add_job(site, "doing", qt_attempted_at="now", worker_id=1)
+        add_job(site, "doing", **made, qt_attempted_at="now", worker_id=1)
     failed = 0
     for _ in range(5):
-        failed = add_job(site, "failed", qt_errors=quoted, qt_attempted_at=started, qt_finished_at=ended, attempts=1)
-    add_job(site, "doing", lock="gallery 1", qt_attempted_at="now", worker_id=1)
-    waiting = add_job(site, lock="gallery 1")
+        times = {"qt_attempted_at": started, "qt_started_at": started, "qt_finished_at": ended}
+        failed = add_job(site, "failed", **made, **times, qt_errors=quoted, attempts=1)
+    add_job(site, "doing", **made, lock="photo:7:640:webp", qt_attempted_at="now", worker_id=1)
+    waiting = add_job(site, "todo", **made, lock="photo:7:640:webp")
     add_job(site, queue_name="reports", task_name="site_app.reports.tasks.build")
     return {"failed": failed, "waiting": waiting}
 

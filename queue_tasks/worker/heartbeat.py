@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from queue_tasks.conf import Options
 from queue_tasks.connections import StatementRefused, WorkerConnection
 from queue_tasks.events import ServiceFailed, publish
 from queue_tasks.statements import HEARTBEAT
+from queue_tasks.worker.memory import resident
 from queue_tasks.worker.service import wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -135,7 +137,12 @@ class Heartbeat:
                 worker_id = self.worker_id
                 self._again.clear()
                 try:
-                    rows = await connection.rows(HEARTBEAT, {"worker_id": worker_id, "dead_after": options.dead_after})
+                    beat = {
+                        "worker_id": worker_id,
+                        "dead_after": options.dead_after,
+                        "memory": resident(os.getpid()) or None,
+                    }
+                    rows = await connection.rows(HEARTBEAT, beat)
                 except (StatementRefused, OSError) as exc:
                     if not quiet:
                         logger.warning(

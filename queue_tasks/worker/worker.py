@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from queue_tasks import bridge, events
+from queue_tasks import __version__, bridge, events
 from queue_tasks.conf import Options
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
@@ -535,6 +535,7 @@ class Worker:
             settings.queues,
             settings.concurrency,
             QUIET if self._quiet else None,
+            __version__,
         )
 
     def _reconsider(self) -> None:

@@ -10,6 +10,8 @@ select
     (select count(*) from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing'),
     extract(epoch from clock_timestamp() - w.last_heartbeat)::double precision,
     w.qt_started_at,
-    w.qt_told
+    w.qt_told,
+    w.qt_version,
+    w.qt_memory
 from procrastinate_workers w
 order by w.id

@@ -399,15 +399,18 @@ def test_no_queues_and_no_workers_are_told_in_words():
 
 def test_workers_are_listed_with_their_heartbeat_and_running_jobs():
     [(ours,)] = sql(
-        "insert into procrastinate_workers (qt_name, qt_host, qt_pid, qt_queues, qt_concurrency, last_heartbeat) "
-        "values ('blue', 'web1', 4711, '{media,mail}', 20, now() - interval '90 s') returning id"
+        "insert into procrastinate_workers "
+        "(qt_name, qt_host, qt_pid, qt_queues, qt_concurrency, qt_version, qt_memory, last_heartbeat) "
+        "values ('blue', 'web1', 4711, '{media,mail}', 20, '0.1.0', 60 * 2 ^ 20, now() - interval '90 s') returning id"
     )
     [(stock,)] = sql("insert into procrastinate_workers default values returning id")
     make_job("running", worker_id=ours)
     titles, blue, other = queue("workers").splitlines()
-    assert titles.split() == ["ID", "NAME", "HOST", "PID", "QUEUES", "RUNNING", "HEARTBEAT"]
+    assert titles.split() == ["ID", "NAME", "HOST", "PID", "QUEUES", "RUNNING", "VERSION", "MEMORY", "HEARTBEAT"]
     assert blue.split()[:5] == [str(ours), "blue", "web1", "4711", "media,mail"]
     assert "1 of 20" in blue
+    assert "0.1.0" in blue
+    assert " MB " in blue
     assert blue.endswith("1 min ago, lost")
     assert other.split()[:3] == [str(stock), "stock", "worker"]
     lines = json.loads(queue("workers", "--json"))

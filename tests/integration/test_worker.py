@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.utils import timezone
 
-from queue_tasks import TaskResult, control, enqueue_many
+from queue_tasks import TaskResult, __version__, control, enqueue_many
 from queue_tasks.compat import TaskResultDoesNotExist, TaskResultStatus
 from queue_tasks.worker.process import run
 from tests.testapp import tasks
@@ -280,8 +280,16 @@ def test_async_tasks_use_the_orm_without_sharing_one_thread() -> None:
 
 def test_a_worker_registers_while_it_lives_and_is_gone_after() -> None:
     with running_worker(queues=["a", "b"]) as worker, connection.cursor() as cursor:
-        cursor.execute("select id, qt_name, qt_queues, qt_concurrency from procrastinate_workers")
-        assert cursor.fetchall() == [(worker.worker_id, "test", ["a", "b"], 10)]
+        # Its first beat tells how much memory it has.
+        known = (
+            "select id, qt_name, qt_queues, qt_concurrency, qt_version, qt_memory > 2 ^ 20 from procrastinate_workers"
+        )
+
+        def is_known() -> bool:
+            cursor.execute(known)
+            return bool(cursor.fetchall() == [(worker.worker_id, "test", ["a", "b"], 10, __version__, True)])
+
+        wait_until(is_known)
         cursor.execute(
             "select count(*) from pg_locks l join pg_stat_activity a using (pid) "
             "where l.locktype = 'advisory' and a.application_name = 'queue_tasks listen' "

@@ -179,7 +179,15 @@ class Machine(RuleBasedStateMachine):
         getattr(self, what)(pick)
 
     def register(self, _pick: int = 0) -> None:
-        parameters = {"name": "w", "host": "h", "pid": 1, "queues": None, "concurrency": 1, "told": None}
+        parameters = {
+            "name": "w",
+            "host": "h",
+            "pid": 1,
+            "version": "1",
+            "queues": None,
+            "concurrency": 1,
+            "told": None,
+        }
         ((worker,),) = self.run(statements.REGISTER_WORKER, **parameters)
         assert worker == self.model.register()
 
@@ -191,7 +199,7 @@ class Machine(RuleBasedStateMachine):
 
     def beat(self, pick: int) -> None:
         worker = self.some_worker(pick)
-        found = self.run(statements.HEARTBEAT, worker_id=worker, dead_after=DEAD_AFTER)
+        found = self.run(statements.HEARTBEAT, worker_id=worker, dead_after=DEAD_AFTER, memory=None)
         assert bool(found) == self.model.beat(worker)
 
     def hold_lock(self, pick: int) -> None:

@@ -273,6 +273,8 @@ class Command(ControlVerbs, ScheduleVerbs, RoleVerbs, BaseCommand):
             Column("PID", right=True),
             Column("QUEUES", shrinks=True),
             Column("RUNNING", right=True),
+            Column("VERSION"),
+            Column("MEMORY", right=True),
             Column("HEARTBEAT"),
         ]
         rows = [
@@ -283,6 +285,8 @@ class Command(ControlVerbs, ScheduleVerbs, RoleVerbs, BaseCommand):
                 str(line.pid or ""),
                 ",".join(line.queues) if line.queues else "all" if line.name else "",
                 f"{line.running} of {line.concurrency}" if line.concurrency else str(line.running),
+                line.version or "",
+                "" if line.memory is None else size(line.memory),
                 f"{in_one_unit(line.heartbeat_age)} ago"
                 + (", lost" if line.heartbeat_age > dead_after else "")
                 + (f", {TOLD.get(line.told, line.told)}" if line.told else ""),
