@@ -234,5 +234,7 @@ async def test_through_a_pooler_of_transactions_nothing_is_listened_to(pooled, c
         while await page.next() != "the end":
             pass
     assert (await client.get(address("stream"))).status_code == 204
-    left = outside.execute("select query from pg_stat_activity where query ilike 'listen %'").fetchall()
+    left = outside.execute(
+        "select query from pg_stat_activity where datname = current_database() and query ilike 'listen %'"
+    ).fetchall()
     assert left == []
