@@ -50,7 +50,7 @@ def wait_for_lock(dsn: str, application_name: str, timeout: float = PATIENCE) ->
         def sessions() -> list[tuple[object, ...]]:
             return connection.execute(
                 "select pid, state, wait_event_type, wait_event, query from pg_stat_activity "
-                "where application_name = %s",
+                "where application_name = %s and datname = current_database()",
                 [application_name],
             ).fetchall()
 

@@ -67,7 +67,8 @@ def test_a_cancel_request_passes(proxy: Proxy, fresh_database: str) -> None:
             wait_until(
                 lambda: (
                     watcher.execute(
-                        "select from pg_stat_activity where application_name = 'slow' and wait_event = 'PgSleep'"
+                        "select from pg_stat_activity where application_name = 'slow' and wait_event = 'PgSleep' "
+                        "and datname = current_database()"
                     ).fetchone()
                     is not None
                 )
@@ -140,7 +141,9 @@ def test_a_client_that_leaves_in_a_black_hole_is_not_missed_by_the_server_before
     with psycopg.connect(fresh_database, autocommit=True) as watcher:
 
         def there() -> bool:
-            found = watcher.execute("select from pg_stat_activity where application_name = 'gone'").fetchone()
+            found = watcher.execute(
+                "select from pg_stat_activity where application_name = 'gone' and datname = current_database()"
+            ).fetchone()
             return found is not None
 
         connection = connect(proxy, name="gone")

@@ -23,7 +23,10 @@ LEAKS = {
     "create temporary table leftover (n int)": ("select to_regclass('pg_temp.leftover')::text", "a temporary table"),
     "listen leftover": ("select count(*) from pg_listening_channels()", "LISTEN leftover"),
     "select pg_advisory_lock(4711)": (
-        "select count(*) from pg_locks where locktype = 'advisory' and objid = 4711 and objsubid = 1",
+        (
+            "select count(*) from pg_locks where locktype = 'advisory' and objid = 4711 and objsubid = 1 "
+            "and database = (select oid from pg_database where datname = current_database())"
+        ),
         "a session advisory lock",
     ),
 }

@@ -195,7 +195,10 @@ def test_a_result_is_awaited_by_the_direct_connection(pooler: PgBouncer, direct:
 
 def listens(url: str, name: str = "queue_tasks listen") -> bool:
     with psycopg.connect(url, autocommit=True) as db:
-        return bool(db.execute("select from pg_stat_activity where application_name = %s", [name]).fetchall())
+        found = db.execute(
+            "select from pg_stat_activity where application_name = %s and datname = current_database()", [name]
+        )
+        return bool(found.fetchall())
 
 
 def test_a_pooler_that_is_killed_and_comes_back_delays_jobs_and_no_more(pooler: PgBouncer, impatient: None) -> None:

@@ -72,7 +72,9 @@ class Rows:
     def waits_for_lock(self, name: str) -> bool:
         """Whether a session with this application name waits for a lock."""
         found = self.db.execute(
-            "select 1 from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'", [name]
+            "select 1 from pg_stat_activity where application_name = %s and wait_event_type = 'Lock' "
+            "and datname = current_database()",
+            [name],
         )
         return found.fetchone() is not None
 

@@ -308,6 +308,9 @@ def test_those_who_want_no_movement_get_none(browser, site, photo):
 def test_a_server_that_goes_away_and_comes_back_is_noticed(browser, site, photo):
     browser.open()
     browser.wait_for_live()
-    site.db.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'site_app live'")
+    site.db.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where application_name = 'site_app live' and datname = current_database()"
+    )
     browser.choose(photo("coast.jpg"))
     browser.wait_for_states({"Coast": "waiting"})

@@ -13,6 +13,7 @@ from queue_tasks import statements
 from tests.sql.session import Job, Session
 from tests.waiting import wait_until
 
+STORM = "select from pg_stat_activity where application_name like 'storm %%' and datname = current_database()"
 JOBS = 120
 TURNS = 60
 LIVING = 1
@@ -141,7 +142,7 @@ def test_eight_sessions_on_overlapping_sets(open_session, seed):
     for thread in threads:
         thread.join()
     # A session tells its statistics when it ends.
-    wait_until(lambda: not setup.rows("select from pg_stat_activity where application_name like 'storm %%'"))
+    wait_until(lambda: not setup.rows(STORM))
     assert trouble == [], sessions
     assert setup.value("select deadlocks from pg_stat_database where datname = current_database()") == 0
     assert setup.value("select count(*) from procrastinate_events where type = 'retried'") > 0
