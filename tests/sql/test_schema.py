@@ -291,8 +291,8 @@ def test_a_repair_gives_way_to_a_transaction_that_holds_a_table_and_tries_again(
     reader.rows("select from procrastinate_jobs limit 1")
     waits = (
         "select count(*) from pg_stat_activity where datname = current_database() "
-        "and (select pid from pg_stat_activity where application_name = 'tests.reader' and datname = current_database()) "
-        "= any (pg_blocking_pids(pid))"
+        "and (select pid from pg_stat_activity"
+        " where application_name = 'tests.reader' and datname = current_database()) = any (pg_blocking_pids(pid))"
     )
     with ThreadPoolExecutor(1) as pool:
         migration = pool.submit(manage, aside.url, "migrate", "procrastinate")
