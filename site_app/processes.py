@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 TIED = Path(__file__).resolve().parent / "tied.py"
 
 GRACE = 15.0  # seconds a program has to stop after SIGTERM
+RAISE_AGAIN_AFTER = 0.01  # seconds until a stop that Python has lost is raised anew
 LAST_LINES = 30  # lines of a program's output shown when it failed
 
 
@@ -172,14 +173,33 @@ def kill_group(leader: int) -> None:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as Ctrl-C does: by an exception, so that everything inside is cleaned up."""
+    """SIGINT, SIGTERM and SIGHUP end the block by an exception, so that everything inside is cleaned up.
+
+    Python only prints what is raised at the end of an object's life: there it is raised again a moment later, at the
+    latest at the end of the block.
+    """
+    asked: list[KeyboardInterrupt | SystemExit] = []
+    print_lost = sys.unraisablehook
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        asked.append(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number))
+        raise asked[-1]
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def leave_again(_number: int, _frame: FrameType | None) -> None:
+        raise asked[-1]
+
+    def note_lost(lost: "sys.UnraisableHookArgs") -> None:
+        if any(lost.exc_value is stop for stop in asked):
+            signal.setitimer(signal.ITIMER_REAL, RAISE_AGAIN_AFTER)
+        else:
+            print_lost(lost)
+
+    handlers = {**dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), leave), signal.SIGALRM: leave_again}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    sys.unraisablehook = note_lost
     try:
         yield
+        _leave_if(asked)
     except Exception as error:
         stop = stop_behind(error)
         if stop is None:
@@ -187,8 +207,15 @@ def stopped_by_signals() -> Iterator[None]:
         # What a signal cuts short, such as a query, may complain while it is cleaned up; the stop is what happened.
         raise stop from None
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = print_lost
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_if(asked: Sequence[BaseException]) -> None:
+    if asked:
+        raise asked[-1]
 
 
 def stop_behind(error: BaseException) -> KeyboardInterrupt | SystemExit | None:

@@ -113,3 +113,26 @@ def test_a_port_that_is_taken_is_said_in_words(env, tmp_path):
     assert f"Port {port} of 127.0.0.1 cannot be opened" in ended.stderr
     assert "PORT=" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+@pytest.mark.parametrize("after", ["while True: signal.pause()", "pass"], ids=["goes on", "ends"])
+def test_a_stop_that_python_loses_is_not_lost(number, code, after):
+    """What a signal raises while an object's life ends is only printed by Python."""
+    program = f"""
+import os, signal
+from site_app.processes import stopped_by_signals
+
+class Deaf:
+    def __del__(self):
+        os.kill(os.getpid(), {int(number)})
+
+with stopped_by_signals():
+    Deaf()
+    print("went on", flush=True)
+    {after}
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ended.stdout == "went on\n"
+    assert ended.returncode == code
+    assert "ignored" not in ended.stderr

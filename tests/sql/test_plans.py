@@ -14,6 +14,7 @@ from queue_tasks import statements
 from tests import postgres
 from tests.sql.meter import Meter
 from tests.sql.session import Session
+from tests.waiting import wait_until
 
 FETCH = "select id, lock from queue_tasks_fetch_jobs_v1(%s, %s::text[], %s)"
 PROMOTE = "select promoted from queue_tasks_promote_jobs_v1(%s)"
@@ -56,6 +57,11 @@ def meter(loaded: Session) -> Iterator[Meter]:
     yield Meter(loaded)
     loaded.rows("delete from procrastinate_jobs where id > %s", newest)
     loaded.rows("delete from procrastinate_workers where id > 1")
+    # As long as an older transaction runs, of another test process on this server, an index scan goes on visiting the
+    # rows that are gone.
+    gone = loaded.value("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    wait_until(lambda: loaded.value(oldest) >= gone, 120, "the transactions that ran during the test have ended")
 
 
 def ours(meter):
