@@ -90,7 +90,9 @@ alter table procrastinate_workers
     drop column qt_concurrency,
     drop column qt_locked,
     drop column qt_started_at,
-    drop column qt_told;
+    drop column qt_told,
+    drop column qt_version,
+    drop column qt_memory;
 
 update procrastinate_jobs j set worker_id = null
 where j.worker_id is not null and not exists (select from procrastinate_workers w where w.id = j.worker_id);
