@@ -9,7 +9,7 @@ The rules:
 * no placeholder within quotes: Postgres binds on the server, so '%(ttl)s seconds' silently means something else
 * no `select *`, except from a function of ours or a CTE of the same file, whose columns are written down
 * a file is named as the object it makes
-* no orphan: each query is a constant of queue_tasks/statements.py, each folder is read by queue_tasks/schema.py
+* no orphan: each query is a constant of queue_tasks/statements.py, each folder is read by queue_tasks/schema/files.py
 * sql/README.md lists every file
 * migrations come in pairs (NNNN_name.sql, NNNN_name.reverse.sql), and a released one is never edited
 """
@@ -206,8 +206,8 @@ def lint_queries(project: Path) -> Iterator[Finding]:
 
 
 def lint_folders(project: Path, files: Sequence[Path]) -> Iterator[Finding]:
-    """Each living file is installed by queue_tasks/schema.py, which names its folder or the file itself."""
-    module = project / "queue_tasks" / "schema.py"
+    """Each living file is installed by queue_tasks/schema/files.py, which names its folder or the file itself."""
+    module = project / "queue_tasks" / "schema" / "files.py"
     text = module.read_text(encoding="utf-8") if module.exists() else ""
     if not any(f'"{folder}"' in text for folder in MAKERS):
         return  # it installs no living files at all, only migrations
@@ -216,7 +216,7 @@ def lint_folders(project: Path, files: Sequence[Path]) -> Iterator[Finding]:
         known = any(f'"{name}"' in text or f"{name}/" in text for name in (folder, file.stem))
         if folder not in NOT_LIVING and not known:
             yield Finding(
-                str(file.relative_to(project)), 1, f'queue_tasks/schema.py names neither "{folder}" nor the file'
+                str(file.relative_to(project)), 1, f'queue_tasks/schema/files.py names neither "{folder}" nor the file'
             )
 
 

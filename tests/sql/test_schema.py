@@ -10,7 +10,7 @@ from django.db import IntegrityError, OperationalError, connection
 from django.test import override_settings
 
 from queue_tasks import apps, checks, schema, statements
-from queue_tasks.schema import Kind, State
+from queue_tasks.schema import Kind, State, repairs
 from tests.sql.session import Session, manage
 from tests.waiting import wait_until
 
@@ -357,7 +357,7 @@ def test_an_index_that_cannot_be_built_leaves_nothing_behind():
 
 
 def test_a_repair_that_never_gets_its_locks_says_what_to_do(dsn, monkeypatch, session):
-    monkeypatch.setattr(schema, "LOCK_PATIENCE", 0)
+    monkeypatch.setattr(repairs, "LOCK_PATIENCE", 0)
     execute("drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs")
     session.rows("lock table procrastinate_workers in access share mode")
     with pytest.raises(OperationalError, match="lock timeout") as refused:

@@ -29,7 +29,7 @@ create index if not exists ready_idx on j (id);
     "sql/migrations/0001_initial.sql": "-- 0001_initial: all\n-- Called by  migrate\nselect 1;\n",
     "sql/migrations/0001_initial.reverse.sql": "-- 0001_initial.reverse: nothing\n-- Called by  migrate\nselect 1;\n",
     "queue_tasks/statements.py": 'FETCH_JOBS = load("fetch_jobs")\n',
-    "queue_tasks/schema.py": 'LIVING = ("functions", "indexes")\n',
+    "queue_tasks/schema/files.py": 'LIVING = ("functions", "indexes")\n',
 }
 QUERY = "sql/queries/fetch_jobs.sql"
 
@@ -85,7 +85,12 @@ def test_an_empty_project_has_no_findings(tmp_path):
             '\nGONE = load("gone")\n',
             "statements.py:2: sql/queries/gone.sql does not exist",
         ),
-        ("queue_tasks/schema.py", '"indexes"', "", 'ready_idx.sql:1: queue_tasks/schema.py names neither "indexes"'),
+        (
+            "queue_tasks/schema/files.py",
+            '"indexes"',
+            "",
+            'ready_idx.sql:1: queue_tasks/schema/files.py names neither "indexes"',
+        ),
     ],
 )
 def test_each_fault_is_found_where_it_is(project, name, old, new, finding):
