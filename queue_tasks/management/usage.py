@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 from typing import NoReturn
 
 from django.core.management.base import CommandError, CommandParser
@@ -63,3 +64,11 @@ def whole(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) < BIGINT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def operator() -> str:
+    """Who runs the command, for what is written of a change."""
+    try:
+        return f"{getpass.getuser()}, by manage.py"
+    except (KeyError, OSError, ImportError):
+        return "manage.py"

@@ -612,8 +612,8 @@ def test_as_a_process_what_cannot_be_done_is_on_stderr_with_exit_code_1(run):
         (
             [],
             (
-                "queue: say what to do: jobs, show, explain, retry, cancel, abort, queues, pause, resume, "
-                "limit, workers, quiet, stop, schedules, schedule, stats, metrics, roles, schema, prune. See: "
+                "queue: say what to do: jobs, show, explain, retry, cancel, abort, prune, queues, pause, resume, "
+                "limit, workers, quiet, stop, schedules, schedule, stats, metrics, roles, schema. See: "
             ),
         ),
         (["--colour"], "queue: "),
