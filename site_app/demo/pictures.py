@@ -1,6 +1,6 @@
 """Photographs for the demo, drawn: a dozen landscapes of 12 megapixels each, as a camera would save them.
 
-Every picture is the same on every machine.
+Every picture is the same on every machine, but for the grain of its film.
 """
 
 import random
@@ -43,7 +43,7 @@ def draw(folder: Path) -> Iterator[Path]:
 
 def save(scene: Scene, folder: Path) -> Path:
     """Paint one scene, enlarge it, add grain and write it as the camera would."""
-    painting = scene.paint(random.Random(scene.name))  # noqa: S311  the same picture every time
+    painting = scene.paint(random.Random(scene.name))  # noqa: S311  the same landscape every time
     picture = painting.resize(SIZE, Image.Resampling.BICUBIC)
     if scene.upright:
         turned = ImageOps.fit(painting, (HEIGHT, WIDTH)).rotate(90, expand=True)
