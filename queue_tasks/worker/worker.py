@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from queue_tasks import __version__, bridge, events
+from queue_tasks import bridge, events
 from queue_tasks.conf import Options
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
@@ -37,8 +35,9 @@ from queue_tasks.worker.metering import counting, note
 from queue_tasks.worker.processes import ProcessExecutor
 from queue_tasks.worker.progress import ProgressWriter
 from queue_tasks.worker.recorder import Recorder
+from queue_tasks.worker.registration import QUIET, STOP, Registration
 from queue_tasks.worker.scheduler import Scheduler
-from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, Service, brief
+from queue_tasks.worker.service import Service, brief
 from queue_tasks.worker.threads import ThreadExecutor
 from queue_tasks.worker.waking import Waking
 from queue_tasks.worker.watchdog import Watchdog
@@ -50,9 +49,6 @@ LOOPS_PATIENCE = 1.0
 
 LOOK_EVERY = 1.0
 """Seconds between looks at whether the heartbeat's thread lives."""
-
-QUIET, STOP = "quiet", "stop"
-"""What an operator may tell a worker; see sql/tables/procrastinate_workers.sql."""
 
 
 @dataclass(slots=True)
@@ -106,14 +102,12 @@ class Worker:
         """Whether it has begun to fetch and, if it may, to listen."""
         self.registered = False
         """Whether its loops have been started."""
-        self._registering: asyncio.Task[None] | None = None
         self._attempts: dict[int, Attempt] = {}
         self._stopping = asyncio.Event()
         self._error: str | None = None
         self.recycled: str | None = None
         """Why the worker asked for its process to be replaced, once it has."""
         self._stuck = False
-        self._quiet = False
         self._ending = Ending()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -131,13 +125,23 @@ class Worker:
         try:
             async with AsyncExitStack() as stack:
                 stack.enter_context(counting(self.meter))
-                if not await self._register_unless_stopped(store):
+                self.registration = Registration(
+                    store,
+                    name=settings.name,
+                    queues=settings.queues,
+                    concurrency=settings.concurrency,
+                    stopping=self._stopping,
+                    on_lost=self._lost,
+                    on_renewed=self._go_on,
+                )
+                if not await self.registration.begin():
                     return 0
-                stack.push_async_callback(self._ending.within, "taking its leave", lambda: self._unregister(store))
+                self.worker_id = self.registration.worker_id
+                stack.push_async_callback(self._ending.within, "taking its leave", self.registration.end)
                 self.heartbeat = Heartbeat(
                     options,
                     self.worker_id,
-                    lambda worker_id: self._taken_for_dead(store, worker_id),
+                    self.registration.taken_for_dead,
                     self._note_silence,
                     self._obey,
                 )
@@ -283,7 +287,7 @@ class Worker:
             run_job=lambda job: self._run_job(job, store),
             release=self._release,
             backlog=lambda: self.finisher.backlog,
-            on_unknown=lambda worker_id: self._taken_for_dead(store, worker_id),
+            on_unknown=self.registration.taken_for_dead,
             on_failed=self._fetch_failed,
             last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
@@ -469,19 +473,8 @@ class Worker:
         threads.close()
         await asyncio.to_thread(threads.join, 0.0 if self._attempts else 2.0)
 
-    async def _unregister(self, store: Store) -> None:
-        try:
-            await store.unregister_worker()
-        except Exception as exc:  # noqa: BLE001 - the row goes stale, and others remove it
-            logger.warning("could not unregister worker %d: %s", self.worker_id, brief(exc))
-
-    def _taken_for_dead(self, store: Store, worker_id: int) -> None:
-        """Our row is gone, and our jobs are others' now: tell the bodies to stop, register anew, go on.
-
-        worker_id: the number that was not known. Two may notice, and the second when we have a new one already.
-        """
-        if worker_id != self.worker_id or self._registering is not None or self._stopping.is_set():
-            return
+    def _lost(self) -> None:
+        """Our row is gone, and our jobs are others' now: tell the bodies to stop, forget what waits in our hand."""
         logger.warning(
             "worker %d was taken for dead (silent for too long); its %d jobs belong to others now; registering anew",
             self.worker_id,
@@ -490,53 +483,19 @@ class Worker:
         for attempt in list(self._attempts.values()):
             attempt.stop(StopReason.LOST)
         self.fetcher.forget_waiting()
-        self._registering = asyncio.create_task(self._register_anew(store))
 
-    async def _register_anew(self, store: Store) -> None:
-        wait = FIRST_WAIT
-        while not self._stopping.is_set():
-            try:
-                await self._register(store)
-                break
-            except Exception as exc:  # noqa: BLE001 - until the database answers
-                logger.warning("could not register (%s); trying again in %.1f s", str(exc).strip(), wait)
-                await asyncio.sleep(wait)
-                wait = min(LONGEST_WAIT, 2 * wait)
+    async def _go_on(self, worker_id: int) -> None:
+        """After it was lost, under a new number."""
+        self.worker_id = worker_id
         for service in self._services:
-            service.worker_id = self.worker_id
-        self.heartbeat.worker_id = self.watchdog.worker_id = self._facade.worker_id = self.worker_id
-        self._registering = None
+            service.worker_id = worker_id
+        self.heartbeat.worker_id = self.watchdog.worker_id = self._facade.worker_id = worker_id
         if self.settings.listen:
             # It takes the new number's lock.
             await self.listener.restart()
         # What was in our hand has no owner now, or is under the number that is dead.
         self.rescuer.note_silence(float("inf"))
         self.fetcher.wake()
-
-    async def _register_unless_stopped(self, store: Store) -> bool:
-        """Register; False when it was asked to stop before the database answered."""
-        registering, stopping = asyncio.create_task(self._register(store)), asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({registering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not registering.done():
-                return False
-            await registering
-            return True
-        finally:
-            registering.cancel()
-            stopping.cancel()
-
-    async def _register(self, store: Store) -> None:
-        settings = self.settings
-        self.worker_id = await store.register_worker(
-            settings.name,
-            socket.gethostname(),
-            os.getpid(),
-            settings.queues,
-            settings.concurrency,
-            QUIET if self._quiet else None,
-            __version__,
-        )
 
     def _reconsider(self) -> None:
         """An operator has decided something about queues, or about some worker."""
@@ -551,13 +510,13 @@ class Worker:
         if told == STOP or (told == QUIET and self.settings.drain):
             # Of several processes another one takes its place: who wants fewer stops their supervisor.
             self.recycle("an operator told it to stop", stuck=False)
-        elif told == QUIET and not self._quiet:
-            self._quiet = True
+        elif told == QUIET and not self.registration.quiet:
+            self.registration.quiet = True
             logger.info("told to be quiet: fetching nothing more; %d jobs still run", self.fetcher.running)
             self.fetcher.hush()
             self.waking.leave()
-        elif told is None and self._quiet:
-            self._quiet = False
+        elif told is None and self.registration.quiet:
+            self.registration.quiet = False
             logger.info("told to go on: fetching again")
             self.waking.come_back(hears=self.listening)
             self.fetcher.unhush()
