@@ -368,18 +368,15 @@ class Chaos:
     ) -> None:
         """Print a report line, and keep it for the table."""
         self.reported = True
-        print(f"\n{line}{'' if passed else ' FAILED: ' + ', '.join(unmet)}", flush=True)  # noqa: T201 - the report
-        keep_result(
-            {
-                "scenario": self.scenario,
-                "variant": variant,
-                "line": line,
-                "passed": passed,
-                "figures": dict(figures or {}),
-                "unmet": list(unmet),
-                "seconds": round(time.time() - self.begun, 1),
-                "counts": {} if counts is None else counts.as_json(),
-            }
+        say_result(
+            self.scenario,
+            line,
+            passed=passed,
+            unmet=unmet,
+            figures=figures,
+            variant=variant,
+            seconds=round(time.time() - self.begun, 1),
+            counts={} if counts is None else counts.as_json(),
         )
 
     def report_failure(self, why: str) -> None:
@@ -437,6 +434,33 @@ def migrate(url: str, peer: str | None) -> None:
         cwd=PROJECT,
         env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings},
         check=True,
+    )
+
+
+def say_result(
+    scenario: str,
+    line: str,
+    *,
+    passed: bool,
+    unmet: Sequence[str] = (),
+    figures: Mapping[str, Any] | None = None,
+    variant: str = "",
+    **more: Any,
+) -> None:
+    """Print a report line, and keep it for the table."""
+    print(f"\n{line}{'' if passed else ' FAILED: ' + ', '.join(unmet)}", flush=True)  # noqa: T201 - the report
+    keep_result(
+        {
+            "seconds": 0.0,
+            "counts": {},
+            **more,
+            "scenario": scenario,
+            "variant": variant,
+            "line": line,
+            "passed": passed,
+            "figures": dict(figures or {}),
+            "unmet": list(unmet),
+        }
     )
 
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from queue_tasks.cron import Timetable
-from tests.chaos.harness import FULL, PEER
+from tests.chaos.harness import FULL, PEER, say_result
 from tests.chaos.zone_oracle import BEGIN, END, LINES, MINUTE, MINUTES, Line, moves, ticks
 
 pytestmark = pytest.mark.skipif(PEER is not None, reason="schedules of our own")
@@ -45,12 +45,13 @@ def ours(line: Line, zone: str, after: datetime, count: int) -> list[int]:
     return [(tick - BEGIN) // MINUTE for tick in Timetable(line.cron, None, zone).preview(after, count)]
 
 
-def check_from_anywhere(line: Line, zone: str, expected: Sequence[int], starts: Sequence[int]) -> None:
-    """The next tick after any instant is the next one of all, wherever one starts counting."""
+def check_from_anywhere(line: Line, zone: str, expected: Sequence[int], starts: Sequence[int]) -> int:
+    """The next tick after any instant is the next one of all, wherever one starts counting; how many were looked at."""
     for start in starts:
         place = bisect_right(expected, start)
         if place < len(expected):
             assert ours(line, zone, BEGIN + start * MINUTE, 1) == [expected[place]], f"after {BEGIN + start * MINUTE}"
+    return len(starts)
 
 
 def starts_around(moved: Sequence[tuple[int, int]], chance: random.Random, count: int) -> list[int]:
@@ -87,16 +88,21 @@ def moves_of(zone: str) -> tuple[tuple[int, int], ...]:
 @pytest.mark.skipif(not FULL, reason="takes minutes: `make chaos` runs it")
 def test_every_zone_there_is_ticks_where_brute_force_finds_it() -> None:
     wrong = []
+    zones = sum(map(len, alike().values()))
+    compared = starts = 0
     for moved, names in alike().items():
         for line in LINES:
             expected = ticks(line, ZoneInfo(names[0]), moved)
+            compared += len(expected)
             if ours(line, names[0], BEGIN - MINUTE, len(expected)) != expected:
                 wrong.append(f"{line} in {names}")
             chance = random.Random(f"{names[0]} {line}")  # noqa: S311 - a sample
             for name in names:
-                check_from_anywhere(line, name, expected, starts_around(moved, chance, 5))
+                starts += check_from_anywhere(line, name, expected, starts_around(moved, chance, 5))
+    figures = {"zones": zones, "lines": len(LINES), "ticks": compared, "starts": starts, "wrong": len(wrong)}
+    say_result("S27", f"S27 {figures}", passed=not wrong, unmet=wrong, figures=figures)
     assert wrong == []
-    assert sum(map(len, alike().values())) > 400
+    assert zones > 400
 
 
 def test_every_zone_there_is_ticks_next_where_brute_force_finds_it() -> None:
