@@ -168,10 +168,10 @@ MUTANTS = (
     ),
     # ----------------------------------------------------------------------------------------------- the order of locks
     mutant(
-        "a cancel locks its rows as it finds them",
+        "a cancel locks its rows the other way round",
         "sql/queries/cancel_jobs.sql",
-        "    order by j.id\n    for no key update",
-        "    for no key update",
+        "order by j.id\n",
+        "order by j.id desc\n",
         "tests/sql/test_pairs.py",
         "-k",
         "rows_it_waits_for",

@@ -296,10 +296,13 @@ class Machine(RuleBasedStateMachine):
     @rule(
         verb=st.sampled_from(["cancel", "abort", "abort", "retry", "retry", "park"]),
         picks=drawn.picks,
+        in_hand=st.booleans(),
         keep=drawn.keeps,
     )
-    def operate(self, verb: str, picks: list[int], keep: float | None) -> None:
-        getattr(self, verb)(self.some_jobs(picks), keep)
+    def operate(self, verb: str, picks: list[int], in_hand: bool, keep: float | None) -> None:
+        """An operator's verb, on any jobs or on those that were fetched: left alone, it would seldom meet these."""
+        ids = [handle.job for handle in self.some_handles(picks)] if in_hand and self.handles else self.some_jobs(picks)
+        getattr(self, verb)(list(dict.fromkeys(ids)), keep)
 
     def cancel(self, ids: list[int], keep: float | None) -> None:
         found = self.run(statements.CANCEL_JOBS, ids=ids, keep=keep)
