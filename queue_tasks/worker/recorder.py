@@ -1,7 +1,8 @@
 """Recorder: adds what this worker did to the figures that charts are drawn from, a few times a minute.
 
 The meter counts; this sends what is new in it, in one small statement, and nothing while nothing was done. No job waits
-for it and nothing correct depends on it: what cannot be written is sent with the next.
+for it and nothing correct depends on it: what cannot be written is sent with the next. Only where the answer to a
+record that was written is lost is it written twice.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Recorder(Service):
         self._store = store
         self._meter = meter
         self._sent: dict[str, Series] = {}
+        self._sending: asyncio.Task[bool] | None = None
         self._prune_at = 0.0
 
     async def run(self) -> None:
@@ -55,7 +57,19 @@ class Recorder(Service):
                 self._prune_at = time.monotonic() + PRUNE_EVERY
 
     async def record(self) -> bool:
-        """Send what is new; whether anything was. Raises psycopg's errors; then it is still new."""
+        """Send what is new; whether anything was. Raises psycopg's errors; then it is still new.
+
+        Who is cancelled meanwhile has not stopped it, for what is written must be known as sent.
+        """
+        await self._until_sent()
+        self._sending = asyncio.create_task(self._send())
+        return await asyncio.shield(self._sending)
+
+    async def _until_sent(self) -> None:
+        if self._sending is not None:
+            await asyncio.gather(self._sending, return_exceptions=True)
+
+    async def _send(self) -> bool:
         counted = self._meter.by_queue()
         added = {queue: series.since(self._sent.get(queue, Series())) for queue, series in counted.items()}
         figures = [(queue, series) for queue, series in added.items() if _tells(series)]
@@ -75,6 +89,9 @@ class Recorder(Service):
                 await self.record()
         except Exception as exc:  # noqa: BLE001 - whatever it is, the worker ends
             logger.info("the last figures of worker %d were not recorded: %s", self.worker_id, brief(exc))
+        if self._sending is not None:
+            self._sending.cancel()
+        await self._until_sent()
 
 
 def _wait(now: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from django.db import connections
 
@@ -16,7 +17,7 @@ from queue_tasks.worker import recorder
 from queue_tasks.worker.metering import note
 from queue_tasks.worker.recorder import Recorder
 from tests.roles.parts import Rows, fetched, outcome
-from tests.waiting import await_until
+from tests.waiting import await_until, wait_until
 
 SESSION = "queue_tasks tend"
 TOTALS = (
@@ -139,6 +140,21 @@ async def test_the_rest_is_sent_at_the_end(store: Store, rows: Rows) -> None:
     meter = Meter()
     async with Recorder(store, meter):
         did(meter, OutcomeKind.SUCCEEDED, 2)
+    assert (await read(Span.HOUR)).total("succeeded") == 2
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_is_written_while_it_stops_is_not_written_again(store: Store, rows: Rows, dsn: str) -> None:
+    meter = Meter()
+    recorder = Recorder(store, meter)
+    with psycopg.connect(dsn, application_name="tests.roles") as other:
+        other.execute("lock table queue_tasks_figures in exclusive mode")
+        await recorder.__aenter__()
+        did(meter, OutcomeKind.SUCCEEDED, 2)
+        await await_until(lambda: rows.waits_for_lock(SESSION))
+    # The loop gets no turn until the row is there: the recorder is stopped before it has read the answer.
+    wait_until(lambda: list(rows.db.execute(TOTALS)))
+    await recorder.stop()
     assert (await read(Span.HOUR)).total("succeeded") == 2
 
 
