@@ -113,3 +113,6 @@ STOCK = Contestant(
     peers.procrastinate_version,
 )
 ALL = (OURS, GRAPHILE, PGQUEUER, STOCK)
+
+BARE = [sys.executable, "-m", "benchmarks.sides.bare"]
+"""The command of no queue at all."""

@@ -83,6 +83,20 @@ MUTANTS = (
         "tests/sql/test_queues.py::test_no_more_run_than_the_limit_lets",
     ),
     mutant(
+        "a fetch from many queues does not look at limits",
+        FETCH,
+        "continue when v_counted or ",
+        "continue when ",
+        "tests/sql/test_fetch.py::test_of_more_than_a_few_queues_one_with_a_limit_gives_no_more_than_that",
+    ),
+    mutant(
+        "a fetch from many queues does not look whether a lock is held",
+        FETCH,
+        "not exists (select from procrastinate_jobs o where o.lock = w.lock and o.status = 'doing')",
+        "true",
+        "tests/sql/test_fetch.py::test_of_more_than_a_few_queues_what_may_start_comes_in_order",
+    ),
+    mutant(
         "a limit is counted before its queue is held, and not after",
         "sql/functions/queue_tasks_hold_limits_v1.sql",
         "where q.queue_name = v_queue for no key update skip locked;",

@@ -8,7 +8,7 @@ from functools import partial
 
 from benchmarks import durations
 from benchmarks.bench import Bench, wait_until
-from benchmarks.contestants import OURS, STOCK, our_worker, start_ours
+from benchmarks.contestants import BARE, OURS, STOCK, environment, our_worker, start_ours
 from benchmarks.harness import Figures, Turn
 from benchmarks.measures.drain import drained, drained_by
 from benchmarks.programs import Program
@@ -16,6 +16,8 @@ from benchmarks.report import Cell, Finding, Found
 from benchmarks.server import Server, statement
 
 THREAD, ORM, NAP, PROCESS = "thread", "orm", "nap", "process"
+BARE_ORM, BARE_NAP = "bare threads, orm", "bare asyncio, nap"
+REQUIRED = (THREAD, ORM, NAP, BARE_ORM, BARE_NAP)
 NAPPING = 100
 """Naps at a time."""
 
@@ -30,15 +32,17 @@ def sync(bench: Bench) -> Found:
         turns: dict[str, Turn] = {
             THREAD: partial(drained_by, server, client, THREAD, bench.count(20_000), (), SLOTS),
             ORM: partial(with_orm, server, client, bench.count(8_000)),
+            BARE_ORM: partial(bare, server, "orm", bench.count(8_000), SLOTS),
             NAP: partial(drained_by, server, client, NAP, bench.count(20_000), (), NAPPING),
+            BARE_NAP: partial(bare, server, "naps", bench.count(20_000), NAPPING),
             PROCESS: partial(in_processes, server, client, bench.count(2_000)),
         }
         if STOCK in bench.contestants:
             with STOCK.client(server) as stock:
                 turns[STOCK.name] = partial(drained, server, STOCK, stock, THREAD, bench.count(1_500))
-                series = bench.paired(turns, required=(THREAD, ORM, NAP))
+                series = bench.paired(turns, required=REQUIRED)
         else:
-            series = bench.paired(turns, required=(THREAD, ORM, NAP))
+            series = bench.paired(turns, required=REQUIRED)
     ideal = NAPPING / durations.NAP
     found = Found(
         cells=[Cell("queue_tasks, kept", "threads, jobs/s", series.median(THREAD, "jobs/s"))],
@@ -56,6 +60,14 @@ def sync(bench: Bench) -> Found:
                 100 * series.median(NAP, "jobs/s") / ideal,
                 "%",
             ),
+            Finding.seen(
+                "one ORM query and one update, beside as many bare threads without a queue",
+                series.ratio(ORM, BARE_ORM, "jobs/s"),
+                "x",
+            ),
+            Finding.seen(
+                "naps, beside a bare asyncio loop without a queue", series.ratio(NAP, BARE_NAP, "jobs/s"), "x"
+            ),
         ],
     )
     if STOCK.name in series:
@@ -72,6 +84,15 @@ def sync(bench: Bench) -> Found:
             )
         )
     return found
+
+
+def bare(server: Server, what: str, count: int, concurrency: int) -> Figures:
+    """One turn of the same bodies without a queue."""
+    with Program(BARE, environment(server, OURS.database)) as program:
+        program.wait_for("ready")
+        used = program.cpu()
+        rate = float(program.ask(what, count, concurrency)[0])
+        return {"jobs/s": rate, "CPU s/1,000": 1000 * (program.cpu() - used) / count}
 
 
 def with_orm(server: Server, client: Program, count: int) -> Figures:

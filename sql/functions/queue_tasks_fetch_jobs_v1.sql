@@ -9,7 +9,7 @@
 -- Locks      the returned rows, for update skip locked, the worker, for key share skip locked, and the rows of queues that
 --            have a limit, room and ready jobs, for no key update, until commit
 -- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
---            procrastinate_jobs_lock_idx_v1
+--            procrastinate_jobs_lock_idx_v1, procrastinate_jobs_priority_idx_v1 (of more than eight queues)
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
 --
 -- The planner is held to the indexes above: a queue is empty one moment and long the next, and a plan made from the
@@ -74,6 +74,7 @@ declare
     v_open text[];
     v_rooms bigint[];
     v_capped bigint[];
+    v_counted boolean;
 begin
     if p_max_jobs is null or p_max_jobs < 1 then
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
@@ -140,26 +141,86 @@ begin
 
     -- The queues that have ready jobs, without a lock and with one: an index probe for each queue. Those without in the
     -- order of their first jobs: the first n jobs of all are in the first n of them. A paused queue is not looked into.
-    if v_ids is not null then
-        null;
-    elsif p_queues is null then
-        with recursive ready (queue_name, priority, id) as (
-            (select j.queue_name, j.priority, j.id from procrastinate_jobs j
-             where j.status = 'todo' and j.scheduled_at is null and j.lock is null
-             order by j.queue_name, j.priority desc, j.id limit 1)
-            union all
-            select n.queue_name, n.priority, n.id
-            from ready r
-            cross join lateral (
-                select j.queue_name, j.priority, j.id from procrastinate_jobs j
-                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                order by j.queue_name, j.priority desc, j.id limit 1
-            ) n
-        )
-        select array_agg(r.queue_name::text order by r.priority desc, r.id) into v_queues
-        from ready r
-        where r.queue_name <> all (v_shut);
+    -- With more than eight of them the first jobs are first looked for in upstream's index, where the jobs of all queues
+    -- stand in one line, but with those that wait for a time or a lock between them: so not far, and the long way if too
+    -- few of what stands there may start, or if some belong to a queue with a limit, which must be held to be counted.
+    if v_ids is null then
+        v_seen := cardinality(p_queues);
+        foreach v_window in array array[9, null] loop
+            if p_queues is null then
+                with recursive ready (queue_name, priority, id) as (
+                    (select j.queue_name, j.priority, j.id from procrastinate_jobs j
+                     where j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                     order by j.queue_name, j.priority desc, j.id limit 1)
+                    union all
+                    select n.queue_name, n.priority, n.id
+                    from ready r
+                    cross join lateral (
+                        select j.queue_name, j.priority, j.id from procrastinate_jobs j
+                        where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                        order by j.queue_name, j.priority desc, j.id limit 1
+                    ) n
+                )
+                select array_agg(r.queue_name::text order by r.priority desc, r.id) filter (where r.queue_name <> all (v_shut)), count(*)
+                into v_queues, v_seen
+                from (select r.queue_name, r.priority, r.id from ready r limit v_window) r;
+            elsif v_window is null or v_seen < v_window then
+                select array_agg(q.name order by f.priority desc, f.id) into v_queues
+                from (select distinct u.name from unnest(p_queues) u (name)) q
+                cross join lateral (
+                    select j.priority, j.id from procrastinate_jobs j
+                    where j.queue_name >= q.name and j.queue_name <= q.name
+                        and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                    order by j.queue_name, j.priority desc, j.id limit 1
+                ) f
+                where q.name <> all (v_shut);
+            end if;
+            exit when v_window is null or v_seen < v_window;
 
+            select array_agg(c.id), bool_or(c.queue_name = any (v_limited)) into v_candidates, v_counted
+            from (
+                select w.id, w.queue_name
+                from (
+                    select j.id, j.queue_name, j.lock, j.scheduled_at
+                    from procrastinate_jobs j
+                    where j.status = 'todo'
+                    order by j.priority desc, j.id
+                    limit 100 + 4 * p_max_jobs
+                ) w
+                where w.scheduled_at is null and w.queue_name <> all (v_shut) and (p_queues is null or w.queue_name = any (p_queues))
+                    and (w.lock is null or (
+                        not exists (select from procrastinate_jobs o where o.lock = w.lock and o.status = 'doing')
+                        and w.id = (
+                            select o.id
+                            from procrastinate_jobs o
+                            where o.lock >= w.lock and o.lock <= w.lock and o.status = 'todo' and o.scheduled_at is null
+                            order by o.lock, o.priority desc, o.id
+                            limit 1
+                        )
+                    ))
+                limit 2 * p_max_jobs
+            ) c;
+            continue when v_counted or coalesce(cardinality(v_candidates), 0) < p_max_jobs;
+            perform set_config('enable_sort', 'on', true);
+            select array_agg(t.id) into v_ids
+            from (
+                select j.id
+                from procrastinate_jobs j
+                where j.id = any (v_candidates) and j.status is not distinct from 'todo' and j.scheduled_at is null
+                order by j.priority desc, j.id
+                limit p_max_jobs
+                for update skip locked
+            ) t;
+            perform set_config('enable_sort', 'off', true);
+            exit when cardinality(v_ids) = p_max_jobs;
+            -- Others hold some of those: ours are found again by the long way.
+            v_ids := null;
+        end loop;
+    end if;
+
+    if v_ids is not null then
+        v_queues := null;
+    elsif p_queues is null then
         with recursive ready (queue_name) as (
             (select j.queue_name from procrastinate_jobs j
              where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
@@ -177,16 +238,6 @@ begin
         from ready r
         where r.queue_name is not null and r.queue_name <> all (v_shut);
     else
-        select array_agg(q.name order by f.priority desc, f.id) into v_queues
-        from (select distinct u.name from unnest(p_queues) u (name)) q
-        cross join lateral (
-            select j.priority, j.id from procrastinate_jobs j
-            where j.queue_name >= q.name and j.queue_name <= q.name
-                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-            order by j.queue_name, j.priority desc, j.id limit 1
-        ) f
-        where q.name <> all (v_shut);
-
         select
             array_agg(distinct q.name) filter (where (
                 select j.id from procrastinate_jobs j

@@ -350,6 +350,52 @@ def test_the_first_of_many_queues_come_first_whatever_their_names(session):
     assert taken == ids
 
 
+MANY = [f"q{n}" for n in range(12)]
+
+
+@pytest.mark.parametrize("queues", [None, MANY], ids=["all", "named"])
+@pytest.mark.parametrize("max_jobs", [1, 7, 40])
+@pytest.mark.parametrize("in_front", [0, 300], ids=["free", "behind"])
+def test_of_more_than_a_few_queues_what_may_start_comes_in_order(session, queues, max_jobs, in_front):
+    """Among what may not: scheduled, behind a lock that is held, in a paused queue, in one that is not asked for."""
+    worker = session.worker()
+    session.job(queue_name="q1", lock="held", status="doing")
+    session.jobs(in_front, queue_name="q1", scheduled_at=sql.SQL("now() + interval '1 day'"), priority=5)
+    session.rows("insert into queue_tasks_queues (queue_name, paused_until) values ('q3', 'infinity')")
+    session.jobs(
+        120,
+        queue_name=sql.SQL("'q' || n % 12"),
+        priority=sql.SQL("(n * 7) % 5"),
+        lock=sql.SQL("case when n % 10 = 0 then 'held' when n % 6 = 0 then 'own' || n end"),
+        scheduled_at=sql.SQL("case when n % 7 = 0 then now() + interval '1 day' end"),
+    )
+    session.jobs(0 if queues is None else 10, queue_name="not asked for", priority=9)
+    wanted = session.column(
+        "select id from procrastinate_jobs where status = 'todo' and scheduled_at is null "
+        "and lock is distinct from 'held' and queue_name not in ('q3', 'not asked for') order by priority desc, id"
+    )
+    taken = []
+    while fetched := session.fetch(worker, queues, max_jobs):
+        taken += [job.id for job in fetched]
+    assert taken == wanted
+
+
+def test_of_more_than_a_few_queues_one_with_a_limit_gives_no_more_than_that(session):
+    worker = session.worker()
+    session.rows("insert into queue_tasks_queues (queue_name, concurrency) values ('q1', 2)")
+    session.jobs(120, queue_name=sql.SQL("'q' || n % 12"))
+    fetched = session.fetch(worker, None, 60)
+    assert len(fetched) == 60
+    assert sum(job.queue_name == "q1" for job in fetched) == 2
+
+
+def test_of_more_than_a_few_queues_only_the_first_of_a_lock_starts(session):
+    worker = session.worker()
+    ids = session.jobs(48, queue_name=sql.SQL("'q' || n % 12"), lock=sql.SQL("'l' || n / 4"))
+    fetched = session.fetch(worker, None, 10)
+    assert [job.id for job in fetched] == [ids[0], *ids[3:39:4]]
+
+
 def test_a_fetch_looks_into_the_rest_of_many_queues_when_others_hold_the_first(open_session):
     one, other = open_session(), open_session()
     worker, another = one.worker(), other.worker()
