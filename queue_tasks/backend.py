@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from queue_tasks import compat, results, tasks
 from queue_tasks.checks import check_backend
 from queue_tasks.conf import Options, queues_problem
-from queue_tasks.enqueue import enqueue_jobs
+from queue_tasks.enqueue import enqueue_job
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.results import TaskResult
 
@@ -60,7 +60,7 @@ class PostgresBackend(compat.BaseTaskBackend):
         SQL: sql/queries/enqueue_job.sql
         """
         self._validate_once(task)
-        return enqueue_jobs([tasks.make_spec(task, args, kwargs)])[0]
+        return enqueue_job(self.settings.database, tasks.make_spec(task, args, kwargs))
 
     def _validate_once(self, task: compat.Task[..., Any]) -> None:
         """As `validate_task`, for a task that is enqueued again and again."""

@@ -6,8 +6,12 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
@@ -26,10 +30,16 @@ TRIES = 20
 LONGEST_PAUSE = 0.2
 """Seconds between tries."""
 
+_KEPT = "_queue_tasks_kept_cursor"
+"""The attribute of Django's connection that holds it: it is of the connection's thread, and goes with it."""
 
-def rows(database: str, statement: LiteralString, parameters: dict[str, Any]) -> list[Any]:
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rows(database: str, statement: LiteralString, parameters: dict[str, Any], *, repeated: bool = False) -> list[Any]:
     """Run one statement of ours and give its rows.
 
+    repeated: it is the one that is run again and again, and gives no times: its cursor is kept (see `_repeat`).
     Within the caller's transaction whatever goes wrong is the caller's to try again. Outside of one the statement is a
     transaction of its own: then one that lost to another is tried again, as happens where SERIALIZABLE is the default.
     Raises Django's errors.
@@ -38,9 +48,11 @@ def rows(database: str, statement: LiteralString, parameters: dict[str, Any]) ->
     own = not connection.in_atomic_block and connection.get_autocommit()
     for tries in range(1, TRIES + 1):
         try:
+            if repeated and not _is_watched(connection):
+                return _repeat(connection, statement, parameters)
             with connection.cursor() as cursor:
                 cursor.execute(statement, parameters)
-                return list(cursor.fetchall())
+                return list(cursor)
         except DatabaseError as exc:
             state = getattr(exc.__cause__, "sqlstate", None)
             if not own or tries == TRIES or not (state in BEATEN or (state == LIMIT_EXCEEDED and tries == 1)):
@@ -50,6 +62,68 @@ def rows(database: str, statement: LiteralString, parameters: dict[str, Any]) ->
             else:
                 time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.001 * 2**tries)))  # noqa: S311 - jitter
     raise AssertionError("the last try returns or raises")
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptCursor:
+    """A cursor of Django's that is used again, and what it was made by."""
+
+    cursor: CursorWrapper
+    session: Any
+    """psycopg's connection, or what stands in its place."""
+    factory: Any
+    method: Any
+
+    def would_be_made_again(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether a new cursor would be like this one: no new session, and nobody has put himself in between since."""
+        session = connection.connection
+        return (
+            self.session is session
+            and self.factory is session.cursor_factory
+            and self.method is type(connection).cursor
+        )
+
+
+def _is_watched(connection: BaseDatabaseWrapper) -> bool:
+    """Whether somebody makes this connection's cursors himself: DEBUG's log of queries, a test's, a toolbar's, a ban.
+
+    Who wraps the execution of statements, or CursorWrapper's methods, sees those of a kept cursor as well.
+    """
+    return connection.queries_logged or "cursor" in vars(connection)
+
+
+def _repeat(connection: BaseDatabaseWrapper, statement: LiteralString, parameters: dict[str, Any]) -> list[Any]:
+    """Run a statement by the cursor that ran it before: to make a new one costs as much as to send eight parameters.
+
+    psycopg finds out for each cursor how to write parameters and read columns, and remembers it for the statement that
+    the cursor ran last. It is Django's cursor, with all that Django does for each statement; what Django does to make
+    one is done here.
+    """
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    connection.validate_thread_sharing()
+    # Taken out while it is used: whoever wraps the execution may enqueue himself.
+    kept: _KeptCursor | None = vars(connection).pop(_KEPT, None)
+    if kept is None or not kept.would_be_made_again(connection):
+        session = connection.connection
+        kept = _KeptCursor(connection.cursor(), session, session.cursor_factory, type(connection).cursor)
+    kept.cursor.execute(statement, parameters)
+    found = list(kept.cursor)
+    vars(connection)[_KEPT] = kept
+    return found
+
+
+def moment(database: str, microseconds: int) -> datetime:
+    """The time so long after the beginning of 1970, as Django reads times of this database.
+
+    In the zone its settings name; naive in that zone where USE_TZ is False.
+    """
+    at = EPOCH + timedelta(microseconds=microseconds)
+    connection = connections[database]
+    if connection.timezone is UTC:
+        return at
+    local = at.astimezone(ZoneInfo(connection.timezone_name))
+    return local if settings.USE_TZ else local.replace(tzinfo=None)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from asgiref.sync import sync_to_async
 
 from queue_tasks import compat, tracing
-from queue_tasks.caller import rows
+from queue_tasks.caller import moment, rows
 from queue_tasks.conf import Options
 from queue_tasks.results import TaskResult, ready
 from queue_tasks.statements import ENQUEUE_ALIKE, ENQUEUE_JOB, ENQUEUE_JOBS
@@ -59,6 +59,17 @@ def enqueue_stream(specs: Iterable[JobSpec[Any]]) -> int:
 async def aenqueue_stream(specs: Iterable[JobSpec[Any]]) -> int:
     """See `enqueue_stream`; from async code, on the connection that async ORM calls here use."""
     return await sync_to_async(enqueue_stream, thread_sensitive=True)(specs)
+
+
+def enqueue_job(database: str, spec: JobSpec[R]) -> TaskResult[R]:
+    """Insert one job; send `task_enqueued`. database: the alias of its backend's.
+
+    SQL: sql/queries/enqueue_job.sql
+    """
+    [result] = _insert(database, [spec], alike=True)
+    if _heard():
+        _tell(result)
+    return result
 
 
 def enqueue_jobs(specs: Sequence[JobSpec[Any]]) -> list[TaskResult[Any]]:
@@ -149,8 +160,10 @@ def _insert_under(
         "trace": trace,
     }
     if len(specs) == 1:
-        [(job_id, at)] = rows(database, ENQUEUE_JOB, {**of_the_task, "lock": specs[0].lock, "args": specs[0].arguments})
-        return [ready(specs[0], job_id, at)]
+        [spec] = specs
+        of_the_job = {**of_the_task, "lock": spec.lock, "args": spec.arguments}
+        [(job_id, at)] = rows(database, ENQUEUE_JOB, of_the_job, repeated=True)
+        return [ready(spec, job_id, moment(database, at))]
     if alike:
         locks = None if task.lock is None else [spec.lock for spec in specs]
         # Of JSON as we write it, no line break is a part.

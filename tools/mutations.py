@@ -412,6 +412,20 @@ MUTANTS = (
         "rolled_back",
     ),
     mutant(
+        "who makes a connection's cursors himself is not asked for the next job's",
+        "queue_tasks/caller.py",
+        ' or "cursor" in vars(connection)',
+        "",
+        "tests/integration/test_caller.py",
+    ),
+    mutant(
+        "a kept cursor is used by two at once",
+        "queue_tasks/caller.py",
+        "vars(connection).pop(_KEPT, None)",
+        "vars(connection).get(_KEPT, None)",
+        "tests/integration/test_caller.py",
+    ),
+    mutant(
         "a NUL character is not refused",
         "queue_tasks/arguments.py",
         '        if "\\x00" in value:',

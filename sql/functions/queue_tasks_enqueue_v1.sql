@@ -2,7 +2,7 @@
 -- Enqueue one job from SQL, in the caller's transaction: from psql, a trigger, another language. Returns the job's id.
 -- The setting queue_tasks.traceparent, if it is set, names the span of OpenTelemetry that enqueues.
 -- Called by  users
--- Writes     procrastinate_jobs
+-- Writes     procrastinate_jobs, by queue_tasks_enqueue_job_v1
 -- Raises     QT001 an argument is missing or of the wrong shape
 create or replace function queue_tasks_enqueue_v1(
     task text,
@@ -18,7 +18,6 @@ create or replace function queue_tasks_enqueue_v1(
 as $body$
 #variable_conflict use_variable
 declare
-    v_id bigint;
     -- Of the span that enqueues, if the session or the transaction names one: a trigger has nobody to be told by.
     v_trace constant text := current_setting('queue_tasks.traceparent', true);
     v_meta jsonb;
@@ -47,25 +46,19 @@ begin
         raise exception 'queue_tasks_enqueue_v1: run_after of task % is %, expected a time before the year 9000', task, run_after
             using errcode = 'QT001', hint = 'A job that must wait for something else than a time is parked, which only queue_tasks does.';
     end if;
-    if run_after is not null then
-        v_meta := jsonb_build_object('run_after', run_after);
-    end if;
     if v_trace ~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
-        v_meta := coalesce(v_meta, '{}') || jsonb_build_object('trace', jsonb_build_object('traceparent', v_trace));
+        v_meta := jsonb_build_object('trace', jsonb_build_object('traceparent', v_trace));
     end if;
-    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
-    values (
+    return queue_tasks_enqueue_job_v1(
         queue_name,
         task,
         priority,
         lock,
         jsonb_build_object('args', args, 'kwargs', kwargs),
-        case when run_after > statement_timestamp() then run_after end,
+        run_after,
         coalesce(ephemeral, false),
         v_meta
-    )
-    returning id into v_id;
-    return v_id;
+    );
 end
 $body$;
 

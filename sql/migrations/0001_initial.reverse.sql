@@ -36,6 +36,7 @@ drop function queue_tasks_workers_deleted_v1();
 drop function queue_tasks_events_inserted_v1();
 drop function queue_tasks_periodic_defers_inserted_v1();
 drop function queue_tasks_periodic_defers_updated_v1();
+drop function queue_tasks_enqueue_job_v1(text, text, integer, text, jsonb, timestamp with time zone, boolean, jsonb);
 drop function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean);
 drop function queue_tasks_fetch_jobs_v1(bigint, text[], integer);
 drop function queue_tasks_hold_limits_v1(text[]);

@@ -364,6 +364,49 @@ $body$;
 
 comment on function queue_tasks_count_running_v1(text[]) is 'How many jobs of some queues run now.';
 
+-- from sql/functions/queue_tasks_enqueue_job_v1.sql
+-- queue_tasks_enqueue_job_v1(queue_name, task_name, priority, lock, args, run_after, ephemeral, meta) -> bigint
+-- Insert one job, in the caller's transaction; the job's id. A function, since the session keeps its plan: what Django sends is
+-- planned anew each time. Nothing is checked here; whoever writes SQL calls queue_tasks_enqueue_v1.
+-- run_after: null or a time past means ready at once. meta: null, or an object that run_after is added to.
+-- Called by  queries/enqueue_job.sql <- enqueue.enqueue_job; queue_tasks_enqueue_v1
+-- Writes     procrastinate_jobs; events and wake-ups by trigger
+create or replace function queue_tasks_enqueue_job_v1(
+    p_queue_name text,
+    p_task_name text,
+    p_priority integer,
+    p_lock text,
+    p_args jsonb,
+    p_run_after timestamp with time zone,
+    p_ephemeral boolean,
+    p_meta jsonb
+) returns bigint
+    language plpgsql
+as $body$
+declare
+    v_id bigint;
+begin
+    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
+    values (
+        p_queue_name,
+        p_task_name,
+        p_priority,
+        p_lock,
+        p_args,
+        case when p_run_after > statement_timestamp() then p_run_after end,
+        p_ephemeral,
+        case
+            when p_run_after is null then p_meta
+            else coalesce(p_meta, '{}') || jsonb_build_object('run_after', p_run_after)
+        end
+    )
+    returning id into v_id;
+    return v_id;
+end
+$body$;
+
+comment on function queue_tasks_enqueue_job_v1(text, text, integer, text, jsonb, timestamp with time zone, boolean, jsonb) is 'Insert one job; returns its id.';
+
 -- from sql/functions/queue_tasks_enqueue_ticks_v1.sql
 -- queue_tasks_enqueue_ticks_v1(schedule_id, ticks, run_afters) -> one row for each tick: tick timestamptz, job_id bigint
 -- Enqueue one job of a schedule for each tick, in the order given. run_afters: of the length of ticks; past means now.
@@ -399,7 +442,7 @@ comment on function queue_tasks_enqueue_ticks_v1(bigint, timestamp with time zon
 -- Enqueue one job from SQL, in the caller's transaction: from psql, a trigger, another language. Returns the job's id.
 -- The setting queue_tasks.traceparent, if it is set, names the span of OpenTelemetry that enqueues.
 -- Called by  users
--- Writes     procrastinate_jobs
+-- Writes     procrastinate_jobs, by queue_tasks_enqueue_job_v1
 -- Raises     QT001 an argument is missing or of the wrong shape
 create or replace function queue_tasks_enqueue_v1(
     task text,
@@ -415,7 +458,6 @@ create or replace function queue_tasks_enqueue_v1(
 as $body$
 #variable_conflict use_variable
 declare
-    v_id bigint;
     -- Of the span that enqueues, if the session or the transaction names one: a trigger has nobody to be told by.
     v_trace constant text := current_setting('queue_tasks.traceparent', true);
     v_meta jsonb;
@@ -444,25 +486,19 @@ begin
         raise exception 'queue_tasks_enqueue_v1: run_after of task % is %, expected a time before the year 9000', task, run_after
             using errcode = 'QT001', hint = 'A job that must wait for something else than a time is parked, which only queue_tasks does.';
     end if;
-    if run_after is not null then
-        v_meta := jsonb_build_object('run_after', run_after);
-    end if;
     if v_trace ~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
-        v_meta := coalesce(v_meta, '{}') || jsonb_build_object('trace', jsonb_build_object('traceparent', v_trace));
+        v_meta := jsonb_build_object('trace', jsonb_build_object('traceparent', v_trace));
     end if;
-    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
-    values (
+    return queue_tasks_enqueue_job_v1(
         queue_name,
         task,
         priority,
         lock,
         jsonb_build_object('args', args, 'kwargs', kwargs),
-        case when run_after > statement_timestamp() then run_after end,
+        run_after,
         coalesce(ephemeral, false),
         v_meta
-    )
-    returning id into v_id;
-    return v_id;
+    );
 end
 $body$;
 

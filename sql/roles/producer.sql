@@ -44,7 +44,7 @@ begin
         select format('%s', p.oid::regprocedure)
         from pg_proc p
         where p.pronamespace = v_schema::regnamespace
-            and p.proname in ('queue_tasks_enqueue_v1', 'queue_tasks_parked_until_v1', 'queue_tasks_wake_queues_v1')
+            and p.proname in ('queue_tasks_enqueue_job_v1', 'queue_tasks_enqueue_v1', 'queue_tasks_parked_until_v1', 'queue_tasks_wake_queues_v1')
     loop
         execute format('grant execute on function %s to %I', v_name, v_role);
     end loop;

@@ -1,4 +1,4 @@
-"""What an enqueue costs the server: a plain row for one job, one pass for many, no index entry without a use."""
+"""What an enqueue costs the server: one call for one job, one pass for many, no index entry without a use."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ def wal_records(plan: dict[str, Any]) -> int:
     return int(insert["WAL Records"])
 
 
-def test_one_job_is_a_plain_row(session):
+def test_one_job_is_one_call_and_no_set(session):
     plan = explained(session, statements.ENQUEUE_JOB, **OF_THE_TASK, lock=None, args="{}")
-    assert kinds(plan) == ["ModifyTable", "Result"]
+    assert kinds(plan) == ["Result"]
+    assert list(session.statuses().values()) == ["todo"]
 
 
 def test_jobs_of_one_task_are_read_once_from_one_text(session):

@@ -1,0 +1,41 @@
+-- queue_tasks_enqueue_job_v1(queue_name, task_name, priority, lock, args, run_after, ephemeral, meta) -> bigint
+-- Insert one job, in the caller's transaction; the job's id. A function, since the session keeps its plan: what Django sends is
+-- planned anew each time. Nothing is checked here; whoever writes SQL calls queue_tasks_enqueue_v1.
+-- run_after: null or a time past means ready at once. meta: null, or an object that run_after is added to.
+-- Called by  queries/enqueue_job.sql <- enqueue.enqueue_job; queue_tasks_enqueue_v1
+-- Writes     procrastinate_jobs; events and wake-ups by trigger
+create or replace function queue_tasks_enqueue_job_v1(
+    p_queue_name text,
+    p_task_name text,
+    p_priority integer,
+    p_lock text,
+    p_args jsonb,
+    p_run_after timestamp with time zone,
+    p_ephemeral boolean,
+    p_meta jsonb
+) returns bigint
+    language plpgsql
+as $body$
+declare
+    v_id bigint;
+begin
+    insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
+    values (
+        p_queue_name,
+        p_task_name,
+        p_priority,
+        p_lock,
+        p_args,
+        case when p_run_after > statement_timestamp() then p_run_after end,
+        p_ephemeral,
+        case
+            when p_run_after is null then p_meta
+            else coalesce(p_meta, '{}') || jsonb_build_object('run_after', p_run_after)
+        end
+    )
+    returning id into v_id;
+    return v_id;
+end
+$body$;
+
+comment on function queue_tasks_enqueue_job_v1(text, text, integer, text, jsonb, timestamp with time zone, boolean, jsonb) is 'Insert one job; returns its id.';

@@ -1,0 +1,259 @@
+"""The cursor that is kept for one job after the other: whoever watches Django's connection sees every statement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import DatabaseError, InternalError, connections, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.transaction import TransactionManagementError
+from django.db.utils import ConnectionHandler
+from django.test.utils import CaptureQueriesContext
+
+from queue_tasks import caller
+from tests.testapp import tasks
+
+NAME = "/* queue_tasks: enqueue_job */"
+
+
+@pytest.fixture(autouse=True)
+def connection(transactional_db: None) -> Any:
+    """Django's connection, and not the proxy of it; its kept cursor has run the statement before."""
+    found = connections["default"]
+    found.close()
+    tasks.add.enqueue(0)
+    tasks.add.enqueue(0)
+    return found
+
+
+def kept_cursor(connection: Any) -> Any:
+    return vars(connection).get("_queue_tasks_kept_cursor")
+
+
+def test_one_cursor_runs_one_job_after_the_other(connection: Any) -> None:
+    before = kept_cursor(connection)
+    ids = [tasks.add.enqueue(number).id for number in range(3)]
+    assert kept_cursor(connection) is before is not None
+    assert [tasks.add.get_result(one).args for one in ids] == [[0], [1], [2]]
+
+
+# ------------------------------------------------------------------------------------------------------------- watchers
+
+
+def test_a_wrapper_of_executions_sees_each_job(connection: Any) -> None:
+    seen: list[str] = []
+
+    def wrapper(execute: Callable[..., Any], statement: str, *rest: Any) -> Any:
+        seen.append(statement)
+        return execute(statement, *rest)
+
+    with connection.execute_wrapper(wrapper):
+        tasks.add.enqueue(1)
+    tasks.add.enqueue(2)
+    assert [NAME in statement for statement in seen] == [True]
+
+
+def test_a_wrapper_of_executions_may_enqueue_too(connection: Any) -> None:
+    waiting, inner = [tasks.echo.bind("inner")], []
+
+    def wrapper(execute: Callable[..., Any], *rest: Any) -> Any:
+        found = execute(*rest)
+        if waiting:
+            inner.append(tasks.echo.enqueue(*waiting.pop().args))
+        return found
+
+    with connection.execute_wrapper(wrapper):
+        outer = tasks.echo.enqueue("outer")
+    assert [tasks.echo.get_result(one.id).args for one in (outer, *inner)] == [["outer"], ["inner"]]
+
+
+def test_the_log_of_queries_has_each_job(connection: Any) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        tasks.add.enqueue(1)
+        tasks.add.enqueue(2)
+    assert [NAME in query["sql"] for query in queries] == [True, True]
+    tasks.add.enqueue(3)
+    assert len(queries) == 2
+
+
+def test_a_connection_whose_cursors_somebody_else_makes_is_asked_for_each(connection: Any) -> None:
+    """As django-debug-toolbar does, and Django's SimpleTestCase to refuse."""
+    made: list[Any] = []
+    original = connection.cursor
+
+    def cursor(*arguments: Any) -> Any:
+        made.append(original(*arguments))
+        return made[-1]
+
+    vars(connection)["cursor"] = cursor
+    try:
+        tasks.add.enqueue(1)
+        tasks.add.enqueue(2)
+    finally:
+        del vars(connection)["cursor"]
+    tasks.add.enqueue(3)
+    assert len(made) == 2
+
+
+def test_a_class_whose_cursors_somebody_else_makes_from_now_on_is_asked(
+    connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    original = type(connection).cursor
+
+    def cursor(self: Any, *arguments: Any) -> Any:
+        made.append(original(self, *arguments))
+        return made[-1]
+
+    monkeypatch.setattr(type(connection), "cursor", cursor)
+    tasks.add.enqueue(1)
+    assert len(made) == 1
+
+
+def test_a_session_that_makes_other_cursors_from_now_on_is_asked(connection: Any) -> None:
+    """As OpenTelemetry does to a connection that is open already."""
+    seen: list[Any] = []
+
+    class Traced(psycopg.ClientCursor[Any]):
+        def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
+            seen.append(query)
+            return super().execute(query, *rest, **options)
+
+    session: Any = connection.connection
+    original, session.cursor_factory = session.cursor_factory, Traced
+    try:
+        tasks.add.enqueue(1)
+        tasks.add.enqueue(2)
+    finally:
+        session.cursor_factory = original
+    tasks.add.enqueue(3)
+    assert [NAME in query for query in seen] == [True, True]
+
+
+def test_a_method_of_django_s_cursors_that_is_replaced_sees_each_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Sentry does."""
+    seen: list[Any] = []
+    original = CursorWrapper.execute
+
+    def execute(self: Any, statement: Any, *rest: Any) -> Any:
+        seen.append(statement)
+        return original(self, statement, *rest)
+
+    monkeypatch.setattr(CursorWrapper, "execute", execute)
+    tasks.add.enqueue(1)
+    assert [NAME in statement for statement in seen] == [True]
+
+
+# ---------------------------------------------------------------------------------------------------- Django's promises
+
+
+def test_an_event_loop_is_not_blocked() -> None:
+    async def enqueue() -> None:
+        tasks.add.enqueue(1)
+
+    with pytest.raises(SynchronousOnlyOperation):
+        asyncio.run(enqueue())
+
+
+def test_another_thread_s_connection_is_refused(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_thread_ident", 0)
+    with pytest.raises(DatabaseError, match="created in a thread can only be used in that same thread"):
+        tasks.add.enqueue(1)
+
+
+def test_a_broken_transaction_is_refused_and_the_next_one_is_not() -> None:
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            tasks.add.enqueue(1)
+    assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
+
+
+def test_an_error_of_the_database_is_django_s(connection: Any) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("set transaction read only")
+        with pytest.raises(InternalError) as caught, transaction.atomic():
+            tasks.add.enqueue(1)
+        assert isinstance(caught.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+        assert kept_cursor(connection) is None
+    assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
+
+
+def test_a_savepoint_takes_its_job_with_it(connection: Any) -> None:
+    with transaction.atomic():
+        outer = tasks.add.enqueue(1)
+        with transaction.atomic():
+            inner = tasks.add.enqueue(2)
+            transaction.set_rollback(True)
+    with connection.cursor() as cursor:
+        cursor.execute("select id from procrastinate_jobs where id = any (%s)", [[int(outer.id), int(inner.id)]])
+        assert cursor.fetchall() == [(int(outer.id),)]
+
+
+def test_a_new_session_has_a_new_cursor(connection: Any) -> None:
+    connection.close()
+    result = tasks.add.enqueue(1)
+    assert tasks.add.get_result(result.id).args == [1]
+    assert kept_cursor(connection).session is connection.connection
+
+
+def test_a_session_that_died_is_replaced_by_the_health_check(connection: Any) -> None:
+    session: Any = connection.connection
+    with psycopg.connect(session.info.dsn, autocommit=True, application_name="tests.caller") as other:
+        other.execute("select pg_terminate_backend(%s, 5000)", [session.info.backend_pid])
+    connection.health_check_enabled, connection.health_check_done = True, False
+    try:
+        assert tasks.add.get_result(tasks.add.enqueue(1).id).args == [1]
+    finally:
+        connection.health_check_enabled = False
+    assert connection.connection is not session
+
+
+# -------------------------------------------------------------------------------------------------------------- times
+
+
+@pytest.mark.parametrize(
+    ("use_tz", "of_django", "of_the_database"),
+    [
+        (True, "Asia/Kathmandu", None),
+        (True, "Asia/Kathmandu", "Pacific/Chatham"),
+        (False, "Asia/Kathmandu", None),
+    ],
+)
+def test_a_time_is_what_django_reads(
+    connection: Any,
+    settings: Any,
+    use_tz: bool,
+    of_django: str,
+    of_the_database: str | None,
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, of_django
+    place = {**connection.settings_dict, "TIME_ZONE": of_the_database}
+    there = ConnectionHandler({"default": place})["default"]
+    connections["default"] = there
+    try:
+        with there.cursor() as cursor:
+            cursor.execute("select timestamptz '2026-03-29 01:30:00.123456+00'")
+            [(read,)] = cursor.fetchall()
+        at = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
+        found = caller.moment("default", (at - caller.EPOCH) // timedelta(microseconds=1))
+    finally:
+        connections["default"] = connection
+        there.close()
+    assert found == read
+    assert found.tzinfo == read.tzinfo
+    zone = ZoneInfo(of_the_database or ("UTC" if use_tz else of_django))
+    assert found.replace(tzinfo=zone).astimezone(UTC) == at
+
+
+def test_a_result_has_the_time_of_its_row() -> None:
+    result = tasks.add.enqueue(1)
+    assert tasks.add.get_result(result.id).enqueued_at == result.enqueued_at
