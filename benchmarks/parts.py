@@ -10,6 +10,7 @@ from benchmarks.measures.enqueue import enqueue
 from benchmarks.measures.flat import flat
 from benchmarks.measures.idle import idle
 from benchmarks.measures.notify import notify
+from benchmarks.measures.overhead import overhead
 from benchmarks.measures.pickup import pickup
 from benchmarks.measures.processes import processes
 from benchmarks.measures.snapshot import snapshot
@@ -26,6 +27,7 @@ SPEED: dict[str, Measure] = {
     "pickup": pickup,
     "idle": idle,
     "notify": notify,
+    "overhead": overhead,
 }
 """How fast, beside other queues."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from queue_tasks import bridge, overview
+from queue_tasks import bridge, events, overview
 from queue_tasks.arguments import encode_value
 from queue_tasks.caller import rows
 from queue_tasks.exceptions import LONGEST_WAIT, ControlInvalid, JobNotFound, TaskNotFound
@@ -48,7 +48,10 @@ def cancel(ids: Sequence[int], *, database: str = "default", keep: timedelta | N
 
     SQL: sql/queries/cancel_jobs.sql
     """
-    return [row[0] for row in rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
+    done = [row[0] for row in rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
+    if done and events.wanted(events.JobsCancelled):
+        events.publish(events.JobsCancelled(database, tuple(done)))
+    return done
 
 
 def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | None = KEEP) -> dict[int, str]:
@@ -56,7 +59,11 @@ def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | No
 
     SQL: sql/queries/abort_jobs.sql
     """
-    return dict(rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
+    done: dict[int, str] = dict(rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
+    if done and events.wanted(events.JobsAborted):
+        running, cancelled = (tuple(job for job, to in done.items() if to == word) for word in ("doing", "cancelled"))
+        events.publish(events.JobsAborted(database, running, cancelled))
+    return done
 
 
 def retry(ids: Sequence[int], *, wait: timedelta | None = None, database: str = "default") -> list[int]:
@@ -115,7 +122,10 @@ def delete(ids: Sequence[int], *, database: str = "default") -> list[int]:
 
     SQL: sql/queries/delete_jobs.sql
     """
-    return [row[0] for row in rows(database, DELETE_JOBS, {"ids": list(ids)})]
+    done = [row[0] for row in rows(database, DELETE_JOBS, {"ids": list(ids)})]
+    if done and events.wanted(events.JobsDeleted):
+        events.publish(events.JobsDeleted(database, tuple(done)))
+    return done
 
 
 def count_expired(*, database: str = "default") -> int:
@@ -162,14 +172,15 @@ def pause_queue(
     SQL: sql/queries/pause_queue.sql
     """
     wait = until.total_seconds() if isinstance(until, timedelta) else None
-    if isinstance(until, timedelta):
-        until = None
-    if until is not None and until.utcoffset() is None:
-        raise ControlInvalid(f"until is {until!r}, a naive time; expected an aware one, such as timezone.now() + ...")
-    parameters = {"name": _queue(name), "until": until, "wait": wait, "by": by}
+    at = until if isinstance(until, datetime) else None
+    if at is not None and at.utcoffset() is None:
+        raise ControlInvalid(f"until is {at!r}, a naive time; expected an aware one, such as timezone.now() + ...")
+    parameters = {"name": _queue(name), "until": at, "wait": wait, "by": by}
     if not rows(database, PAUSE_QUEUE, parameters):
-        given = f"{wait:g} s" if until is None else f"{until:%Y-%m-%d %H:%M:%S %Z}"
+        given = f"{wait:g} s" if at is None else f"{at:%Y-%m-%d %H:%M:%S %Z}"
         raise ControlInvalid(f"until is {given}, which is over by the database's clock; expected a time to come.")
+    if events.wanted(events.QueuePaused):
+        events.publish(events.QueuePaused(database, name, until, by))
 
 
 def resume_queue(name: str, *, database: str = "default") -> bool:
@@ -178,7 +189,10 @@ def resume_queue(name: str, *, database: str = "default") -> bool:
     Raises ControlInvalid.
     SQL: sql/queries/resume_queue.sql
     """
-    return bool(rows(database, RESUME_QUEUE, {"name": _queue(name)}))
+    resumed = bool(rows(database, RESUME_QUEUE, {"name": _queue(name)}))
+    if resumed and events.wanted(events.QueueResumed):
+        events.publish(events.QueueResumed(database, name))
+    return resumed
 
 
 def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, database: str = "default") -> None:
@@ -196,6 +210,8 @@ def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, da
             "To have none run, pause the queue."
         )
     rows(database, LIMIT_QUEUE, {"name": _queue(name), "concurrency": concurrency, "by": by})
+    if events.wanted(events.QueueLimited):
+        events.publish(events.QueueLimited(database, name, concurrency, by))
 
 
 async def apause_queue(
@@ -271,7 +287,10 @@ async def astop_worker(worker_id: int, *, database: str = "default") -> bool:
 
 
 def _tell(worker_id: int, what: str | None, database: str) -> bool:
-    return bool(rows(database, TELL_WORKER, {"id": worker_id, "told": what}))
+    told = bool(rows(database, TELL_WORKER, {"id": worker_id, "told": what}))
+    if told and events.wanted(events.WorkerTold):
+        events.publish(events.WorkerTold(database, worker_id, what))
+    return told
 
 
 def _seconds(keep: timedelta | None) -> float | None:
@@ -282,6 +301,8 @@ def _retry(ids: Sequence[int], wait: timedelta | None, args: str | None, lock: s
     seconds = _seconds(wait)
     if seconds is not None and not 0 < seconds <= LONGEST_WAIT:
         raise ValueError(f"wait={wait!r}; expected more than 0 and at most {LONGEST_WAIT:g} seconds, or None for now.")
-    return [
-        row[0] for row in rows(database, RETRY_JOBS, {"ids": list(ids), "wait": seconds, "args": args, "lock": lock})
-    ]
+    parameters = {"ids": list(ids), "wait": seconds, "args": args, "lock": lock}
+    done = [row[0] for row in rows(database, RETRY_JOBS, parameters)]
+    if done and events.wanted(events.JobsRetried):
+        events.publish(events.JobsRetried(database, tuple(done), wait))
+    return done

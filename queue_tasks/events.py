@@ -1,31 +1,50 @@
-"""What the worker tells of itself: one frozen value for each kind of event, and who listens.
+"""What workers do, and what operators do to them: one value for each kind of event, and who listens.
 
-Subscribers are called in the worker, on its event loop, after the fact is written: they must be quick and may not
-block. An error in a subscriber is logged and harms nobody.
+Subscribers are called where the event happens, after the fact is written: for a worker's on its event loop, where they
+must be quick and may not block; for an operator's in the thread that made the change, within its transaction. An error
+in a subscriber is logged and harms nobody. For receivers that take their time there are signals (signals.py).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, dataclass_transform
 
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome
 
 logger = logging.getLogger("queue_tasks")
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass_transform(frozen_default=True)
+def value(cls: type[T]) -> type[T]:
+    """A dataclass that is frozen for type checkers only: one that is frozen takes eight times as long to make."""
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@value
 class Event:
     """Root of all events."""
+
+
+# ------------------------------------------------------------------------------------------------------------- workers
+
+
+@value
+class WorkerEvent(Event):
+    """Root of what a worker tells of itself."""
 
     worker_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStarted(Event):
+@value
+class WorkerStarted(WorkerEvent):
     """A worker is registered and about to fetch."""
 
     name: str
@@ -33,8 +52,8 @@ class WorkerStarted(Event):
     concurrency: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStopped(Event):
+@value
+class WorkerStopped(WorkerEvent):
     """A worker has written its last outcome."""
 
     name: str
@@ -42,15 +61,15 @@ class WorkerStopped(Event):
     """Attempts it ended in its life."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobStarted(Event):
+@value
+class JobStarted(WorkerEvent):
     """The body of a job is about to run."""
 
     job: FetchedJob
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded(Event):
+@value
+class AttemptEnded(WorkerEvent):
     """An attempt ended and is written."""
 
     job: FetchedJob
@@ -59,16 +78,16 @@ class AttemptEnded(Event):
     """The row's status after it, in procrastinate's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobLost(Event):
+@value
+class JobLost(WorkerEvent):
     """An attempt ended but could not be written: the job had been given to another, or is gone."""
 
     job: FetchedJob
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class JobsRescued(Event):
+@value
+class JobsRescued(WorkerEvent):
     """Jobs were taken from a worker that is dead."""
 
     dead_worker_id: int | None
@@ -78,8 +97,8 @@ class JobsRescued(Event):
     """Those of them that failed, since they had crashed a worker again and again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceFailed(Event):
+@value
+class ServiceFailed(WorkerEvent):
     """A loop of the worker raised; it is started again after `wait` seconds."""
 
     service: str
@@ -87,16 +106,16 @@ class ServiceFailed(Event):
     wait: float
 
 
-@dataclass(frozen=True, slots=True)
-class NotifyQueueFilling(Event):
+@value
+class NotifyQueueFilling(WorkerEvent):
     """The server's queue of notifications has become a quarter full or more; told again when it was less meanwhile."""
 
     used: float
     """The used part, 0 to 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoopBlocked(Event):
+@value
+class LoopBlocked(WorkerEvent):
     """The event loop did not turn for a while, and turns again."""
 
     who: str
@@ -104,19 +123,129 @@ class LoopBlocked(Event):
     seconds: float
 
 
+# ------------------------------------------------------------------------------------------------------------- control
+
+
+@value
+class ControlEvent(Event):
+    """Root of what an operator does, by control.py, schedules.py, the command `queue` or the dashboard.
+
+    Told in the transaction in which it is done, which may still be rolled back.
+    """
+
+    database: str
+    """Django's alias of it."""
+
+
+@value
+class QueuePaused(ControlEvent):
+    """No worker fetches jobs of a queue any more."""
+
+    name: str
+    until: datetime | timedelta | None
+    """A time, or how long from then; None: until it is resumed."""
+    by: str | None
+    """Who, as the caller says."""
+
+
+@value
+class QueueResumed(ControlEvent):
+    """Workers fetch jobs of a queue that was paused."""
+
+    name: str
+
+
+@value
+class QueueLimited(ControlEvent):
+    """Another number of a queue's jobs may run at once."""
+
+    name: str
+    concurrency: int | None
+    """None: no limit."""
+    by: str | None
+
+
+@value
+class WorkerTold(ControlEvent):
+    """A worker was told something, which it does when it hears of it."""
+
+    worker_id: int
+    told: str | None
+    """"quiet", "stop"; None: to go on."""
+
+
+@value
+class JobsCancelled(ControlEvent):
+    """Jobs that had not started were cancelled."""
+
+    job_ids: tuple[int, ...]
+
+
+@value
+class JobsAborted(ControlEvent):
+    """Running jobs were asked to stop, and those that had not started cancelled."""
+
+    job_ids: tuple[int, ...]
+    """Those that ran."""
+    cancelled_ids: tuple[int, ...]
+
+
+@value
+class JobsRetried(ControlEvent):
+    """Finished or scheduled jobs were made ready."""
+
+    job_ids: tuple[int, ...]
+    wait: timedelta | None
+    """How long from then; None: at once."""
+
+
+@value
+class JobsDeleted(ControlEvent):
+    """The rows of jobs were deleted, with their history."""
+
+    job_ids: tuple[int, ...]
+
+
+@value
+class ScheduleChanged(ControlEvent):
+    """When a schedule ticks was changed."""
+
+    name: str
+    change: str
+    """"added", "paused", "resumed", "overridden", "reset" or "removed"."""
+
+
+# ------------------------------------------------------------------------------------------------------- who listens
+
 E = TypeVar("E", bound=Event)
 
-_subscribers: dict[type[Event], list[Callable[[Any], None]]] = {}
+_subscribers: dict[type[Event], tuple[Callable[[Sequence[Any]], None], ...]] = {}
+"""What to call with events that happened together. Never changed but as a whole: whoever publishes need not copy it."""
+
+_changing = threading.Lock()
 
 
 def subscribe(kind: type[E], subscriber: Callable[[E], None]) -> Callable[[], None]:
     """Call `subscriber` with every event of this kind (exactly); gives the function that ends it."""
-    listening = _subscribers.setdefault(kind, [])
-    listening.append(subscriber)
+
+    def tell(batch: Sequence[E]) -> None:
+        for event in batch:
+            try:
+                subscriber(event)
+            except Exception:
+                logger.exception("A subscriber of %s raised; what it was told of goes on.", kind.__name__)
+
+    return subscribe_to_batches(kind, tell)
+
+
+def subscribe_to_batches(kind: type[E], subscriber: Callable[[Sequence[E]], None]) -> Callable[[], None]:
+    """As `subscribe`, with one or more at a time, in order: all that became known together. It may not raise."""
+    with _changing:
+        _subscribers[kind] = (*_subscribers.get(kind, ()), subscriber)
 
     def unsubscribe() -> None:
-        if subscriber in listening:
-            listening.remove(subscriber)
+        with _changing:
+            _subscribers[kind] = tuple(each for each in _subscribers.get(kind, ()) if each is not subscriber)
 
     return unsubscribe
 
@@ -128,8 +257,10 @@ def wanted(kind: type[Event]) -> bool:
 
 def publish(event: Event) -> None:
     """Tell the subscribers of the event's kind."""
-    for subscriber in tuple(_subscribers.get(type(event), ())):
-        try:
-            subscriber(event)
-        except Exception:
-            logger.exception("A subscriber of %s raised; the worker goes on.", type(event).__name__)
+    publish_batch((event,))
+
+
+def publish_batch(batch: Sequence[Event]) -> None:
+    """Tell of events of one kind that became known together, at least one."""
+    for subscriber in _subscribers.get(type(batch[0]), ()):
+        subscriber(batch)

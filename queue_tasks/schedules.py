@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, tzinfo
 from typing import Any, LiteralString
 
+from queue_tasks import events
 from queue_tasks.caller import rows
 from queue_tasks.cron import Timetable
 from queue_tasks.exceptions import ScheduleInvalid, ScheduleNotFound
@@ -156,7 +157,7 @@ def pause(name: str, *, database: str = "default") -> bool:
 
     SQL: sql/queries/pause_schedule.sql
     """
-    return _changed(PAUSE_SCHEDULE, name, database)
+    return _changed(PAUSE_SCHEDULE, name, "paused", database)
 
 
 def resume(name: str, *, database: str = "default") -> bool:
@@ -164,7 +165,7 @@ def resume(name: str, *, database: str = "default") -> bool:
 
     SQL: sql/queries/resume_schedule.sql
     """
-    return _changed(RESUME_SCHEDULE, name, database)
+    return _changed(RESUME_SCHEDULE, name, "resumed", database)
 
 
 def run_now(name: str, *, database: str = "default") -> int:
@@ -198,6 +199,7 @@ def override(
     declared = (line.cron, line.every) if cron is None and every is None else (cron, every)
     Timetable(*declared, timezone or line.timezone)
     rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": cron, "every": every, "timezone": timezone})
+    _publish(name, "overridden", database)
 
 
 def reset(name: str, *, database: str = "default") -> bool:
@@ -208,6 +210,7 @@ def reset(name: str, *, database: str = "default") -> bool:
     if not list_schedules(name, database=database)[0].overridden:
         return False
     rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": None, "every": None, "timezone": None})
+    _publish(name, "reset", database)
     return True
 
 
@@ -217,7 +220,10 @@ def add(schedule: Schedule, *, database: str = "default") -> bool:
     Raises ScheduleInvalid, or TypeError or ValueError for arguments that the task cannot take.
     SQL: sql/queries/add_schedule.sql
     """
-    return bool(rows(database, ADD_SCHEDULE, {"schedule": schedule_as_json(schedule.as_row())}))
+    added = bool(rows(database, ADD_SCHEDULE, {"schedule": schedule_as_json(schedule.as_row())}))
+    if added:
+        _publish(schedule.name, "added", database)
+    return added
 
 
 def remove(name: str, *, database: str = "default") -> bool:
@@ -225,7 +231,7 @@ def remove(name: str, *, database: str = "default") -> bool:
 
     SQL: sql/queries/remove_schedule.sql
     """
-    return _changed(REMOVE_SCHEDULE, name, database)
+    return _changed(REMOVE_SCHEDULE, name, "removed", database)
 
 
 def as_dict(line: ScheduleLine | TickLine) -> dict[str, Any]:
@@ -233,11 +239,17 @@ def as_dict(line: ScheduleLine | TickLine) -> dict[str, Any]:
     return {field.name: getattr(line, field.name) for field in fields(line)}
 
 
-def _changed(statement: LiteralString, name: str, database: str) -> bool:
+def _changed(statement: LiteralString, name: str, change: str, database: str) -> bool:
     if rows(database, statement, {"name": name}):
+        _publish(name, change, database)
         return True
     list_schedules(name, database=database)
     return False
+
+
+def _publish(name: str, change: str, database: str) -> None:
+    if events.wanted(events.ScheduleChanged):
+        events.publish(events.ScheduleChanged(database, name, change))
 
 
 def _not_found(name: str, database: str) -> ScheduleNotFound:

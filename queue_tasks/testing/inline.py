@@ -13,6 +13,7 @@ from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from queue_tasks import arguments, bridge, compat, events, results, telemetry
@@ -107,8 +108,7 @@ class InlineWorker:
         """Run one attempt, write how it ended, and tell it."""
         attempt = Attempt(job, self._worker_id, self._note_progress)
         attempt.durable = False
-        if events.wanted(events.JobStarted):
-            events.publish(events.JobStarted(self._worker_id, job))
+        await _tell(events.JobStarted(self._worker_id, job))
         attempt.runner = asyncio.create_task(
             self._execution.run(attempt), name=f"queue_tasks job {job.id}", context=self._context.copy()
         )
@@ -137,9 +137,9 @@ class InlineWorker:
             statuses = {job.id: "succeeded"} if outcome.written else {}
         status = statuses.get(job.id, "lost")
         if status == "lost":
-            events.publish(events.JobLost(self._worker_id, job, outcome))
+            await _tell(events.JobLost(self._worker_id, job, outcome))
         else:
-            events.publish(events.AttemptEnded(self._worker_id, job, outcome, status))
+            await _tell(events.AttemptEnded(self._worker_id, job, outcome, status))
             if (outcome.kind in FINAL or status == "aborted") and telemetry.signal_is_heard(
                 compat.task_finished, failed=status != "succeeded"
             ):
@@ -162,3 +162,10 @@ class InlineWorker:
 
     def _note_progress(self, _job: FetchedJob, progress: dict[str, Any]) -> None:
         self._progress = progress
+
+
+async def _tell(event: events.Event) -> None:
+    """Tell an event in the caller's thread, where receivers of its signal see the test's transaction."""
+    if events.wanted(type(event)):
+        async with fenced("a receiver of a signal"):
+            await sync_to_async(events.publish, thread_sensitive=True)(event)

@@ -38,6 +38,8 @@ def note(worker_id: int, batch: Sequence[Written], statuses: Mapping[int, str]) 
         return
     every = logger.isEnabledFor(logging.DEBUG)
     for job, outcome, _ in batch:
+        if outcome.kind is OutcomeKind.SUCCEEDED and not every and job.id in statuses:
+            continue
         word = outcome.kind.value if job.id in statuses else LOST
         unusual = word in UNUSUAL
         if not (every or unusual):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
 from queue_tasks.events import JobsRescued, ServiceFailed, subscribe
 from queue_tasks.jobs import FetchedJob
-from queue_tasks.meter import Meter
+from queue_tasks.meter import Key, Meter
 from queue_tasks.store import Written
 
 LOST = "lost"
@@ -17,16 +18,28 @@ LOST = "lost"
 
 
 def note(meter: Meter, batch: Sequence[Written], statuses: Mapping[int, str]) -> None:
-    """Count attempts that have been written, or could not be; statuses: of the jobs whose rows were."""
-    for job, outcome, _ in batch:
-        series = meter.of(job.queue_name, job.task_name)
-        word = outcome.kind.value if job.id in statuses else LOST
-        series.ended[word] = series.ended.get(word, 0) + 1
-        if outcome.started is not None:
-            series.ran.note(outcome.ended - outcome.started)
-        waited = seconds_waited(job)
-        if waited is not None:
-            series.waited.note(waited)
+    """Count attempts that have been written, or could not be; statuses: of the jobs whose rows were.
+
+    By task, and not one by one: this is done for each job that ends.
+    """
+    by_task: dict[Key, list[Written]] = {}
+    for written in batch:
+        key = (written[0].queue_name, written[0].task_name)
+        found = by_task.get(key)
+        if found is None:
+            by_task[key] = [written]
+        else:
+            found.append(written)
+    for key, found in by_task.items():
+        series = meter.of(*key)
+        for kind, number in Counter(
+            [outcome.kind if job.id in statuses else LOST for job, outcome, _ in found]
+        ).items():
+            word = str(kind)
+            series.ended[word] = series.ended.get(word, 0) + number
+        series.ran.note_all([outcome.ended - outcome.started for _, outcome, _ in found if outcome.started is not None])
+        waits = [seconds_waited(job) for job, _, _ in found]
+        series.waited.note_all([seconds for seconds in waits if seconds is not None])
 
 
 def seconds_waited(job: FetchedJob) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from queue_tasks import bridge, events
+from queue_tasks import bridge, events, signals
 from queue_tasks.conf import Options
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
@@ -46,6 +46,9 @@ logger = logging.getLogger("queue_tasks.worker")
 
 LOOPS_PATIENCE = 1.0
 """Seconds that the loops which nothing depends on have to end."""
+
+RECEIVERS_PATIENCE = 10.0
+"""Seconds for which a stopping worker waits for receivers of signals, at the most."""
 
 LOOK_EVERY = 1.0
 """Seconds between looks at whether the heartbeat's thread lives."""
@@ -115,6 +118,17 @@ class Worker:
         """Work until stopped, drained, or out of `max_jobs`; then end what was begun.
 
         Returns the exit code: 0, or 1 when a loop died, something is stuck or, while draining, a job failed for good.
+        """
+        courier = signals.Courier()
+        try:
+            with courier:
+                return await self._work()
+        finally:
+            patience = min(RECEIVERS_PATIENCE, 0.9 * self._ending.time_left)
+            await self._ending.within("telling of signals", lambda: asyncio.to_thread(courier.join, patience))
+
+    async def _work(self) -> int:
+        """See `run`.
 
         Roles are entered from the tail of the flow to its mouth, so that nothing is fetched before it can be finished.
         Leaving the stack stops them mouth first: no hints, no fetch, running jobs end, their outcomes are written.
@@ -383,7 +397,7 @@ class Worker:
         """What follows from outcomes that are in the database now."""
         note(self.meter, batch, statuses)
         joblog.note(self.worker_id, batch, statuses)
-        tally, tell_ended, tell_lost = self.tally, events.wanted(events.AttemptEnded), events.wanted(events.JobLost)
+        tally = self.tally
         for job, outcome, _ in batch:
             status = statuses.get(job.id)
             if status is None:
@@ -394,7 +408,7 @@ class Worker:
                     outcome.kind.value,
                     extra=joblog.fields(job, self.worker_id),
                 )
-                if tell_lost:
+                if events.wanted(events.JobLost):
                     events.publish(events.JobLost(self.worker_id, job, outcome))
                 continue
             if outcome.kind is not OutcomeKind.RELEASED:
@@ -403,13 +417,19 @@ class Worker:
                 tally.succeeded += 1
             elif status == "failed":
                 tally.failed += 1
-            if tell_ended:
-                events.publish(events.AttemptEnded(self.worker_id, job, outcome, status))
             if status == "todo" or job.lock is not None or job.limited:
                 # Ready again, or its lock, or its share of a limit, is free: sooner than the notification, and also
                 # without one.
                 self.fetcher.wake()
                 self.promoter.wake()
+        if statuses and events.wanted(events.AttemptEnded):
+            events.publish_batch(
+                [
+                    events.AttemptEnded(self.worker_id, job, outcome, statuses[job.id])
+                    for job, outcome, _ in batch
+                    if job.id in statuses
+                ]
+            )
         self.fetcher.relieve()
         self.announcer.tell(batch, statuses)
 

@@ -53,7 +53,7 @@ def modules_of(page: Path) -> Iterator[types.ModuleType]:
     modules, declared = set(sys.modules), set(tasks.declared)
     stock, periodic = dict(app.tasks), dict(app.periodic_registry.periodic_tasks)
     schedules = list(declared_schedules)
-    listening = {kind: list(subscribers) for kind, subscribers in events._subscribers.items()}
+    listening = dict(events._subscribers)
     try:
         yield module("_".join(("page", *page.relative_to(PROJECT).with_suffix("").parts)).replace("-", "_"))
     finally:

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import load_command_class
 
 import queue_tasks
-from queue_tasks import events, exceptions, pytest_plugin, testing
+from queue_tasks import events, exceptions, pytest_plugin, signals, testing
 from queue_tasks.conf import Options
 from queue_tasks.jobs import JobState
 from queue_tasks.retry import RetryPolicy
@@ -124,21 +124,34 @@ def test_every_verb_and_flag_of_the_queue_command():
         assert set(re.findall(r"`(--[\w-]+)", section)) == flags - DJANGO_FLAGS - {"--json", "--backend"}, verb
 
 
+ROOTS = {events.Event, events.WorkerEvent, events.ControlEvent}
+
+
 def test_every_event():
     classes = {
         name
         for name, value in vars(events).items()
-        if inspect.isclass(value) and issubclass(value, events.Event) and value is not events.Event
+        if inspect.isclass(value) and issubclass(value, events.Event) and value not in ROOTS
     }
-    assert named("reference/events.md") - {"The values"} == classes
+    told = named("reference/events.md", "Of workers", 3) | named("reference/events.md", "Of operators", 3)
+    assert told == classes
+
+
+def test_every_signal():
+    made = {name: each.kind for name, each in vars(signals).items() if isinstance(each, signals.EventSignal)}
+    page = (REFERENCE / "events.md").read_text()
+    assert dict(re.findall(r"^### `(\w+)`\n\nSignal `(\w+)`\.", page, re.MULTILINE)) == {
+        kind.__name__: name for name, kind in made.items()
+    }
 
 
 def test_every_field_of_an_event():
     page = (REFERENCE / "events.md").read_text()
-    for name in named("reference/events.md") - {"The values"}:
-        section = page.partition(f"## `{name}`")[2].partition("\n## ")[0]
-        own = {field.name for field in fields(getattr(events, name))} - {"worker_id"}
-        assert own == set(re.findall(r"`([a-z_]+)`", section)), name
+    for heading in headings(REFERENCE / "events.md"):
+        if heading.level == 3:
+            section = page.partition(f"### `{heading.text}`")[2].partition("\n#")[0].partition("`.")[2]
+            own = {field.name for field in fields(getattr(events, heading.text))} - {"worker_id", "database"}
+            assert own == set(re.findall(r"`([a-z_]+)`", section)) - {"worker_id"}, heading.text
 
 
 def test_every_exception():

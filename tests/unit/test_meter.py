@@ -53,6 +53,16 @@ def test_a_duration_falls_into_the_first_bucket_that_is_not_below_it(seconds: fl
     assert (histogram.count, histogram.total) == (1, seconds)
 
 
+@given(st.lists(st.floats(-1, 1e6) | st.sampled_from(BOUNDS)))
+def test_many_durations_at_once_are_counted_as_one_by_one(durations: list[float]) -> None:
+    one_by_one, at_once = Histogram(), Histogram()
+    for seconds in durations:
+        one_by_one.note(seconds)
+    at_once.note_all(list(durations))
+    assert at_once.buckets == one_by_one.buckets
+    assert at_once.total == pytest.approx(one_by_one.total)
+
+
 def test_a_clock_that_went_back_counts_as_no_time() -> None:
     histogram = Histogram()
     histogram.note(-3)

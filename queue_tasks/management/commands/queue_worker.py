@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from http import HTTPStatus
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
@@ -214,6 +215,8 @@ def ports(flags: dict[str, Any], health: Callable[[], Health], measure: Callable
         if flags["metrics_port"] is not None:
             if find_spec("prometheus_client") is None:
                 raise CommandError(f"queue_worker: --metrics-port needs {metrics.NEEDED}.", returncode=USAGE)
+            # Not when it is first asked, which would hold up the jobs that run then.
+            import_module("prometheus_client")
             stack.enter_context(open_port(flags, "metrics", lambda path: metrics_at(path, measure), "/metrics"))
         yield
 

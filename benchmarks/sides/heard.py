@@ -1,0 +1,82 @@
+"""Our worker with somebody listening to what it tells: `python -m benchmarks.sides.heard WHAT queue_worker ...`.
+
+WHAT is one of the words of LISTENERS; what follows is what manage.py is given.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import django
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
+django.setup()
+
+from queue_tasks import TaskResult, compat, events, signals  # noqa: E402 - after setup
+from queue_tasks.worker import worker  # noqa: E402
+
+heard: Counter[type] = Counter()
+
+
+def nothing() -> None:
+    """Not even the meter and the figures, which have no switch: they are taken out."""
+    worker.note = lambda *_: None  # type: ignore[attr-defined]
+
+
+def figures() -> None:
+    """What every worker keeps."""
+
+
+def subscribers() -> None:
+    """A subscriber of every event."""
+    for signal in all_signals():
+        events.subscribe(signal.kind, hear)
+
+
+def hear(event: events.Event) -> None:
+    """Look at it."""
+    heard[type(event)] += 1
+
+
+def receivers() -> None:
+    """A subscriber and a receiver of every event."""
+    subscribers()
+    for signal in all_signals():
+        signal.connect(receive, weak=False)
+
+
+def receive(*, events: tuple[events.Event, ...], **_: object) -> None:
+    """Look at each."""
+    for event in events:
+        hear(event)
+
+
+def framework() -> None:
+    """All that, and receivers of Django's own signals, for each of which a result is made."""
+    receivers()
+    for signal in (compat.task_started, compat.task_finished):
+        signal.connect(receive_result, weak=False)
+
+
+def receive_result(*, task_result: TaskResult[Any], **_: object) -> None:
+    """Look at it."""
+    heard[type(task_result)] += 1
+
+
+def all_signals() -> list[signals.EventSignal[Any]]:
+    """One for each kind of event."""
+    return [value for value in vars(signals).values() if isinstance(value, signals.EventSignal)]
+
+
+LISTENERS: Mapping[str, Callable[[], None]] = {
+    listen.__name__: listen for listen in (nothing, figures, subscribers, receivers, framework)
+}
+
+if __name__ == "__main__":
+    LISTENERS[sys.argv[1]]()
+    execute_from_command_line(["manage.py", *sys.argv[2:]])
