@@ -132,6 +132,11 @@ class Courier:
             self._closing = True
             self._ring.set()
 
+    @property
+    def started(self) -> bool:
+        """Whether anything was told."""
+        return self._thread is not None
+
     def join(self, patience: float) -> None:
         """Wait until everything is told, so many seconds at most; that something is left then is said in the log."""
         if self._thread is None:

@@ -124,8 +124,9 @@ class Worker:
             with courier:
                 return await self._work()
         finally:
-            patience = min(RECEIVERS_PATIENCE, 0.9 * self._ending.time_left)
-            await self._ending.within("telling of signals", lambda: asyncio.to_thread(courier.join, patience))
+            if courier.started:
+                patience = min(RECEIVERS_PATIENCE, 0.9 * self._ending.time_left)
+                await self._ending.within("telling of signals", lambda: asyncio.to_thread(courier.join, patience))
 
     async def _work(self) -> int:
         """See `run`.
