@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from queue_tasks.caller import rows
 from queue_tasks.dashboard.deeds import Deed
 from queue_tasks.jobs import JobState
-from queue_tasks.statements import BEGIN_CHANGE, END_CHANGE, LIST_CHANGES, LOCK_JOBS
+from queue_tasks.statements import BEGIN_CHANGE, END_CHANGE, LIST_CHANGES, LOCK_JOBS, LOCK_QUEUE
 
 PAGE = 50
 """Changes on a page."""
@@ -157,6 +157,11 @@ def to_named(
         given = do()
         end(change_id, None, before, look(), database=database)
         return True, given
+
+
+def lock_queue(name: str, *, database: str) -> None:
+    """Have nobody else decide anything about a queue until the transaction ends. SQL: sql/queries/lock_queue.sql."""
+    rows(database, LOCK_QUEUE, {"name": name})
 
 
 def listed(

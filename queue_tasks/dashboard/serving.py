@@ -55,7 +55,7 @@ def tellable_workers(request: HttpRequest) -> set[int]:
         worker.id
         for worker in list_workers(database=database_alias())
         if worker.name is not None
-        and (visible is None or (worker.queues is not None and set(worker.queues) <= set(visible)))
+        and (visible is None or (bool(worker.queues) and set(worker.queues or ()) <= set(visible)))
     }
 
 

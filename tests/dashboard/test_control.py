@@ -1,5 +1,8 @@
 """What is decided about queues and workers: asked first, done once, written down, by whoever may."""
 
+import threading
+
+import psycopg
 import pytest
 from django.db import connection
 
@@ -7,6 +10,7 @@ from queue_tasks import control
 from queue_tasks.dashboard.views.control import ORDERS
 from queue_tasks.overview import QueueControl, list_controls
 from tests.dashboard.visitors import OPERATES, address, form_of, text_of, ticket, visitor
+from tests.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -93,13 +97,72 @@ def test_a_form_that_is_sent_twice_acts_once(operator):
     assert not gate().paused
 
 
-def test_somebody_was_quicker(operator):
-    control.pause_queue("media")
-    form = form_of(operator, f"{address('resume_queue')}?name=media", "")
-    control.resume_queue("media")
-    response = operator.post(address("resume_queue"), form)
-    assert (response.status_code, "is not paused any more" in text_of(response)) == (409, True)
+def decide(*, paused_by=None, limit=None):
+    """What somebody else decides about the queue; None: it is open."""
+    if paused_by is None:
+        control.resume_queue("media")
+    else:
+        control.pause_queue("media", by=paused_by)
+    control.limit_queue("media", limit)
+
+
+@pytest.mark.parametrize(
+    ("order", "seen", "quicker", "told"),
+    [
+        ("resume_queue", {"paused_by": "ada"}, {}, "is not paused now"),
+        ("resume_queue", {"paused_by": "ada"}, {"paused_by": "grace"}, "is paused by grace now"),
+        ("pause_queue", {}, {"paused_by": "grace"}, "is paused by grace now"),
+        ("limit_queue", {}, {"limit": 3}, "has a limit of 3 now"),
+        ("limit_queue", {"limit": 3}, {}, "has no limit now"),
+    ],
+)
+def test_somebody_was_quicker(operator, order, seen, quicker, told):
+    decide(**seen)
+    form = form_of(operator, f"{address(order)}?name=media", "")
+    decide(**quicker)
+    before = gate()
+    response = operator.post(address(order), {**form, "concurrency": "5"})
+    assert (response.status_code, told in text_of(response)) == (409, True)
+    assert gate() == before
     assert notes() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_decide_at_the_same_time_the_second_waits_and_is_told(operator, dsn, settings):
+    settings.QUEUE_TASKS_DASHBOARD = {"statement_timeout": 60}
+    form = form_of(operator, f"{address('pause_queue')}?name=media", "")
+    answers = []
+
+    def send():
+        try:
+            answers.append(operator.post(address("pause_queue"), form))
+        finally:
+            connection.close()
+
+    with (
+        psycopg.connect(dsn, application_name="tests.control") as grace,
+        psycopg.connect(dsn, application_name="tests.control", autocommit=True) as looking,
+    ):
+        grace.execute(
+            "insert into queue_tasks_queues (queue_name, paused_until, paused_by) values ('media', 'infinity', 'grace')"
+        )
+        thread = threading.Thread(target=send)
+        thread.start()
+        blocked = "select pid from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+        wait_until(lambda: looking.execute(blocked, [grace.info.backend_pid]).fetchall())
+        grace.commit()
+        thread.join(PATIENCE)
+    assert [(answer.status_code, "is paused by grace now" in text_of(answer)) for answer in answers] == [(409, True)]
+    assert (gate().paused_by, notes()) == ("grace", [])
+
+
+def test_what_one_does_to_one_queue_is_no_matter_for_another(operator):
+    control.limit_queue("media", 3)
+    form = form_of(operator, f"{address('pause_queue')}?name=media", "")
+    control.limit_queue("media", 4)
+    control.pause_queue("mail", by="grace")
+    assert operator.post(address("pause_queue"), form).status_code == 303
+    assert (gate().paused, gate().concurrency) == (True, 4)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.name)
@@ -136,26 +199,73 @@ def test_who_may_not_sees_no_button_and_does_nothing(db, order, worker):
     assert able.get(address(order.name), {"name": name}).status_code == 200
 
 
-def test_who_may_see_some_queues_decides_about_no_other(operator, settings, ask):
+# -------------------------------------------------------------------------------------- of a visitor's own queues alone
+
+
+@pytest.fixture
+def tenant(operator, settings):
+    """May do everything, but only what is of the queue media is his."""
     settings.QUEUE_TASKS_DASHBOARD = {"visible_queues": lambda _request: ["media"]}
-    insert = "insert into procrastinate_workers (qt_name, qt_queues) values (%s, %s) returning id"
-    own, shared, every = (
-        ask(insert, "own", ["media"]),
-        ask(insert, "shared", ["media", "mail"]),
-        ask(insert, "every", None),
-    )
-    control.pause_queue("mail")
-    assert "mail" not in text_of(operator.get(address("queues")))
-    page = text_of(operator.get(address("workers")))
-    assert [f"{address('stop_worker')}?name={worker}" in page for worker in (own, shared, every)] == [
-        True,
-        False,
-        False,
+    return operator
+
+
+@pytest.fixture
+def register(ask):
+    """Make a worker of some queues; None: of all."""
+    insert = "insert into procrastinate_workers (qt_name, qt_queues, qt_told) values ('camel', %s, %s) returning id"
+    return lambda queues, told=None: ask(insert, queues, told)
+
+
+def refuses(client, order, name):
+    """Whether neither the page that asks is there nor the form, for him as for a name that nobody uses."""
+    form = {"name": name, "ticket": ticket(), "seen": "open", "concurrency": "1"}
+    return [client.get(address(order), {"name": name}).status_code, client.post(address(order), form).status_code] == [
+        404,
+        404,
     ]
-    for name, target in (("resume_queue", "mail"), ("stop_worker", shared), ("quiet_worker", every)):
-        assert operator.get(address(name), {"name": target}).status_code == 404
-        assert operator.post(address(name), {"name": target, "ticket": ticket()}).status_code == 404
-    assert gate("mail").paused
-    assert press(operator, "pause_queue", "media").status_code == 303
-    assert press(operator, "stop_worker", own).status_code == 303
-    assert ask("select count(*) from procrastinate_workers where qt_told is not null") == 1
+
+
+@pytest.mark.parametrize("order", [order.name for order in ORDERS if order.about == "queue"])
+def test_a_tenant_decides_about_no_queue_of_others(tenant, order):
+    control.pause_queue("mail", by="grace")
+    before = gate("mail")
+    assert "mail" not in text_of(tenant.get(address("queues")))
+    assert refuses(tenant, order, "mail")
+    assert refuses(tenant, order, "no queue at all")
+    assert gate("mail") == before
+    assert notes() == []
+
+
+@pytest.mark.parametrize("order", [order.name for order in ORDERS if order.about == "queue"])
+def test_a_tenant_decides_about_his_own(tenant, order):
+    if order == "resume_queue":
+        control.pause_queue("media")
+    assert press(tenant, order, "media", concurrency="2").status_code == 303
+    assert [note[2] for note in notes()] == ["media"]
+
+
+@pytest.mark.parametrize("order", [order.name for order in ORDERS if order.about == "worker"])
+@pytest.mark.parametrize("queues", [["media", "mail"], ["mail"], [], None], ids=["shared", "others", "none", "all"])
+def test_a_tenant_tells_no_worker_that_serves_others_too(tenant, register, order, queues, ask):
+    worker = register(queues, "quiet" if order == "resume_worker" else None)
+    before = ask("select coalesce(qt_told, '') from procrastinate_workers where id = %s", worker)
+    assert f"/control/{order}/?name={worker}" not in text_of(tenant.get(address("workers")))
+    assert refuses(tenant, order, worker)
+    assert ask("select coalesce(qt_told, '') from procrastinate_workers where id = %s", worker) == before
+    assert notes() == []
+
+
+@pytest.mark.parametrize("order", [order.name for order in ORDERS if order.about == "worker"])
+def test_a_tenant_tells_a_worker_of_his_own(tenant, register, order):
+    worker = register(["media"], "quiet" if order == "resume_worker" else None)
+    assert f'{address(order)}?name={worker}"' in text_of(tenant.get(address("workers")))
+    assert press(tenant, order, worker).status_code == 303
+    assert [note[2] for note in notes()] == [f"worker {worker}"]
+
+
+def test_of_the_queues_he_sees_none_a_tenant_decides_nothing(operator, settings, register):
+    settings.QUEUE_TASKS_DASHBOARD = {"visible_queues": lambda _request: []}
+    worker = register(["media"])
+    for order in ORDERS:
+        assert refuses(operator, order.name, "media" if order.about == "queue" else worker), order.name
+    assert notes() == []

@@ -59,8 +59,7 @@ def _pause(name: str, request: HttpRequest) -> None:
 
 
 def _resume(name: str, _: HttpRequest) -> None:
-    if not control.resume_queue(name, database=database_alias()):
-        raise ConflictError(f"The queue {name} is not paused any more. Nothing was done.")
+    control.resume_queue(name, database=database_alias())
 
 
 def _limit(name: str, request: HttpRequest) -> None:
@@ -127,14 +126,15 @@ def _order(order: Order) -> GuardedView:
 
 
 def _ask(request: HttpRequest, order: Order, name: str, *, error: str = "") -> HttpResponse:
-    controls = overview.list_controls(database=database_alias())
+    gate = _gate(name) if order.about == "queue" else None
     return page(
         request,
         "control.html",
         {
             "order": order,
             "name": name,
-            "gate": controls.get(name) if order.about == "queue" else None,
+            "gate": gate,
+            "seen": _seen(order, gate),
             "delays": DELAYS,
             "ticket": uuid.uuid4(),
             "error": error,
@@ -146,12 +146,18 @@ def _ask(request: HttpRequest, order: Order, name: str, *, error: str = "") -> H
 def _do(request: HttpRequest, order: Order, name: str) -> HttpResponse:
     """Do it, once, and go back to where it shows."""
     verb, _, about = order.name.partition("_")
+
+    def run() -> None:
+        if about == "queue":
+            _require(order, _gate(name), request.POST.get("seen", ""))
+        order.run(name, request)
+
     try:
         new, _ = change_log.to_named(
             request,
             f"{about} {verb}",
             name if about == "queue" else f"worker {name}",
-            lambda: order.run(name, request),
+            run,
             lambda: _settings_of(order, name),
             ticket=ticket_of(request),
             database=database_alias(),
@@ -161,10 +167,42 @@ def _do(request: HttpRequest, order: Order, name: str) -> HttpResponse:
     return go(request, f"{about}s", {"told": order.name if new else "repeated"})
 
 
+def _gate(name: str) -> overview.QueueControl:
+    """What is decided about a queue now."""
+    return overview.list_controls(database=database_alias()).get(name, overview.QueueControl(name))
+
+
+def _seen(order: Order, gate: overview.QueueControl | None) -> str:
+    """What an order changes, as the page shows it: a form that says another was filled in for something else.
+
+    A worker has none: being told the same twice, or to stop after something milder, is what both want.
+    """
+    if gate is None:
+        return ""
+    if order.name == "limit_queue":
+        return f"limit {gate.concurrency}"
+    return f"paused {gate.paused_at} {gate.paused_until}" if gate.paused else "open"
+
+
+def _require(order: Order, gate: overview.QueueControl, seen: str) -> None:
+    """Raises ConflictError when a queue is not as it was seen any more."""
+    if _seen(order, gate) == seen:
+        return
+    if order.name == "limit_queue":
+        now = "has no limit" if gate.concurrency is None else f"has a limit of {gate.concurrency}"
+    elif gate.paused:
+        now = f"is paused by {gate.paused_by}" if gate.paused_by else "is paused"
+    else:
+        now = "is not paused"
+    raise ConflictError(f"The queue {gate.name} {now} now, which it was not when you looked. Nothing was done.")
+
+
 def _settings_of(order: Order, name: str) -> Mapping[str, Any]:
+    """What is written down; of a queue, nobody else changes it until the transaction ends."""
     database = database_alias()
     if order.about == "queue":
-        gate = overview.list_controls(database=database).get(name, overview.QueueControl(name))
+        change_log.lock_queue(name, database=database)
+        gate = _gate(name)
         until = gate.paused_until or "resumed" if gate.paused else None
         return {"paused_until": until, "concurrency": gate.concurrency}
     told = [line.told for line in overview.list_workers(database=database) if line.id == int(name)]
