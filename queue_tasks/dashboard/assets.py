@@ -18,6 +18,7 @@ TYPES = {
     "dashboard.css": "text/css; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",
+    "select.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 """The files there are, and nothing else is served."""

@@ -135,6 +135,39 @@ def test_pages_follow_each_other_without_a_gap(operator, make_job, settings):
     assert sorted(seen) == jobs
 
 
+def test_an_open_page_with_ticks_looks_again_at_the_jobs_it_has(operator, make_job, settings):
+    settings.QUEUE_TASKS_DASHBOARD = {"page_size": 2}
+    jobs = [make_job() for _ in range(4)]
+
+    def shown(query):
+        text = text_of(operator.get(address("jobs"), query))
+        (again,) = re.findall(r'id="live" hx-get="([^"]*)".* data-upto="([0-9]*)"', text)
+        return [job for job in jobs if f'name="id" value="{job}"' in text], again
+
+    assert shown({"q": "task:resize"}) == (jobs[2:], ("?q=task%3Aresize", str(jobs[3])))
+    # With none ticked any more it looks at the newest.
+    assert shown({"q": "task:resize", "upto": jobs[2]}) == (jobs[1:3], ("?q=task%3Aresize", str(jobs[2])))
+    older = {"q": "", "before": jobs[2]}
+    assert shown(older) == (jobs[:2], (f"?q=&amp;before={jobs[2]}", str(jobs[1])))
+    assert shown({**older, "upto": jobs[0]}) == (jobs[:1], (f"?q=&amp;before={jobs[2]}", str(jobs[0])))
+    assert shown({"q": "id:99999", "upto": 5}) == ([], ("?q=id%3A99999", "5"))
+    assert operator.get(address("jobs"), {"upto": "x"}).status_code == 400
+
+
+def test_the_words_of_the_filter_are_not_made_for_a_page_that_has_them(operator):
+    words = '<option value="status:"></option>'
+    assert words in text_of(operator.get(address("jobs")))
+    assert words not in text_of(operator.get(address("jobs"), headers={"HX-Request": "true"}))
+
+
+@pytest.mark.parametrize(
+    "name", ["jobs", "failures", "queues", "workers", "schedules", "changes", "overview", "database"]
+)
+def test_every_page_of_what_changes_looks_again(viewer, name):
+    text = text_of(viewer.get(address(name)))
+    assert re.search(r'<div id="live" hx-get="[^"]*" hx-trigger="look" hx-select="#live" hx-swap="outerHTML"', text)
+
+
 def test_a_search_ends_where_it_has_looked_and_goes_on_from_there(make_job, db):
     wanted = make_job(queue_name="rare")
     others = [make_job() for _ in range(5)]

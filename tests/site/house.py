@@ -16,7 +16,7 @@ from tests.waiting import START, wait_until
 EMPTY: LiteralString = """
     truncate photos_photo, photos_step, reports_report, procrastinate_jobs, procrastinate_events,
         procrastinate_periodic_defers, queue_tasks_schedules, queue_tasks_ticks, queue_tasks_changes,
-        queue_tasks_figures, django_session
+        queue_tasks_figures, queue_tasks_queues, procrastinate_workers
         restart identity cascade
 """
 
@@ -112,8 +112,11 @@ class House:
 
     # tidying
 
-    def clear(self) -> None:
+    def clear(self, *, logins: bool = True) -> None:
+        """Empty it. logins: whether sessions are forgotten too, and so who has logged in."""
         self.db.execute(EMPTY)
+        if logins:
+            self.db.execute("delete from django_session")
         shutil.rmtree(self.media, ignore_errors=True)
 
 

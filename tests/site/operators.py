@@ -59,6 +59,16 @@ def add_schedule(site: House, name: str = "nightly") -> None:
     )
 
 
+def add_worker(site: House, name: str = "camel", told: str | None = None) -> None:
+    """A worker that is written down and does nothing."""
+    site.db.execute(
+        "insert into procrastinate_workers"
+        " (qt_name, qt_host, qt_pid, qt_queues, qt_concurrency, qt_started_at, qt_told)"
+        " values (%s, 'a.long.name.of.a.host.example', 77, '{media,reports}', 4, now(), %s)",
+        [name, told],
+    )
+
+
 def add_figures(site: House) -> None:
     """A few hours of work, for the charts."""
     site.db.execute("""

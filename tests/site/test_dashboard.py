@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 
 from tests.site.house import House
-from tests.site.operators import add_figures, add_job, add_schedule, log_in, status
+from tests.site.operators import add_figures, add_job, add_schedule, add_worker, log_in, status
+from tests.site.presses import COLUMNS, FAILURE, FIND, OFFERED, PRESSES, click, press
 from tests.site.test_browser import DESK, PHONE, Browser, pytestmark  # noqa: F401 - the marks: where there is a browser
 from tests.waiting import START, wait_until
 
@@ -24,13 +27,17 @@ axe.run(document, {resultTypes: ["violations"]}).then(
 WIDE = "return document.documentElement.scrollWidth > document.documentElement.clientWidth"
 LOADED = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
 NO_POLLS = (
-    "const wait = window.setTimeout; window.setTimeout = (f, ms, ...rest) => ms > 2000 ? 0 : wait(f, ms, ...rest);"
+    "const wait = window.setTimeout; window.setTimeout = (f, ms, ...rest) => ms > 10000 ? 0 : wait(f, ms, ...rest);"
 )
-FAILURE = '[{"exception": "builtins.ValueError", "message": "no", "traceback": "x"}]'
 PAGES = (
     *("/queue/", "/queue/?span=day", "/queue/?span=week", "/queue/jobs/", "/queue/jobs/?q=colour:red"),
     *("/queue/failures/", "/queue/queues/", "/queue/workers/", "/queue/schedules/", "/queue/database/"),
-    *("/queue/schedules/show/?name=nightly", "/queue/changes/", "/queue/jobs/0/"),
+    *(f"/queue/schedules/show/?name={name}" for name in ("nightly", "paused", "changed")),
+    *("/queue/changes/", "/queue/changes/?before=1", "/queue/jobs/0/", "/queue/jobs/?q=status:failed&before=1"),
+    *(f"/queue/control/{verb}_queue/?name={name}" for verb, name in (("pause", "a"), ("limit", "a"), ("resume", "b"))),
+    *(f"/queue/control/{verb}_worker/?name={n}" for verb, n in (("quiet", 1), ("stop", 1), ("resume", 2))),
+    *(f"/queue/jobs/{deed}/?all=1&q=status:failed" for deed in ("retry", "delete")),
+    "/queue/jobs/cancel/?all=1&q=status:ready",
 )
 
 
@@ -39,23 +46,21 @@ def window(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     """A browser in which somebody who may do everything has logged in, through the form."""
     opened = Browser(house, tmp_path_factory.mktemp("profile"))
     log_in(house, opened, "ada")
-    # A page that is open would ask while its session is forgotten, and lose it.
-    opened.driver.get("about:blank")
     yield opened
     opened.driver.quit()
 
 
-@pytest.fixture(scope="module")
-def sessions(house: House, window: Browser) -> list[tuple[object, ...]]:
-    """The login, which emptying the house forgets."""
-    return house.rows("select session_key, session_data, expire_date from django_session")
+@pytest.fixture
+def site(house: House) -> Iterator[House]:
+    """The house, empty but for who has logged in."""
+    house.clear(logins=False)
+    yield house
+    house.stop_worker()
 
 
 @pytest.fixture
-def staff(sessions: list[tuple[object, ...]], site: House, window: Browser) -> Iterator[Browser]:
-    """The browser, still logged in, on an empty site."""
-    for session in sessions:
-        site.db.execute("insert into django_session values (%s, %s, %s)", session)
+def staff(site: House, window: Browser) -> Iterator[Browser]:
+    """The browser, logged in, on an empty site."""
     window.resize(DESK)
     yield window
     window.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
@@ -104,18 +109,22 @@ def test_everything_that_matches_is_deleted_after_it_was_shown(staff, site):
 @pytest.fixture
 def stocked(staff: Browser, site: House) -> tuple[Browser, list[str]]:
     """The pages there are, with something on each."""
-    failed = add_job(site, "failed", qt_errors=FAILURE, qt_finished_at="now")
-    waiting = add_job(site)
-    add_job(site, "doing", qt_attempted_at="now")
-    add_schedule(site)
-    add_figures(site)
+    jobs = {state: add_job(site, **{"status": state, **columns}) for state, columns in COLUMNS.items()}
+    for name in ("nightly", "paused", "changed"):
+        add_schedule(site, name)
+    site.db.execute("update queue_tasks_schedules set paused_at = now() where name = 'paused'")
+    site.db.execute("update queue_tasks_schedules set override_every = 60 where name = 'changed'")
     site.db.execute(
-        "insert into procrastinate_workers (qt_name, qt_host, qt_pid, qt_queues, qt_concurrency, qt_started_at)"
-        " values ('camel', 'a.long.name.of.a.host.example', 77, '{media,reports}', 4, now())"
+        "insert into queue_tasks_queues (queue_name, paused_until, paused_by, concurrency)"
+        " values ('b', 'infinity', 'grace', null), ('c', null, null, 3)"
     )
-    of_jobs = [f"/queue/jobs/{job}/" for job in (failed, waiting)]
+    add_figures(site)
+    add_worker(site)
+    add_worker(site, "quiet", told="quiet")
+    of_jobs = [f"/queue/jobs/{job}/" for job in jobs.values()]
+    failed, waiting = jobs["failed"], jobs["todo"]
     deeds = [f"/queue/jobs/{deed}/?id={failed}&id={waiting}" for deed in ("retry", "cancel", "abort", "delete")]
-    return staff, [*PAGES, *of_jobs, f"{of_jobs[0]}edit/", *deeds]
+    return staff, [*PAGES, *of_jobs, f"/queue/jobs/{failed}/edit/", *deeds]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +191,232 @@ def test_a_jobs_page_follows_it_to_its_end_with_its_buttons_and_its_error(staff,
     assert staff.problems() == []
 
 
+def test_the_list_of_jobs_shows_new_ones_and_takes_nothing_from_who_works_on_it(staff, site):
+    first, second, third = (add_job(site, "failed") for _ in range(3))
+    staff.open("/queue/jobs/?q=status:failed")
+    wait_for_stream(staff)
+    fourth = add_job(site, "failed")
+    tell(site)
+    wait_until(lambda: rows(staff) == [fourth, third, second, first], timeout=START, message="the new job is listed")
+    for job in (first, third):
+        staff.click(f"input[name=id][value='{job}']")
+    staff.one("#q").send_keys(" queue:me")
+    staff.run("document.querySelector(`a[href='/queue/jobs/${arguments[0]}/']`).focus()", second)
+    # What is ticked stays where it is: newer jobs would push it off the page.
+    fifth = add_job(site, "failed")
+    site.db.execute("update procrastinate_jobs set attempts = 7 where id = %s", [second])
+    tell(site)
+    wait_until(lambda: "7" in staff.text(f"tr[data-key='{second}']"), timeout=START, message="it looked again")
+    assert rows(staff) == [fourth, third, second, first]
+    assert ticked(staff) == [third, first]
+    assert staff.run("return [document.getElementById('every').indeterminate, document.activeElement.innerText]") == [
+        True,
+        str(second),
+    ]
+    assert staff.run("return document.getElementById('q').value") == "status:failed queue:me"
+    # What is gone is said, and is done nothing to.
+    site.db.execute("delete from procrastinate_jobs where id = %s", [third])
+    tell(site)
+    wait_until(lambda: staff.text("#gone") == GONE.format(third), timeout=START)
+    assert (rows(staff), ticked(staff)) == ([fourth, second, first], [first])
+    click(staff, "Retry …")
+    wait_until(lambda: staff.text("h1") == "Retry 1 job?")
+    click(staff, "Retry N job")
+    wait_until(lambda: staff.text("h1") == "1 job queued again")
+    assert [status(site, job) for job in (first, second, fourth, fifth)] == ["todo", "failed", "failed", "failed"]
+    assert staff.problems() == []
+
+
+def test_all_of_a_page_are_ticked_at_once_and_no_other_page_is(staff, site):
+    jobs = [add_job(site, "failed") for _ in range(52)]
+    staff.open("/queue/jobs/")
+    staff.click("#every")
+    assert ticked(staff) == jobs[:1:-1]
+    click(staff, "Delete …")
+    wait_until(lambda: staff.text("h1") == "Delete 50 jobs?")
+    staff.driver.back()
+    staff.click("#older")
+    wait_until(lambda: rows(staff) == jobs[1::-1], message="the next page")
+    assert ticked(staff) == []
+    wait_for_stream(staff)
+    site.db.execute("update procrastinate_jobs set attempts = 7 where id = %s", [jobs[0]])
+    tell(site)
+    wait_until(lambda: "7" in staff.text(f"tr[data-key='{jobs[0]}']"), timeout=START)
+    assert rows(staff) == jobs[1::-1], "an open page stays the page it is"
+
+
+def test_failures_come_and_a_button_stays_that_of_its_kind(staff, site):
+    kind = '[{"exception": "builtins.%s", "fingerprint": "%s"}]'
+    add_job(site, "failed", qt_errors=kind % ("OSError", "one"))
+    staff.open("/queue/failures/")
+    wait_for_stream(staff)
+    focused = "return document.activeElement.closest('[data-key]')?.dataset.key + document.activeElement.innerText"
+    staff.run("document.querySelector('[data-key=one] .danger').focus()")
+    before = staff.run(focused)
+    for _ in range(2):
+        add_job(site, "failed", qt_errors=kind % ("OSError", "two"))
+    tell(site)
+    kinds = "return [...document.querySelectorAll('.groups [data-key]')].map((one) => one.dataset.key)"
+    wait_until(
+        lambda: staff.run(kinds) == ["two", "one"], timeout=START, message="the new kind is listed, before the old"
+    )
+    assert before.startswith("oneDelete all")
+    wait_until(lambda: staff.run(focused) == before, message="the focus is where it was")
+    site.db.execute("delete from procrastinate_jobs where qt_errors -> 0 ->> 'fingerprint' = 'one'")
+    tell(site)
+    wait_until(lambda: staff.run(kinds) == ["two"], timeout=START)
+    wait_until(lambda: staff.run("return document.activeElement.id") == "main", message="on no button of another kind")
+    assert staff.problems() == []
+
+
+def test_workers_schedules_queues_and_changes_are_followed(staff, site):
+    add_schedule(site)
+    add_worker(site, told="quiet")
+    note = (
+        "insert into queue_tasks_changes (ticket, user_id, user_name, action, target)"
+        " values (gen_random_uuid(), '1', '{}', 'retry', 'job 1')"
+    )
+    site.db.execute(note.format("grace").encode())
+    for page, statement, shows in (
+        ("/queue/workers/", "insert into procrastinate_workers (qt_name) values ('llama')", "llama"),
+        ("/queue/workers/", "update procrastinate_workers set qt_told = 'stop'", "stopping"),
+        ("/queue/schedules/", "update queue_tasks_schedules set paused_at = now(), revision = revision + 1", "paused"),
+        ("/queue/queues/", "insert into queue_tasks_queues (queue_name, concurrency) values ('media', 3)", "limit 3"),
+    ):
+        staff.open(page)
+        wait_for_stream(staff)
+        assert shows not in staff.text("#live")
+        site.db.execute(statement.encode())
+        wait_until(lambda: shows in staff.text("#live"), timeout=START, message=f"{page} shows it")  # noqa: B023
+    staff.open("/queue/changes/")
+    wait_for_stream(staff)
+    staff.click("summary")
+    site.db.execute(note.format("ada").encode())
+    tell(site)
+    wait_until(lambda: "ada" in staff.text("#live"), timeout=START)
+    opened = "return [...document.querySelectorAll('#live details')].map((one) => one.open)"
+    wait_until(lambda: staff.run(opened) == [False, True], message="the change that was opened, one further down")
+    assert staff.problems() == []
+
+
+def test_a_schedules_page_follows_it_and_leaves_its_form_alone(staff, site):
+    add_schedule(site)
+    staff.open("/queue/schedules/show/?name=nightly")
+    wait_for_stream(staff)
+    staff.one("input[name=every]").send_keys("12")
+    staff.run("document.activeElement.blur()")
+    site.db.execute("update queue_tasks_schedules set paused_at = now(), revision = revision + 1")
+    wait_until(lambda: "paused" in staff.text("h1"), timeout=START)
+    wait_until(lambda: staff.all("form[action='/queue/schedules/resume/']"))
+    assert not staff.all("form[action='/queue/schedules/pause/']")
+    assert "None." in staff.text("#ticks")
+    assert staff.run("return document.querySelector('input[name=every]').value") == "12"
+    assert staff.problems() == []
+
+
+def test_what_is_pressed_stays_until_it_is_let_go(staff, site):
+    job = add_job(site)
+    staff.open("/queue/jobs/")
+    wait_for_stream(staff)
+    count_news(staff)
+    mouse = webdriver.ActionChains(staff.driver)
+
+    def pressed() -> bool:
+        link = staff.run("return window.link = document.querySelector('tbody a')")
+        try:
+            mouse.click_and_hold(link).perform()
+        except StaleElementReferenceException:
+            mouse.reset_actions()
+            return False
+        return True
+
+    wait_until(pressed)
+    heard = staff.run("return window.heard")
+    add_job(site)
+    wait_until(lambda: staff.run("return window.heard") >= heard + 2, timeout=START, message="the page heard of it")
+    assert staff.run("return window.link.isConnected")
+    mouse.release().perform()
+    wait_until(lambda: staff.text("h1").startswith(f"Job {job}"), message="the link was followed")
+
+
+def test_a_page_that_is_slow_is_asked_for_once_at_a_time_and_seldom(staff, site):
+    """However fast jobs come: a look waits for the one before, then a while that grows with what that took."""
+    staff.open("/queue/jobs/")
+    wait_for_stream(staff)
+    count_news(staff)
+    staff.run(SLOW)
+    heard = staff.run("return window.heard")
+    add_job(site)
+    wait_until(lambda: staff.run("return window.heard") >= heard + 2, timeout=START)
+    last = add_job(site)
+    wait_until(lambda: staff.run("return window.heard") >= heard + 4, timeout=START)
+    assert staff.run("return window.asked.length") == 1
+    staff.run("window.letGo()")
+    wait_until(lambda: staff.run("return window.asked.length") == 2, timeout=START, message="what it heard meanwhile")
+    wait_until(lambda: last in rows(staff), timeout=START)
+    (first, second), ended = staff.run("return [window.asked, window.ended]")
+    assert second - ended >= 3 * (ended - first)
+
+
+def test_a_hidden_page_asks_nothing(staff, site):
+    staff.open("/queue/jobs/")
+    wait_for_stream(staff)
+    count_news(staff)
+    staff.driver.minimize_window()
+    try:
+        wait_until(lambda: staff.run("return document.hidden"), message="nobody sees it")
+        looks, heard = staff.run("return [performance.getEntriesByType('resource').length, window.heard]")
+        job = add_job(site)
+        wait_until(lambda: staff.run("return window.heard") >= heard + 2, timeout=START, message="a change is told")
+        assert staff.run("return performance.getEntriesByType('resource').length") == looks
+    finally:
+        staff.driver.set_window_rect(0, 0, *DESK)
+    wait_until(lambda: rows(staff) == [job], timeout=START, message="seen again, it looks at once")
+
+
+def tell(site: House) -> None:
+    """Say that something has changed, as the dashboard's own statements do, and as a worker's."""
+    site.db.execute("select pg_notify('queue_tasks_changes', '')")
+
+
+GONE = "Job {}, which you had ticked, is not in this list any more. Nothing will be done to it."
+COUNT_NEWS = """
+window.heard = 0;
+const stream = document.querySelector("script[data-stream]").dataset.stream;
+new EventSource(stream).addEventListener("changed", () => { window.heard += 1; });
+"""
+SLOW = """
+const send = XMLHttpRequest.prototype.send, held = [];
+let isHeld = true;
+window.asked = [];
+XMLHttpRequest.prototype.send = function (...given) {
+  window.asked.push(performance.now());
+  if (isHeld) held.push(() => send.apply(this, given));
+  else send.apply(this, given);
+};
+document.addEventListener("htmx:afterRequest", () => { window.ended ??= performance.now(); });
+window.letGo = () => { isHeld = false; for (const one of held) one(); };
+"""
+
+
+def count_news(browser: Browser) -> None:
+    """Count what the page is told, by a stream beside its own."""
+    browser.run(COUNT_NEWS)
+    wait_until(lambda: browser.run("return window.heard > 0"), message="the other stream hears")
+
+
+def rows(browser: Browser) -> list[int]:
+    """The jobs of the list."""
+    found = browser.run("return [...document.querySelectorAll('#live tbody tr')].map((row) => Number(row.dataset.key))")
+    return [int(job) for job in found]
+
+
+def ticked(browser: Browser) -> list[int]:
+    """Those that are ticked."""
+    found = browser.run("return [...document.querySelectorAll('[name=id]:checked')].map((box) => Number(box.value))")
+    return [int(job) for job in found]
+
+
 def test_what_one_has_opened_and_stands_on_stays_when_the_page_looks_again(staff, site):
     add_figures(site)
     staff.open("/queue/")
@@ -192,6 +427,22 @@ def test_what_one_has_opened_and_stands_on_stays_when_the_page_looks_again(staff
     wait_until(lambda: "surprise" in staff.text("#live"), timeout=START)
     wait_until(lambda: staff.run("return document.getElementById('figures-table').open"))
     wait_until(lambda: staff.run("return document.activeElement.tagName") == "SUMMARY")
+
+
+def test_a_traceback_that_was_opened_stays_so_and_no_button_is_stood_on_that_was_another(staff, site):
+    errors = (
+        '[{"attempt": 1, "exception": "a.A", "traceback": "x"}, {"attempt": 2, "exception": "a.B", "traceback": "y"}]'
+    )
+    job = add_job(site, "failed", qt_errors=errors, qt_finished_at="now")
+    staff.open(f"/queue/jobs/{job}/")
+    wait_for_stream(staff)
+    staff.click("[data-key='attempt 1'] summary")
+    staff.run("document.querySelector(`form[action='/queue/jobs/delete/'] button`).focus()")
+    site.db.execute("update procrastinate_jobs set status = 'todo', scheduled_at = null where id = %s", [job])
+    wait_until(lambda: staff.all("form[action='/queue/jobs/cancel/']"), timeout=START)
+    opened = "return [...document.querySelectorAll('.failure details')].map((one) => one.open)"
+    wait_until(lambda: staff.run(opened) == [True, True])
+    wait_until(lambda: staff.run("return document.activeElement.id") == "rest")
 
 
 def test_updates_can_be_paused_and_who_fills_in_a_form_is_left_alone(staff, site):
@@ -213,89 +464,89 @@ def test_updates_can_be_paused_and_who_fills_in_a_form_is_left_alone(staff, site
 # --------------------------------------------------------------------------------------------------------- every button
 
 
-def test_every_button_of_a_job_does_what_it_says(staff, site):
-    pressed = set()
-    for state, columns in {
-        "todo": {},
-        "doing": {"qt_attempted_at": "now"},
-        "failed": {"qt_errors": FAILURE, "qt_finished_at": "now"},
-        "succeeded": {"qt_finished_at": "now"},
-    }.items():
-        for button in labels(staff, f"/queue/jobs/{add_job(site, state, **columns)}/"):
-            job = add_job(site, state, **columns)
-            press(staff, f"/queue/jobs/{job}/", button)
-            wait_until(
-                lambda: staff.all("[role=status]") or "deleted" in staff.text("h1"), message=f"{state}: {button}"
-            )
-            pressed.add((state, button))
-    assert {("todo", "Cancel"), ("failed", "Retry"), ("failed", "Delete"), ("succeeded", "Delete")} <= pressed
-    assert staff.problems() == []
-
-
-def test_every_button_for_several_jobs_shows_what_it_would_do_and_does_it(staff, site):
-    add_job(site, "failed", qt_errors=FAILURE)
-    buttons = labels(staff, "/queue/jobs/")
-    assert len(buttons) >= 4
-    for button in buttons:
-        state = {"Retry …": "failed", "Delete …": "succeeded", "Abort …": "doing"}.get(button, "todo")
-        job = add_job(site, state)
-        staff.open("/queue/jobs/")
-        staff.click(f"input[name=id][value='{job}']")
-        staff.run(PRESS, button)
-        wait_until(lambda: staff.text("h1").endswith("?"), message=button)
-        (confirm,) = staff.run("return [...document.querySelectorAll('main form button')].map((one) => one.innerText)")
-        staff.run(PRESS, confirm)
-        wait_until(lambda: staff.text("h1").startswith("1 job"), message=f"{button} did it")
-    assert staff.problems() == []
-
-
-def test_every_button_of_a_schedule_does_what_it_says(staff, site):
-    page = "/queue/schedules/show/?name=nightly"
+@pytest.mark.parametrize("javascript", [True, False])
+def test_every_button_does_what_it_says_and_none_is_left_out(stocked, site, javascript):
+    browser, pages = stocked
+    offered = set()
+    if not javascript:
+        browser.without_javascript()
+    # Without it there are the same but for those that it shows.
+    for page in pages if javascript else []:
+        browser.open(page)
+        offered |= set(browser.run(OFFERED))
+    site.clear(logins=False)
     add_schedule(site)
-    for button in ("Pause", "Resume", "Run now", "Change", "Back to what the code says"):
-        staff.open(page)
-        if button == "Change":
-            staff.one("input[name=every]").send_keys("60")
-        staff.run(PRESS, button)
-        wait_until(lambda: staff.all("[role=status]"), message=button)
-    assert site.value("select count(*) from queue_tasks_changes") == 5
+    add_worker(site)
+    browser.problems()
+    pressed: set[str] = set()
+    for one in PRESSES:
+        if javascript or not one.scripted:
+            pressed |= press(browser, site, one)
+    assert offered - pressed == set(), "buttons without a press in tests/site/presses.py"
+    # An answer that says what was wrong with a form, or of nothing that was chosen.
+    assert [line for line in browser.problems() if " 400 " not in line] == []
+
+
+def test_a_running_worker_obeys_its_buttons_and_those_of_its_queue(staff, site):
+    site.start_worker()
+    worker = site.value("select id from procrastinate_workers")
+    program = site.worker.running[0]
+    for page, hold, release, verb in (
+        (
+            "/queue/workers/",
+            (f"Quiet worker {worker}", "Quiet"),
+            (f"Have worker {worker} fetch again", "Fetch again"),
+            "worker",
+        ),
+        ("/queue/queues/", ("Pause queue media", "Pause"), ("Resume queue media", "Resume"), "queue"),
+    ):
+        add_job(site, "succeeded")  # a queue that there is
+        follow(staff, page, *hold)
+        if verb == "worker":
+            wait_until(lambda: any("told to be quiet" in line for line in program.lines), timeout=START)
+        job = add_job(site, **{**COLUMNS["mistaken"], "status": "todo", "qt_finished_at": None})
+        follow(staff, page, *release)
+        wait_until(lambda: status(site, job) == "succeeded", timeout=START, message=f"{verb}: it runs")  # noqa: B023
+        assert site.value(
+            "select j.qt_attempted_at > c.made_at from procrastinate_jobs j, queue_tasks_changes c"
+            " where j.id = %(job)s and c.action = %(action)s",
+            job=job,
+            action=f"{verb} resume",
+        ), "not before it was let"
+    follow(staff, "/queue/workers/", f"Stop worker {worker}", "Stop")
+    wait_until(lambda: program.process.poll() is not None, timeout=START, message="its process ends")
+    assert program.process.returncode == 0, program.tail()
+    wait_until(lambda: "No worker is registered." in staff.text("#live"), timeout=START)
     assert staff.problems() == []
 
 
-PRESS = """
-const button = [...document.querySelectorAll("main form button")].find((one) => one.innerText === arguments[0]);
-for (const box of button.form.querySelectorAll("input[type=checkbox][required]")) box.checked = true;
-button.click();
-"""
-
-
-LABELS = """
-return [...document.querySelectorAll("main form[method=post] button, .bulk button")].map((one) => one.innerText);
-"""
-
-
-def labels(browser: Browser, page: str) -> list[str]:
-    """The buttons of a page's forms, but for that of its filter."""
+def follow(browser: Browser, page: str, *buttons: str) -> None:
+    """Press one after the other, until the page says that it was done."""
     browser.open(page)
-    found = browser.run(LABELS)
-    return [str(label) for label in found]
-
-
-def press(browser: Browser, page: str, label: str) -> None:
-    browser.open(page)
-    browser.run(PRESS, label)
+    for button in buttons:
+        wait_until(lambda: browser.run(FIND, button), timeout=START, message=button)  # noqa: B023
+        click(browser, button)
+    wait_until(lambda: browser.all("[role=status].told"), message=f"{buttons} is done")
 
 
 # ---------------------------------------------------------------------------------------------------------- two at once
 
 
-@pytest.fixture
-def other(site: House, tmp_path: Path) -> Iterator[Browser]:
-    """A second operator, in a browser of her own."""
-    opened = Browser(site, tmp_path / "profile")
-    log_in(site, opened, "grace")
+@pytest.fixture(scope="module")
+def second(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A second operator's browser."""
+    opened = Browser(house, tmp_path_factory.mktemp("second"))
+    log_in(house, opened, "grace")
     yield opened
     opened.driver.quit()
+
+
+@pytest.fixture
+def other(site: House, second: Browser) -> Iterator[Browser]:
+    """A second operator, at the same site."""
+    yield second
+    second.run("sessionStorage.clear()")
+    second.driver.get("about:blank")
 
 
 def test_of_two_operators_at_one_job_the_second_is_told_that_the_first_was_quicker(staff, other, site):
@@ -304,9 +555,10 @@ def test_of_two_operators_at_one_job_the_second_is_told_that_the_first_was_quick
     other.click("#pause")
     for browser in (staff, other):
         browser.open(f"/queue/jobs/{job}/")
-    press(staff, f"/queue/jobs/{job}/", "Retry")
+    click(staff, "Retry")
     wait_until(lambda: staff.all("[role=status]"))
-    other.run(PRESS, "Delete")
+    other.click("input[type=checkbox][required]")
+    click(other, "Delete")
     wait_until(lambda: other.text("h1") == "Somebody was quicker")
     assert status(site, job) == "todo"
     assert site.rows("select user_name, action from queue_tasks_changes order by id") == [("ada", "retry")]
@@ -316,6 +568,22 @@ def test_of_two_operators_at_one_job_the_second_is_told_that_the_first_was_quick
     wait_for_stream(other)
     press_cancel = "form[action='/queue/jobs/cancel/'] button"
     wait_until(lambda: other.all(press_cancel))
-    staff.run(PRESS, "Cancel")
+    click(staff, "Cancel")
     wait_until(lambda: not other.all(press_cancel), timeout=START)
     wait_until(lambda: "cancelled" in other.text("h1"))
+
+
+def test_of_two_operators_at_one_queue_the_second_is_told_that_the_first_was_quicker(staff, other, site):
+    add_job(site)
+    for browser in (staff, other):
+        browser.open("/queue/queues/")
+        click(browser, "Pause queue media")
+        wait_until(lambda: browser.text("h1") == "Pause queue media?")  # noqa: B023
+    click(staff, "Pause")
+    wait_until(lambda: staff.all("[role=status].told"))
+    other.run("document.querySelector('select[name=until]').value = '5m'")
+    click(other, "Pause")
+    wait_until(lambda: other.text("h1") == "Somebody was quicker")
+    assert "paused by ada now" in other.text("main")
+    assert site.rows("select paused_by, paused_until = 'infinity' from queue_tasks_queues") == [("ada", True)]
+    assert site.rows("select user_name, action from queue_tasks_changes") == [("ada", "queue pause")]

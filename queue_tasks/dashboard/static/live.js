@@ -7,24 +7,42 @@
   const OFTEN = 1000 * Number(settings.refresh); // milliseconds between looks without a stream
   const SELDOM = Math.max(OFTEN, 15_000); // with one: ages and heartbeats are told by nobody
   const TRY_AGAIN = 60_000; // until a stream that was refused is asked for again
+  const REST = 4; // times as long as a look took, until the next: one that is slow keeps a fifth of a server's thread busy
+  const TOLD = 20; // numbers of jobs that are named
   const region = () => document.getElementById("live");
   const signal = document.getElementById("signal");
   const pause = document.getElementById("pause");
   if (!region()) return;
 
-  let source = null, timer = 0, again = 0, wanted = false;
+  let source = null, timer = 0, again = 0;
+  let wanted = false, asking = false, pressed = false, begun = 0, rested = 0; // the last two: performance.now()
 
   const isPaused = () => sessionStorage.getItem("queue-paused") === "yes";
   const hears = () => source !== null && source.readyState === EventSource.OPEN;
   // Nothing is taken from under the hands of who is filling in a form.
-  const isBusy = () => document.activeElement?.matches("main :is(input:not([type=checkbox]), select, textarea)") ?? false;
+  const isBusy = () => document.activeElement?.matches(":is(#live, [data-seen]) :is(input:not([type=checkbox]), select, textarea)") ?? false;
+  const mustWait = () => isPaused() || document.hidden || isBusy() || pressed;
 
+  // Look, or as soon as it may be: one look at a time, and none that nobody sees.
   function look() {
-    wanted = isPaused() || document.hidden || isBusy();
-    if (!wanted) htmx.trigger(region(), "look");
+    wanted = true;
+    if (asking || mustWait()) return;
     clearTimeout(timer);
-    timer = setTimeout(look, hears() ? SELDOM : OFTEN);
+    const left = rested - performance.now();
+    if (left > 0) timer = setTimeout(look, left);
+    else htmx.trigger(region(), "look");
   }
+
+  document.addEventListener("htmx:beforeRequest", () => {
+    [asking, wanted, begun] = [true, false, performance.now()];
+  });
+  document.addEventListener("htmx:afterRequest", () => {
+    const now = performance.now();
+    [asking, rested] = [false, now + Math.min(REST * (now - begun), OFTEN)];
+    clearTimeout(timer);
+    if (wanted) look();
+    else timer = setTimeout(look, hears() ? SELDOM : OFTEN);
+  });
 
   function open() {
     close();
@@ -67,42 +85,106 @@
     begin();
   });
   document.addEventListener("visibilitychange", begin);
-  document.addEventListener("focusout", () => setTimeout(() => wanted && look()));
+  // A button that is put in anew between its being pressed and let go is not clicked.
+  const lookAfterwards = () => setTimeout(() => wanted && look());
+  document.addEventListener("pointerdown", () => { pressed = true; });
+  for (const end of ["pointerup", "pointercancel", "pointermove", "dragend", "keydown"]) {
+    document.addEventListener(end, (event) => {
+      // Not every end is told, as of a press on a list that the browser shows.
+      if (!pressed || (end === "pointermove" && event.buttons)) return;
+      pressed = false;
+      lookAfterwards();
+    });
+  }
+  document.addEventListener("focusout", lookAfterwards);
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && begin());
 
-  // What the visitor has opened, scrolled to or stands on stays so when the region is put in anew.
-  const name = (element) => `${element.tagName} ${element.id || element.getAttribute("href") || element.name || element.textContent.trim()}`;
+  // What the visitor has opened, ticked, scrolled to or stands on stays so when a part of the page is put in anew. Each
+  // element is called by the thing it is about, then by what it is.
+  const isPane = (one) => one.matches("details, pre, .scroll");
+  const called = (one) => [
+    one.closest("[data-key]")?.dataset.key,
+    one.tagName,
+    one.id || one.dataset.name || one.getAttribute("href") || one.name || (isPane(one) ? "" : one.textContent.trim()),
+  ].join(" ");
+
+  function elements() {
+    const found = new Map(), alike = new Map();
+    for (const one of document.querySelectorAll("main :is(a, button, input, select, textarea, summary, details, pre, .scroll)")) {
+      const name = called(one), place = alike.get(name) ?? 0;
+      alike.set(name, place + 1);
+      found.set(`${name} ${place}`, one);
+    }
+    return found;
+  }
+
+  const isChanged = (one) => one.name && (one.tagName === "SELECT" ? !one.selectedOptions[0]?.defaultSelected
+    : one.type === "checkbox" ? one.checked !== one.defaultChecked : one.value !== one.defaultValue);
+
+  function noted(one) {
+    if (one.tagName === "DETAILS") return { open: one.open };
+    if (isPane(one)) return { scrollLeft: one.scrollLeft, scrollTop: one.scrollTop };
+    // A form that depends on a state is for that state: what was chosen for another is not.
+    if (!region().contains(one) || !isChanged(one)) return null;
+    return one.type === "checkbox" ? { checked: one.checked } : { value: one.value };
+  }
+
   let before = null;
+  document.addEventListener("htmx:configRequest", (event) => {
+    // While some are ticked the list stays where it is: newer jobs would push them off it.
+    if (region().querySelector("[name=id]:checked")) event.detail.parameters.upto = region().dataset.upto;
+  });
   document.addEventListener("htmx:beforeSwap", (event) => {
+    const { detail } = event;
+    if (!detail.shouldSwap) return;
+    if (mustWait()) {
+      // Since it was asked for.
+      detail.shouldSwap = false;
+      wanted = true;
+      return;
+    }
+    const parts = [...elements()].map(([name, one]) => [name, one, noted(one)]);
+    before = {
+      focus: document.activeElement,
+      name: parts.find(([, one]) => one === document.activeElement)?.[0],
+      notes: parts.filter(([, , note]) => note).map(([name, , note]) => [name, note]),
+      ticked: [...region().querySelectorAll("[name=id]:checked")].map((box) => box.value),
+      part: null,
+    };
     // What is beside the region and depends on a state, as a job's buttons, is put in anew when that has changed.
-    const fresh = new DOMParser().parseFromString(event.detail.serverResponse, "text/html");
+    const fresh = new DOMParser().parseFromString(detail.serverResponse, "text/html");
     for (const part of document.querySelectorAll("[data-seen]")) {
       const other = fresh.getElementById(part.id);
-      if (other && other.dataset.seen !== part.dataset.seen) part.replaceWith(document.adoptNode(other));
+      if (!other || other.dataset.seen === part.dataset.seen) continue;
+      if (part.contains(before.focus)) before.part = part.id;
+      part.replaceWith(document.adoptNode(other));
     }
-    const inside = region().contains(document.activeElement) ? document.activeElement : null;
-    const alike = inside ? [...region().querySelectorAll(inside.tagName)].filter((one) => name(one) === name(inside)) : [];
-    before = {
-      open: [...region().querySelectorAll("details")].map((one) => one.open),
-      scrolled: [...region().querySelectorAll(".scroll, pre")].map((one) => [one.scrollLeft, one.scrollTop]),
-      focus: inside && name(inside),
-      tag: inside?.tagName,
-      place: alike.indexOf(inside),
-    };
   });
   document.addEventListener("htmx:afterSwap", () => {
     if (!before) return;
-    region().querySelectorAll("details").forEach((one, n) => { if (n in before.open) one.open = before.open[n]; });
-    region().querySelectorAll(".scroll, pre").forEach((one, n) => {
-      if (n in before.scrolled) [one.scrollLeft, one.scrollTop] = before.scrolled[n];
-    });
-    if (before.focus) {
-      const alike = [...region().querySelectorAll(before.tag)].filter((one) => name(one) === before.focus);
-      alike[Math.min(before.place, alike.length - 1)]?.focus({ preventScroll: true });
+    const now = elements();
+    for (const [name, note] of before.notes) {
+      const one = now.get(name);
+      if (one) Object.assign(one, note);
+      if (one?.tagName === "SELECT" && one.selectedIndex < 0) one.selectedIndex = 0;
+    }
+    const gone = before.ticked.filter((job) => !region().querySelector(`[name=id][value="${job}"]`));
+    if (gone.length) tell(gone);
+    if (!before.focus?.isConnected) {
+      // Not on a button that does something else now.
+      const place = document.getElementById(before.part ?? "") ?? now.get(before.name) ?? document.getElementById("main");
+      place.focus({ preventScroll: true });
     }
     before = null;
   });
+
+  function tell(jobs) {
+    const named = jobs.slice(0, TOLD).join(", ") + (jobs.length > TOLD ? " …" : "");
+    const text = jobs.length === 1 ? `Job ${named}, which you had ticked, is` : `${jobs.length} jobs that you had ticked are`;
+    document.getElementById("gone").textContent =
+      `${text} not in this list any more${jobs.length === 1 ? "" : `: ${named}`}. Nothing will be done to ${jobs.length === 1 ? "it" : "them"}.`;
+  }
 
   open();
   timer = setTimeout(look, OFTEN);

@@ -20,7 +20,10 @@ from queue_tasks.jobs import JobState
 
 @guarded(get=Permission.VIEW_JOB)
 def jobs(request: HttpRequest) -> HttpResponse:
-    """The jobs a filter finds, a page at a time."""
+    """The jobs a filter finds, a page at a time.
+
+    ?q=FILTER; ?before=ID: the next page; ?upto=ID: none newer, of an open page on which jobs are ticked.
+    """
     text = request.GET.get("q", "").strip()
     values: dict[str, Any] = {
         "text": text,
@@ -30,17 +33,18 @@ def jobs(request: HttpRequest) -> HttpResponse:
     }
     try:
         wanted = asked_filter(request, text)
-        before = number(request.GET.get("before"))
+        before, upto = number(request.GET.get("before")), number(request.GET.get("upto"))
     except FilterInvalid as exc:
         return page(request, "jobs.html", values | {"error": str(exc), "words": words(request, ())}, status=400)
     found = queries.search(
         wanted,
-        before=before,
+        before=before if upto is None else upto + 1,
         with_args=may(request, Permission.VIEW_ARGS),
         limit=preferences().page_size,
         queues=visible_queues(request),
         database=database_alias(),
     )
+    looks_again = "HX-Request" in request.headers
     older = urlencode({"q": text, "before": found.next}) if found.next is not None else ""
     tabs = [(word, str(wanted.with_states(JobState(word))), (JobState(word),) == wanted.states) for word in STATES]
     return page(
@@ -48,11 +52,14 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "jobs.html",
         values
         | {
-            "words": words(request, [line.queue_name for line in found.jobs]),
+            # Not for a page that has them.
+            "words": [] if looks_again else words(request, [line.queue_name for line in found.jobs]),
             "jobs": found.jobs,
             "looked": found.looked,
             "look": f"{queries.LOOK:,}",
             "older": older,
+            "here": urlencode({"q": text} if before is None else {"q": text, "before": before}),
+            "upto": upto or (found.jobs[0].id if found.jobs else ""),
             "before": before,
             "tabs": tabs,
             "every": str(wanted.with_states()),
