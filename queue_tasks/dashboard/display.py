@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from queue_tasks import sizes
 from queue_tasks.dashboard.access import Permission
 from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.dashboard.preferences import preferences
@@ -55,13 +56,8 @@ def counted(number: int) -> str:
 
 @register.filter
 def size(number: int | None) -> str:
-    """Bytes for people: 8 kB, 3.5 MB, 12 GB; "" when nobody knows."""
-    if number is None:
-        return ""
-    for unit, length in (("GB", 2**30), ("MB", 2**20)):
-        if number >= length:
-            return f"{number / length:.3g} {unit}"
-    return f"{number / 2**10:.0f} kB"
+    """Bytes for people; "" when nobody knows."""
+    return "" if number is None else sizes.in_words(number)
 
 
 @register.filter

@@ -111,16 +111,6 @@ def when(moment: datetime | None, now: datetime) -> str:
     return f"in {in_one_unit(away)}" if away > 0 else f"{in_one_unit(-away)} ago"
 
 
-def size(count: int) -> str:
-    """Bytes in a unit that reads well."""
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1024:  # noqa: PLR2004 - the step between units
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:,.1f} TB"
-
-
 def width_of_terminal(stream: Stream, columns: str | None) -> int | None:
     """Characters of a line; None where lines may be of any length. columns: the environment's COLUMNS."""
     if columns and columns.isascii() and columns.isdigit() and int(columns) > 0:

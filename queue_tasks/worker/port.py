@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,7 +42,9 @@ class Port:
     def __init__(self, name: str, host: str, port: int, answer: Callable[[str], Answer]) -> None:
         self._server = _Server(host, port, answer)
         self.host = host
-        self.port: int = self._server.server_address[1]
+        address, self.port = self._server.server_address[:2]
+        self.is_loopback = ip_address(str(address)).is_loopback
+        """Whether only this host reaches it."""
         self._thread = threading.Thread(target=self._server.serve_forever, name=f"queue_tasks {name}", daemon=True)
 
     def __enter__(self) -> Self:

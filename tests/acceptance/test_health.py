@@ -112,6 +112,8 @@ def test_one_port_answers_for_all_processes(dsn: str, table: Table, tmp_path: Pa
     flags = ("--processes", "2", "--health-port", "0", "--health-host", "0.0.0.0")  # noqa: S104 - the flag under test
     with worker_process(dsn, *flags) as worker:
         port = port_of(worker)
+        told = f"--health-host is 0.0.0.0: whoever reaches port {port} of it is told whether it works"
+        wait_until(lambda: told in worker.output, message=worker.output)
         assert ask(port, "/readyz") == (200, {"ready": True})
         assert ask(port, "/livez") == (200, {"live": True})
         first, _ = (row["qt_pid"] for row in table.workers())

@@ -51,6 +51,15 @@ def test_what_a_worker_has_done_is_counted(dsn: str, table: Table) -> None:
         assert found["queue_tasks_fetch_seconds_count",] >= 1
         assert found["queue_tasks_notifications_total",] >= 1
         assert worker.stop()[0] == 0, worker.output
+    assert "--metrics-host" not in worker.output
+
+
+def test_a_port_that_is_open_to_the_network_is_warned_of(dsn: str, table: Table) -> None:
+    with worker_process(dsn, "--metrics-port", "0", "--metrics-host", "0.0.0.0") as worker:  # noqa: S104 - the flag
+        port = port_of(worker, "metrics")
+        told = f"WARNING queue_tasks.worker: --metrics-host is 0.0.0.0: whoever reaches port {port} of it is told"
+        wait_until(lambda: told in worker.output, message=worker.output)
+        assert worker.stop()[0] == 0, worker.output
 
 
 def test_a_supervisor_adds_up_what_its_processes_have_done_also_those_that_ended(dsn: str, table: Table) -> None:

@@ -45,6 +45,12 @@ LAST_PORT = 65_535
 SWITCHES = ("drain", "no_listen", "traceback", "no_color", "force_color", "skip_checks")
 """Flags without a value that a process of a supervisor is told as well."""
 
+TOLD = {
+    "health": ("whether it works, and why not", "what probes it"),
+    "metrics": ("the names of queues and tasks, and how much they do", "your scraper"),
+}
+"""What a port tells, and to whom it should."""
+
 LAST_WORDS = 0.5
 """Seconds exit functions may take, such as those that flush logs."""
 
@@ -232,6 +238,15 @@ def open_port(flags: dict[str, Any], name: str, answer: Callable[[str], Answer],
         ) from exc
     place = f"[{host}]" if ":" in host else host
     logger.info("%s is told at http://%s:%d%s", name, place, opened.port, paths)
+    if not opened.is_loopback:
+        logger.warning(
+            "--%s-host is %s: whoever reaches port %d of it is told %s, without being asked who they are. Let nobody "
+            "reach it but %s, by a firewall or a network policy; or leave the flag out, for 127.0.0.1.",
+            name,
+            host,
+            opened.port,
+            *TOLD[name],
+        )
     return opened
 
 

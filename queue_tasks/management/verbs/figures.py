@@ -6,10 +6,10 @@ from importlib.util import find_spec
 
 from django.core.management.base import CommandError
 
-from queue_tasks import metrics, overview
+from queue_tasks import metrics, overview, sizes
 from queue_tasks.durations import in_one_unit
 from queue_tasks.jobs import JobState
-from queue_tasks.management.terminal import Column, size
+from queue_tasks.management.terminal import Column
 from queue_tasks.management.usage import USAGE
 from queue_tasks.management.verb import Asked, Verb
 
@@ -39,8 +39,9 @@ def stats(asked: Asked) -> None:
             f"latency     p50 {p50}, p95 {p95}, p99 {p99} from enqueue to start, of {figures.sampled:,} recent jobs"
         )
     console.say(
-        f"on disk     {size(figures.table_bytes)} of jobs, {size(figures.index_bytes)} of their indexes, "
-        f"{size(figures.event_bytes)} of events"
+        f"on disk     {sizes.in_words(figures.table_bytes)} of jobs, "
+        f"{sizes.in_words(figures.index_bytes)} of their indexes, "
+        f"{sizes.in_words(figures.event_bytes)} of events"
     )
 
 

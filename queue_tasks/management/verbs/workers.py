@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from django.core.management.base import CommandError, CommandParser
 
-from queue_tasks import control, overview
+from queue_tasks import control, overview, sizes
 from queue_tasks.durations import in_one_unit
 from queue_tasks.jobs import JobState
-from queue_tasks.management.terminal import Column, size
+from queue_tasks.management.terminal import Column
 from queue_tasks.management.usage import whole
 from queue_tasks.management.verb import Asked, Verb
 from queue_tasks.overview import WorkerLine
@@ -49,7 +49,7 @@ def list_workers(asked: Asked) -> None:
             ",".join(line.queues) if line.queues else "all" if line.name else "",
             f"{line.running} of {line.concurrency}" if line.concurrency else str(line.running),
             line.version or "",
-            "" if line.memory is None else size(line.memory),
+            "" if line.memory is None else sizes.in_words(line.memory),
             _heartbeat(line, gone),
         ]
         for line, gone in zip(lines, lost, strict=True)
