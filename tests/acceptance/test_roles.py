@@ -1,4 +1,4 @@
-"""sql/roles/: each role does all of its work, with a real worker, real enqueues and real pages, and nothing else."""
+"""sql/roles/roles.sql: each role does all of its work, with a real worker, real enqueues and real pages, and nothing else."""
 
 from __future__ import annotations
 
@@ -299,9 +299,9 @@ def test_the_roles_are_printed_for_psql_under_the_names_given(house: House) -> N
     out = StringIO()
     call_command("queue", "roles", "--worker-role", "o'brien", stdout=out)
     text = out.getvalue()
-    assert "v_role constant name := 'o''brien';" in text
+    assert "v_worker constant name := 'o''brien';" in text
     assert "'queue_tasks_worker'" not in text
-    assert "v_role constant name := 'queue_tasks_viewer';" in text
+    assert "v_viewer constant name := 'queue_tasks_viewer';" in text
 
 
 @pytest.mark.parametrize("name", ["", "x" * 64, "é" * 32], ids=["empty", "long", "long in bytes"])
