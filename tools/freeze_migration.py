@@ -2,7 +2,8 @@
 
 Usage   python tools/freeze_migration.py NAME        the next delta: every living file that differs from its newest
                                                      frozen copy; with its reverse and its Django migration
-        python tools/freeze_migration.py --initial   0001_initial.sql anew, as long as it is not released
+        python tools/freeze_migration.py --initial   0001_initial.sql anew, and the drops in its reverse, as long as
+                                                     it is not released
         ... --project FOLDER                         another project folder (for the tool's tests)
 
 A migration is made of living files, each after the line "-- from sql/<folder>/<file>", by which the next run finds the
@@ -21,6 +22,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 INITIAL = "0001_initial.sql"
 FIRST = "queue_tasks_parked_until_v1"  # other functions are checked against it when they are created
+DROPPED = ("triggers", "functions", "indexes", "tables")
+"""The folders whose objects the first migration's reverse drops, in this order."""
 MARK = re.compile(r"^-- from (sql/\S+)\n", re.MULTILINE)
 DJANGO_MIGRATION = '''"""{title}; see sql/migrations/{name}.sql."""
 
@@ -61,7 +64,9 @@ def write_initial(project: Path) -> int:
         print(f"{INITIAL} is released and never changes again: give the new migration's name", file=sys.stderr)
         return 1
     (folder / INITIAL).write_text(initial_text(project), encoding="utf-8")
-    print(f"wrote sql/migrations/{INITIAL}")
+    reverse = folder / INITIAL.replace(".sql", ".reverse.sql")
+    reverse.write_text(reverse_text(project, reverse.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote sql/migrations/{INITIAL}, and the drops in its reverse")
     return 0
 
 
@@ -72,6 +77,23 @@ def initial_text(project: Path) -> str:
     ]
     parts.extend(section(path, (project / path).read_text(encoding="utf-8")) for path in living_files(project))
     return "\n".join(parts)
+
+
+def reverse_text(project: Path, text: str) -> str:
+    """Return the first migration's reverse with its drops anew: between "-- drop <folder>" and "-- end of <folder>".
+
+    What upstream had stands beside them, and is written by hand. Raises ValueError when a folder has no such place.
+    """
+    for folder in DROPPED:
+        paths = [path for path in living_files(project) if path.startswith(f"sql/{folder}/")]
+        drops = [drop(path, (project / path).read_text(encoding="utf-8")) for path in reversed(paths)]
+        begin, end = f"-- drop {folder}\n", f"-- end of {folder}\n"
+        before, found, rest = text.partition(begin)
+        _, also_found, after = rest.partition(end)
+        if not (found and also_found):
+            raise ValueError(f"the reverse of {INITIAL} has no place for {folder}: lines {begin!r} and {end!r}")
+        text = "".join([before, begin, *(f"{each}\n" for each in drops), end, after])
+    return text
 
 
 def write_delta(project: Path, name: str) -> int:
@@ -146,7 +168,7 @@ def newest_copies(project: Path, migrations: Sequence[str]) -> dict[str, str]:
             # What stands around the copy: an index's own drop before it, dropped columns behind it.
             body = re.sub(r"\Adrop index if exists \w+;\n(?=--)", "", piece)
             body = re.sub(r"\n(alter table \w+ drop column if exists \w+;\n)+\s*\Z", "\n", body)
-            if body.startswith("drop "):
+            if not body.startswith("--"):  # the header of a copy: it was dropped
                 found.pop(path, None)
             else:
                 found[path] = body.strip() + "\n"
@@ -157,6 +179,11 @@ def drop(path: str, text: str) -> str:
     """Return the statements that take a living file's objects away."""
     name = Path(path).stem
     match Path(path).parent.name:
+        case "tables" if name.startswith("queue_tasks_"):
+            return f"drop table if exists {name};"
+        case "tables":
+            gone = ",\n".join(f"    drop column if exists {column}" for column in sorted(columns(text)))
+            return f"alter table {name}\n{gone};"
         case "indexes":
             return f"drop index if exists {name};"
         case "functions":

@@ -2,98 +2,110 @@
 -- Called by  manage.py migrate queue_tasks zero
 -- What only we know is lost: results, errors, times, progress, schedules, changes, figures, pauses, limits. Jobs, their states and their events stay. A reference that upstream's
 -- foreign keys would refuse (a finished job's worker that is gone) becomes null, as upstream would have made it.
-drop trigger procrastinate_jobs_qt_inserted on procrastinate_jobs;
-drop trigger procrastinate_jobs_qt_updated on procrastinate_jobs;
-drop trigger procrastinate_jobs_qt_deleted on procrastinate_jobs;
-drop trigger procrastinate_workers_qt_inserted on procrastinate_workers;
-drop trigger procrastinate_workers_qt_deleted on procrastinate_workers;
-drop trigger procrastinate_workers_qt_told on procrastinate_workers;
-drop trigger procrastinate_events_qt_inserted on procrastinate_events;
-drop trigger procrastinate_periodic_defers_qt_inserted on procrastinate_periodic_defers;
-drop trigger procrastinate_periodic_defers_qt_updated on procrastinate_periodic_defers;
+
+-- drop triggers
+drop trigger if exists queue_tasks_schedules_changed on queue_tasks_schedules;
+drop trigger if exists queue_tasks_queues_changed on queue_tasks_queues;
+drop trigger if exists procrastinate_workers_qt_told on procrastinate_workers;
+drop trigger if exists procrastinate_workers_qt_inserted on procrastinate_workers;
+drop function if exists queue_tasks_workers_inserted_v1();
+drop trigger if exists procrastinate_workers_qt_deleted on procrastinate_workers;
+drop function if exists queue_tasks_workers_deleted_v1();
+drop trigger if exists procrastinate_periodic_defers_qt_updated on procrastinate_periodic_defers;
+drop function if exists queue_tasks_periodic_defers_updated_v1();
+drop trigger if exists procrastinate_periodic_defers_qt_inserted on procrastinate_periodic_defers;
+drop function if exists queue_tasks_periodic_defers_inserted_v1();
+drop trigger if exists procrastinate_jobs_qt_updated on procrastinate_jobs;
+drop function if exists queue_tasks_jobs_updated_v1();
+drop trigger if exists procrastinate_jobs_qt_inserted on procrastinate_jobs;
+drop function if exists queue_tasks_jobs_inserted_v1();
+drop trigger if exists procrastinate_jobs_qt_deleted on procrastinate_jobs;
+drop function if exists queue_tasks_jobs_deleted_v1();
+drop trigger if exists procrastinate_events_qt_inserted on procrastinate_events;
+drop function if exists queue_tasks_events_inserted_v1();
+-- end of triggers
 
 -- A parked job has no meaning to upstream: it becomes ready.
 update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at >= queue_tasks_parked_until_v1();
 
-drop table queue_tasks_changes;
-drop table queue_tasks_figures;
-drop table queue_tasks_listeners;
-drop table queue_tasks_ticks;
-drop table queue_tasks_schedules;
-drop table queue_tasks_queues;
-drop function queue_tasks_queues_changed_v1();
-drop function queue_tasks_workers_told_v1();
-drop function queue_tasks_schedules_changed_v1();
-drop function queue_tasks_sync_schedules_v1(jsonb);
-drop function queue_tasks_fire_schedule_v1(bigint, bigint, timestamp with time zone, timestamp with time zone[], integer, timestamp with time zone, timestamp with time zone, timestamp with time zone, double precision);
-drop function queue_tasks_run_schedule_v1(text);
-drop function queue_tasks_enqueue_ticks_v1(bigint, timestamp with time zone[], timestamp with time zone[]);
-drop function queue_tasks_jobs_inserted_v1();
-drop function queue_tasks_jobs_updated_v1();
-drop function queue_tasks_jobs_deleted_v1();
-drop function queue_tasks_workers_inserted_v1();
-drop function queue_tasks_workers_deleted_v1();
-drop function queue_tasks_events_inserted_v1();
-drop function queue_tasks_periodic_defers_inserted_v1();
-drop function queue_tasks_periodic_defers_updated_v1();
-drop function queue_tasks_enqueue_job_v1(text, text, integer, text, jsonb, timestamp with time zone, boolean, jsonb);
-drop function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, timestamp with time zone, text, boolean);
-drop function queue_tasks_fetch_jobs_v1(bigint, text[], integer);
-drop function queue_tasks_hold_limits_v1(text[]);
-drop function queue_tasks_count_running_v1(text[]);
-drop function queue_tasks_finish_jobs_v1(bigint, bigint[], bigint[], text[], text[], text[], double precision[], double precision[], double precision[], timestamp with time zone[], double precision[], integer[], text[], text[]);
-drop function queue_tasks_promote_jobs_v1(integer);
-drop function queue_tasks_retry_jobs_v1(bigint[], double precision, jsonb, text);
-drop function queue_tasks_reclaim_jobs_v1(bigint, bigint[], double precision, double precision);
-drop function queue_tasks_rescue_jobs_v1(double precision, double precision, integer, double precision, integer);
-drop function queue_tasks_take_queueing_locks_v1(bigint[], text[]);
-drop function queue_tasks_worker_lock_v1(bigint);
-drop function queue_tasks_prune_jobs_v1(integer);
-drop function queue_tasks_wake_queues_v1(text[]);
-drop function queue_tasks_tell_finished_v1(bigint[]);
-drop function queue_tasks_require_workers_v1(bigint[]);
-drop function queue_tasks_require_jobs_v1(bigint[]);
-drop function queue_tasks_run_after_v1(jsonb);
-drop function queue_tasks_parked_until_v1();
+-- drop functions
+drop function if exists queue_tasks_worker_lock_v1;
+drop function if exists queue_tasks_wake_queues_v1;
+drop function if exists queue_tasks_tell_v1;
+drop function if exists queue_tasks_tell_finished_v1;
+drop function if exists queue_tasks_take_queueing_locks_v1;
+drop function if exists queue_tasks_sync_schedules_v1;
+drop function if exists queue_tasks_run_schedule_v1;
+drop function if exists queue_tasks_run_after_v1;
+drop function if exists queue_tasks_retry_jobs_v1;
+drop function if exists queue_tasks_rescue_jobs_v1;
+drop function if exists queue_tasks_require_workers_v1;
+drop function if exists queue_tasks_require_jobs_v1;
+drop function if exists queue_tasks_reclaim_jobs_v1;
+drop function if exists queue_tasks_prune_jobs_v1;
+drop function if exists queue_tasks_promote_jobs_v1;
+drop function if exists queue_tasks_hold_limits_v1;
+drop function if exists queue_tasks_fire_schedule_v1;
+drop function if exists queue_tasks_finish_jobs_v1;
+drop function if exists queue_tasks_fetch_jobs_v1;
+drop function if exists queue_tasks_enqueue_v1;
+drop function if exists queue_tasks_enqueue_ticks_v1;
+drop function if exists queue_tasks_enqueue_job_v1;
+drop function if exists queue_tasks_count_running_v1;
+drop function if exists queue_tasks_parked_until_v1;
+-- end of functions
 
-drop index procrastinate_jobs_qt_ready_idx;
-drop index procrastinate_jobs_qt_ready_locked_idx;
-drop index procrastinate_jobs_qt_locked_idx;
-drop index procrastinate_jobs_qt_scheduled_idx;
-drop index procrastinate_jobs_qt_expires_idx;
-drop index procrastinate_jobs_qt_unowned_idx;
-drop index procrastinate_jobs_qt_failed_idx;
-drop index procrastinate_jobs_queueing_lock_idx_v1;
-drop index procrastinate_jobs_lock_idx_v1;
-drop index procrastinate_jobs_id_lock_idx_v1;
+-- drop indexes
+drop index if exists queue_tasks_schedules_name_idx;
+drop index if exists queue_tasks_figures_place_idx;
+drop index if exists queue_tasks_changes_ticket_idx;
+drop index if exists procrastinate_jobs_queueing_lock_idx_v1;
+drop index if exists procrastinate_jobs_qt_unowned_idx;
+drop index if exists procrastinate_jobs_qt_scheduled_idx;
+drop index if exists procrastinate_jobs_qt_ready_locked_idx;
+drop index if exists procrastinate_jobs_qt_ready_idx;
+drop index if exists procrastinate_jobs_qt_locked_idx;
+drop index if exists procrastinate_jobs_qt_failed_idx;
+drop index if exists procrastinate_jobs_qt_expires_idx;
+drop index if exists procrastinate_jobs_lock_idx_v1;
+drop index if exists procrastinate_jobs_id_lock_idx_v1;
+-- end of indexes
 create unique index procrastinate_jobs_queueing_lock_idx_v1 on procrastinate_jobs (queueing_lock) where status = 'todo';
 create unique index procrastinate_jobs_lock_idx_v1 on procrastinate_jobs (lock) where status = 'doing';
 create index procrastinate_jobs_id_lock_idx_v1 on procrastinate_jobs (id, lock) where status = any (array['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status]);
 
-alter table procrastinate_jobs
-    drop column qt_enqueued_at,
-    drop column qt_started_at,
-    drop column qt_attempted_at,
-    drop column qt_finished_at,
-    drop column qt_expires_at,
-    drop column qt_lease,
-    drop column qt_crashes,
-    drop column qt_started_lease,
-    drop column qt_ephemeral,
-    drop column qt_result,
-    drop column qt_errors,
-    drop column qt_meta;
+-- drop tables
+drop table if exists queue_tasks_ticks;
+drop table if exists queue_tasks_schedules;
+drop table if exists queue_tasks_queues;
+drop table if exists queue_tasks_listeners;
+drop table if exists queue_tasks_figures;
+drop table if exists queue_tasks_changes;
 alter table procrastinate_workers
-    drop column qt_name,
-    drop column qt_host,
-    drop column qt_pid,
-    drop column qt_queues,
-    drop column qt_concurrency,
-    drop column qt_locked,
-    drop column qt_started_at,
-    drop column qt_told,
-    drop column qt_version,
-    drop column qt_memory;
+    drop column if exists qt_concurrency,
+    drop column if exists qt_host,
+    drop column if exists qt_locked,
+    drop column if exists qt_memory,
+    drop column if exists qt_name,
+    drop column if exists qt_pid,
+    drop column if exists qt_queues,
+    drop column if exists qt_started_at,
+    drop column if exists qt_told,
+    drop column if exists qt_version;
+alter table procrastinate_jobs
+    drop column if exists qt_attempted_at,
+    drop column if exists qt_crashes,
+    drop column if exists qt_enqueued_at,
+    drop column if exists qt_ephemeral,
+    drop column if exists qt_errors,
+    drop column if exists qt_expires_at,
+    drop column if exists qt_finished_at,
+    drop column if exists qt_lease,
+    drop column if exists qt_meta,
+    drop column if exists qt_result,
+    drop column if exists qt_started_at,
+    drop column if exists qt_started_lease;
+-- end of tables
 
 update procrastinate_jobs j set worker_id = null
 where j.worker_id is not null and not exists (select from procrastinate_workers w where w.id = j.worker_id);

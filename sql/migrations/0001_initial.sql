@@ -1924,6 +1924,21 @@ $body$;
 
 comment on function queue_tasks_tell_finished_v1(bigint[]) is 'Tell those who wait for results that these jobs have finished.';
 
+-- from sql/functions/queue_tasks_tell_v1.sql
+-- queue_tasks_tell_v1() -> trigger
+-- Say on the channel that the trigger names that something changed. A hint: whoever hears it reads the rows.
+-- Called by  procrastinate_workers_qt_told, queue_tasks_queues_changed, queue_tasks_schedules_changed
+create or replace function queue_tasks_tell_v1() returns trigger
+    language plpgsql
+as $body$
+begin
+    perform pg_notify(tg_argv[0], '');
+    return null;
+end
+$body$;
+
+comment on function queue_tasks_tell_v1() is 'Say on a channel that something changed.';
+
 -- from sql/functions/queue_tasks_wake_queues_v1.sql
 -- queue_tasks_wake_queues_v1(queues text[]) -> void; queues: each once
 -- Tell workers that these queues have jobs to fetch: one notification for each queue, one for workers of all queues.
@@ -2439,58 +2454,25 @@ create or replace trigger procrastinate_workers_qt_inserted
 -- procrastinate_workers_qt_told: after update of qt_told on procrastinate_workers, for each statement
 -- Tells running workers that one of them was told something: it reads its own row. A heartbeat does not name the column.
 -- Called by  queries/tell_worker.sql
-create or replace function queue_tasks_workers_told_v1() returns trigger
-    language plpgsql
-as $body$
-begin
-    perform pg_notify('queue_tasks_control', '');
-    return null;
-end
-$body$;
-
-comment on function queue_tasks_workers_told_v1() is 'Tell running workers that one of them was told something.';
-
 create or replace trigger procrastinate_workers_qt_told
     after update of qt_told on procrastinate_workers
     for each statement
-    execute function queue_tasks_workers_told_v1();
+    execute function queue_tasks_tell_v1('queue_tasks_control');
 
 -- from sql/triggers/queue_tasks_queues_changed.sql
 -- queue_tasks_queues_changed: after every change of queue_tasks_queues, for each statement
 -- Tells running workers that an operator has decided something: they look for jobs, and when a pause ends.
 -- Called by  everything an operator does to queues
-create or replace function queue_tasks_queues_changed_v1() returns trigger
-    language plpgsql
-as $body$
-begin
-    perform pg_notify('queue_tasks_control', '');
-    return null;
-end
-$body$;
-
-comment on function queue_tasks_queues_changed_v1() is 'Tell running workers that an operator has decided something.';
-
 create or replace trigger queue_tasks_queues_changed
     after insert or delete or update on queue_tasks_queues
     for each statement
-    execute function queue_tasks_queues_changed_v1();
+    execute function queue_tasks_tell_v1('queue_tasks_control');
 
 -- from sql/triggers/queue_tasks_schedules_changed.sql
 -- queue_tasks_schedules_changed: after insert, delete or update of revision on queue_tasks_schedules, for each row
 -- Tells running workers that a schedule was added, changed or taken away; not that it ticked.
 -- Called by  sync, and everything an operator does
-create or replace function queue_tasks_schedules_changed_v1() returns trigger
-    language plpgsql
-as $body$
-begin
-    perform pg_notify('queue_tasks_schedules', '');
-    return null;
-end
-$body$;
-
-comment on function queue_tasks_schedules_changed_v1() is 'Tell running workers that a schedule was changed.';
-
 create or replace trigger queue_tasks_schedules_changed
     after insert or delete or update of revision on queue_tasks_schedules
     for each row
-    execute function queue_tasks_schedules_changed_v1();
+    execute function queue_tasks_tell_v1('queue_tasks_schedules');

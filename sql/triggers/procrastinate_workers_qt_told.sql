@@ -1,18 +1,7 @@
 -- procrastinate_workers_qt_told: after update of qt_told on procrastinate_workers, for each statement
 -- Tells running workers that one of them was told something: it reads its own row. A heartbeat does not name the column.
 -- Called by  queries/tell_worker.sql
-create or replace function queue_tasks_workers_told_v1() returns trigger
-    language plpgsql
-as $body$
-begin
-    perform pg_notify('queue_tasks_control', '');
-    return null;
-end
-$body$;
-
-comment on function queue_tasks_workers_told_v1() is 'Tell running workers that one of them was told something.';
-
 create or replace trigger procrastinate_workers_qt_told
     after update of qt_told on procrastinate_workers
     for each statement
-    execute function queue_tasks_workers_told_v1();
+    execute function queue_tasks_tell_v1('queue_tasks_control');

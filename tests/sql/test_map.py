@@ -56,6 +56,8 @@ def test_the_first_migration_is_the_living_files_until_it_is_released():
     if not released.exists() and newest[-1].startswith("0001"):
         frozen = (sql_root() / "migrations" / "0001_initial.sql").read_text()
         assert frozen == freeze_migration.initial_text(PROJECT), "run: python tools/freeze_migration.py --initial"
+        back = (sql_root() / "migrations" / "0001_initial.reverse.sql").read_text()
+        assert back == freeze_migration.reverse_text(PROJECT, back), "run: python tools/freeze_migration.py --initial"
     copies = freeze_migration.newest_copies(
         PROJECT, [name.removesuffix(".sql") for name in newest if not name.endswith(".reverse.sql")]
     )

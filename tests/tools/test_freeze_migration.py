@@ -87,6 +87,32 @@ def test_the_delta_takes_a_database_there_and_back(project, migrated_database):
     session.close()
 
 
+def test_the_reverse_of_the_first_migration_drops_what_there_is_and_keeps_what_stands_beside(project):
+    folder = project / "sql" / "migrations"
+    (folder / "0001_initial.reverse.sql").write_text(
+        "-- above\n-- drop triggers\n-- end of triggers\n"
+        "-- drop functions\ndrop function long_gone;\n-- end of functions\n"
+        "-- between\n-- drop indexes\n-- end of indexes\n-- drop tables\n-- end of tables\n-- below\n"
+    )
+    change(project)
+    assert freeze(project, "--initial") == 0
+    text = (folder / "0001_initial.reverse.sql").read_text()
+    assert text.startswith("-- above\n-- drop triggers\ndrop trigger if exists")
+    assert text.endswith("-- end of tables\n-- below\n")
+    assert "-- end of functions\n-- between\n-- drop indexes\n" in text
+    assert "drop function if exists queue_tasks_new_v1;\n" in text
+    assert "drop column if exists qt_new,\n" in text
+    assert "drop table if exists queue_tasks_queues;\n" in text
+    assert "long_gone" not in text
+    assert "queue_tasks_enqueue_v1" not in text
+
+
+def test_a_reverse_without_a_place_for_what_is_dropped_is_refused(project):
+    (project / "sql" / "migrations" / "0001_initial.reverse.sql").write_text("-- drop triggers\n")
+    with pytest.raises(ValueError, match="no place for triggers"):
+        freeze(project, "--initial")
+
+
 def test_a_released_first_migration_is_not_written_again(project, capsys):
     assert freeze(project, "--initial") == 0
     (project / "sql" / "migrations" / "frozen.sha256").write_text("0000  0001_initial.sql\n")
