@@ -1,4 +1,4 @@
-"""sql/roles/roles.sql: each does all of its work, with a real worker, real enqueues and real pages, and nothing else."""
+"""sql/roles/roles.sql: each does all of its work, with a real worker, enqueues and pages, and nothing else."""
 
 from __future__ import annotations
 
