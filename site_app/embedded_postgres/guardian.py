@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from .accounts import Account, as_account, clean_environment, give_to
-from .folders import socket_folder_of
+from .folders import folder_beside, socket_folder_of
 from .processes import (
     POLL,
     START_TIMEOUT,
@@ -103,7 +103,7 @@ def guard(charge: Charge) -> None:
                 end_server(process, data, ["fast", "immediate", "kill"])
             clear_socket(folder)
             if charge.temporary:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder)
         # In this order: whoever gets the users' lock next must find the guardian's free.
         guardian_lock.close()
         users_lock.close()
@@ -170,6 +170,18 @@ def clear_socket(folder: Path) -> None:
     with contextlib.suppress(OSError):
         shutil.rmtree(pointer.read_text(), ignore_errors=True)
         pointer.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and what is in it now, and nothing of whoever makes it anew meanwhile.
+
+    It goes out of the way in one step: else the next one would move in while it is being emptied.
+    """
+    doomed = folder
+    with contextlib.suppress(OSError):
+        # Takes the place of the empty one. Where the folder above is not ours, it is emptied where it is.
+        doomed = folder.rename(folder_beside(folder))
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def guard_detached(charge: Charge) -> None:

@@ -33,8 +33,13 @@ def take_lock(path: Path, kind: int, account: Account | None) -> IO[str]:
     deadline = time.monotonic() + START_TIMEOUT + STOP_TIMEOUT
     while True:
         make_folder(path.parent, account)
-        # Close-on-exec, Python's default: programs we start do not count as users, forked children do.
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        try:
+            # Close-on-exec, Python's default: programs we start do not count as users, forked children do.
+            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            continue  # the folder was removed since
         try:
             give_to(account, path)
             while True:

@@ -28,6 +28,7 @@ from .processes import (
     end_server,
     guardian_of,
     is_alive,
+    is_same_file,
     last_lines,
     postmaster_of,
     take_lock,
@@ -36,6 +37,7 @@ from .processes import (
 
 DEFAULT_VERSION = "18"
 SUPERUSER = "postgres"
+START_LOCK = "start.lock"
 
 # For tests: a commit need not reach the disk. Never for data somebody wants to keep.
 FORGETFUL: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on"}
@@ -151,10 +153,13 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Make sure that the server runs and stays for as long as this handle is in use; returns its URL."""
         with self._within_process:
-            if self._use is None:
-                with self._starting():
+            while self._use is None:
+                with self._starting() as turn:
                     # Waits while the guardian stops the server: it holds the lock exclusively to the end.
                     self._use = take_lock(self.folder / "users.lock", fcntl.LOCK_SH, self.account)
+                    if not is_same_file(turn, self.folder / START_LOCK):
+                        self._leave()
+                        continue  # a temporary folder, removed since: another process may be starting in the new one
                     try:
                         self._launch_unless_running()
                     except BaseException:
@@ -202,11 +207,11 @@ class EmbeddedPostgres:
     # how it does it
 
     @contextlib.contextmanager
-    def _starting(self) -> Iterator[None]:
+    def _starting(self) -> Iterator[IO[str]]:
         """Hold the start lock: one process at a time makes, starts or halts the server of this folder."""
-        lock = take_lock(self.folder / "start.lock", fcntl.LOCK_EX, self.account)
+        lock = take_lock(self.folder / START_LOCK, fcntl.LOCK_EX, self.account)
         try:
-            yield
+            yield lock
         finally:
             lock.close()
 

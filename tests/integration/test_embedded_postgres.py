@@ -1,6 +1,7 @@
 """The embedded Postgres: it is there when asked for, and gone with its last user, however that one died."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -17,10 +18,10 @@ import psycopg
 import pytest
 
 from site_app import embedded_postgres
-from site_app.embedded_postgres import FORGETFUL, EmbeddedPostgres, EmbeddedPostgresError, binaries
+from site_app.embedded_postgres import FORGETFUL, EmbeddedPostgres, EmbeddedPostgresError, binaries, guardian
 from site_app.embedded_postgres.accounts import Account, account_for
 from site_app.embedded_postgres.folders import reachable_folder, stand_in_for
-from site_app.embedded_postgres.processes import guardian_of, is_alive
+from site_app.embedded_postgres.processes import guardian_of, is_alive, take_lock
 from tests.processes import Pid
 from tests.waiting import wait_until
 
@@ -141,6 +142,49 @@ def test_a_temporary_folder_goes_with_the_server(place):
         assert (place / "pg" / "data").is_dir()
     wait_until(lambda: not (place / "pg").exists())
     assert not server.is_running()
+
+
+def test_who_comes_while_a_temporary_folder_is_removed_keeps_what_is_his(place, monkeypatch):
+    (place / "pg" / "data").mkdir(parents=True)
+    remove = shutil.rmtree
+
+    def come_first(doomed: Path, *, ignore_errors: bool) -> None:
+        (place / "pg").mkdir()
+        (place / "pg" / "his").touch()
+        remove(doomed, ignore_errors=ignore_errors)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", come_first)
+        guardian.remove_folder(place / "pg")
+    assert [path.name for path in place.rglob("*")] == ["pg", "his"]
+
+
+def test_who_waited_in_a_folder_that_was_removed_begins_again_in_the_new_one(place):
+    folder = place / "pg"
+    account = account_for(folder)
+    server = EmbeddedPostgres(folder, settings=FORGETFUL)
+    guarded = take_lock(folder / "users.lock", fcntl.LOCK_EX, account)
+    with ThreadPoolExecutor(1) as aside:
+        started = aside.submit(server.start)
+        wait_until(lambda: opened(folder / "start.lock") == 1)
+        guardian.remove_folder(folder)
+        turn = take_lock(folder / "start.lock", fcntl.LOCK_EX, account)
+        guarded.close()
+        # It is not its turn in the new folder, as it would be if the old folder's lock said so.
+        wait_until(lambda: opened(folder / "start.lock") == 2)
+        assert not (folder / "data").exists()
+        turn.close()
+        assert ask(started.result(60), "select 1") == [(1,)]
+    server.stop()
+
+
+def opened(path: Path) -> int:
+    """How often this process has a file open."""
+    found = 0
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += file.readlink() == path
+    return found
 
 
 def test_processes_that_start_at_once_share_one_server(place):
