@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -40,8 +41,9 @@ def page(request: HttpRequest, template: str, values: Mapping[str, Any], *, stat
 
 
 def problem(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
-    """A page that says why not, in words."""
-    return page(request, "problem.html", {"title": title, "text": text, "status": status}, status=status)
+    """A page that says why not, in words; to who may not see anything (403) with nothing else on it."""
+    template = "refused.html" if status == HTTPStatus.FORBIDDEN else "problem.html"
+    return page(request, template, {"title": title, "text": text}, status=status)
 
 
 def go(request: HttpRequest, name: str, query: Mapping[str, str], **kwargs: Any) -> HttpResponse:
