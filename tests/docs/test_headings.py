@@ -217,7 +217,7 @@ def test_every_column_index_and_trigger():
 
 def test_every_channel():
     text = code_of("sql/**/*.sql", "queue_tasks/**/*.py")
-    channels = set(re.findall(r"pg_notify\('(queue_tasks_\w+)'", text))
+    channels = set(re.findall(r"(?:pg_notify|queue_tasks_tell_v1)\('(queue_tasks_\w+)'", text))
     section = (REFERENCE / "signals-and-logging.md").read_text().partition("## Channels")[2]
     assert channels == set(re.findall(r"`(queue_tasks_\w+)`", section))
 
