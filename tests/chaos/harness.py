@@ -45,6 +45,8 @@ FULL = os.environ.get("CHAOS_FULL") == "1"
 SEED = int(os.environ.get("CHAOS_SEED") or 1)
 PEER = os.environ.get("CHAOS_PEER") or None
 CHUNK = 1000
+NO_ANSWER = ("08", "57P")
+"""Beginnings of the SQLSTATEs of a connection that broke and of a server that goes away: it may have committed or not."""
 
 TASKS = {
     "sync": "tests.chaos.tasks.work",
@@ -78,6 +80,7 @@ class Chaos:
         self.server: EmbeddedPostgres | None = None
         self.acked: list[Acked] = []
         self.forbidden: set[str] = set()
+        self.unanswered: set[str] = set()
         self.cleared: list[float] = []
         self.begun = time.time()
         self.fleets: list[Fleet] = []
@@ -184,7 +187,12 @@ class Chaos:
                 for number in range(len(jobs), min(count, len(jobs) + CHUNK)):
                     took = seconds if isinstance(seconds, float | int) else self.random.uniform(*seconds)
                     part.append((self.key(), round(took, 4), None if lock is None else lock(number)))
-                ids = insert(connection, TASKS[mode], part, priority, self.peer)
+                try:
+                    ids = insert(connection, TASKS[mode], part, priority, self.peer)
+                except psycopg.Error as exc:
+                    if exc.sqlstate is None or exc.sqlstate.startswith(NO_ANSWER):
+                        self.unanswered |= {key for key, *_ in part}
+                    raise
                 jobs += [
                     Acked(key, job_id, mode.endswith("atomic"), locked)
                     for (key, _, locked), job_id in zip(part, ids, strict=True)
@@ -315,6 +323,7 @@ class Chaos:
             self.db,
             self.acked,
             forbidden=frozenset(self.forbidden),
+            unanswered=frozenset(self.unanswered),
             deaths=[death for fleet in fleets for death in fleet.deaths],
             exits=[exit_ for fleet in fleets for exit_ in fleet.exits],
             cleared=self.cleared,

@@ -62,6 +62,7 @@ def test_good_books_count_the_acknowledged_and_nothing_else() -> None:
         ({"executions": [*GOOD.executions, run("never")]}, {"U": 1}),
         ({"effects": [*GOOD.effects, ("never", 1)]}, {"U": 1}),
         ({"effects": [*GOOD.effects, ("nobody's", 1)]}, {"U": 1}),
+        ({"effects": [*GOOD.effects, ("nobody's", 1)], "unanswered": frozenset({"nobody's"})}, {}),
         ({"executions": [*GOOD.executions, run("a", pid=2)]}, {"D": 1}),
         ({"rows": {1: row(attempts=2), 2: row()}}, {"X": 1}),
         ({"exits": [Exit(1, 0, "", 0.0, ""), Exit(2, -9, "SIGKILL", 0.1, "")]}, {"W": 1}),
