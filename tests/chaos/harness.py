@@ -46,7 +46,7 @@ SEED = int(os.environ.get("CHAOS_SEED") or 1)
 PEER = os.environ.get("CHAOS_PEER") or None
 CHUNK = 1000
 NO_ANSWER = ("08", "57P")
-"""Beginnings of the SQLSTATEs of a connection that broke and of a server that goes away: it may have committed or not."""
+"""Beginnings of the SQLSTATEs of a broken connection and of a server that goes away: it may have committed or not."""
 
 TASKS = {
     "sync": "tests.chaos.tasks.work",
