@@ -99,17 +99,18 @@ def database_of(task: compat.Task[..., Any]) -> str | None:
 def _chunks(specs: Iterable[JobSpec[R]]) -> Iterator[list[JobSpec[R]]]:
     chunk: list[JobSpec[R]] = []
     size = 0
-    checked = None
+    checked: set[int] = set()
     for spec in specs:
         if not isinstance(spec, JobSpec):
             raise TypeError(f"enqueue_many got {spec!r}; expected jobs as task.bind(...) makes them.")
-        if spec.task is not checked:
+        # Once for each task of the chunk, whose jobs keep the task, and its id with it.
+        if id(spec.task) not in checked:
             spec.task.get_backend().validate_task(spec.task)
-            checked = spec.task
+            checked.add(id(spec.task))
         length = len(spec.arguments)
         if chunk and (len(chunk) == CHUNK or size + length > CHUNK_BYTES):
             yield chunk
-            chunk, size = [], 0
+            chunk, size, checked = [], 0, {id(spec.task)}
         chunk.append(spec)
         size += length
     if chunk:
@@ -164,28 +165,30 @@ def _insert_under(
         of_the_job = {**of_the_task, "lock": spec.lock, "args": spec.arguments}
         [(job_id, at)] = rows(database, ENQUEUE_JOB, of_the_job, repeated=True)
         return [ready(spec, job_id, moment(database, at))]
+    # Of JSON as we write it, no line break is a part.
+    lines = "\n".join([spec.arguments for spec in specs])
     if alike:
         locks = None if task.lock is None else [spec.lock for spec in specs]
-        # Of JSON as we write it, no line break is a part.
-        lines = "\n".join([spec.arguments for spec in specs])
         [(ids, at)] = rows(database, ENQUEUE_ALIKE, {**of_the_task, "locks": locks, "args": lines})
-        return [ready(spec, job_id, at) for spec, job_id in zip(specs, ids, strict=True)]
-    tasks = [spec.task for spec in specs]
-    inserted = rows(
-        database,
-        ENQUEUE_JOBS,
-        {
-            "queue_names": [task.queue_name for task in tasks],
-            "task_names": [task.module_path for task in tasks],
-            "priorities": [int(task.priority) for task in tasks],
-            "locks": [spec.lock for spec in specs],
-            "args": [spec.arguments for spec in specs],
-            "run_afters": [task.run_after for task in tasks],
-            "ephemerals": [task.keep is False for task in tasks],
-            "trace": trace,
-        },
-    )
-    return [ready(spec, job_id, at) for spec, (job_id, at) in zip(specs, inserted, strict=True)]
+    else:
+        [(ids, at)] = rows(database, ENQUEUE_JOBS, {**_by_task(specs), "trace": trace, "args": lines})
+    return [ready(spec, job_id, at) for spec, job_id in zip(specs, ids, strict=True)]
+
+
+def _by_task(specs: Sequence[JobSpec[Any]]) -> dict[str, Any]:
+    """The parameters of enqueue_jobs that say of which task each job is, and its lock."""
+    tasks = {id(spec.task): spec.task for spec in specs}
+    numbers = {key: str(number) for number, key in enumerate(tasks, 1)}
+    locks = [spec.lock for spec in specs]
+    return {
+        "queue_names": [task.queue_name for task in tasks.values()],
+        "task_names": [task.module_path for task in tasks.values()],
+        "priorities": [int(task.priority) for task in tasks.values()],
+        "run_afters": [task.run_after for task in tasks.values()],
+        "ephemerals": [task.keep is False for task in tasks.values()],
+        "tasks": "\n".join([numbers[id(spec.task)] for spec in specs]),
+        "locks": locks if any(locks) else None,
+    }
 
 
 def _heard() -> bool:

@@ -290,7 +290,10 @@ class _Shape:
         for name in kwargs:
             if self._named.get(name, -1) < given:
                 return False
-        return all(place < given or name in kwargs for name, place in self._required)
+        for name, place in self._required:  # noqa: SIM110 - `all` would make a generator for each job
+            if place >= given and name not in kwargs:
+                return False
+        return True
 
 
 @lru_cache(maxsize=4096)

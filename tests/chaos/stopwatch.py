@@ -50,10 +50,10 @@ class Stopwatch:
 
     def enqueue(self) -> None:
         """One job in a transaction of its own, as most come."""
-        one = {"queue_names": ["default"], "task_names": ["none"], "priorities": [0], "locks": [None], "args": ["{}"]}
+        one = {"queue_name": "default", "task_name": "none", "priority": 0, "lock": None, "args": "{}"}
         with self.timing("enqueue"):
             self.session.connection.execute(
-                statements.ENQUEUE_JOBS, {**one, "run_afters": [None], "ephemerals": [False], "trace": None}
+                statements.ENQUEUE_JOB, {**one, "run_after": None, "ephemeral": False, "trace": None}
             )
 
     def fill(self, count: int, **columns: object) -> None:

@@ -473,6 +473,36 @@ class TestMany:
         results = enqueue_many([tasks.add.bind(1), tasks.fail.bind("no"), tasks.noop.bind()])
         assert [result.task.name for result in results] == ["add", "fail", "noop"]
 
+    def test_jobs_of_several_tasks_have_each_what_is_theirs_in_any_order(self):
+        kinds = [
+            tasks.add,
+            tasks.locked.using(queue_name="ä", priority=-5),
+            tasks.noop_ephemeral,
+            tasks.echo.using(run_after=timedelta(days=1)),
+        ]
+        arguments: list[tuple[Any, ...]] = [(1,), ("a'b\n",), (), ({"x": [None]},)]
+        order = [int(digit) % 4 for digit in str(7**1400)]
+        results = enqueue_many(cast("Any", kinds[which]).bind(*arguments[which]) for which in order)
+        columns = "task_name, queue_name, priority, lock, args -> 'args', qt_ephemeral, scheduled_at is not null, id"
+        expected = [
+            ("tests.testapp.tasks.add", "default", 0, None, [1], False, False),
+            ("tests.testapp.tasks.locked", "ä", -5, "locked:a'b\n", ["a'b\n"], False, False),
+            ("tests.testapp.tasks.noop_ephemeral", "default", 0, None, [], True, False),
+            ("tests.testapp.tasks.echo", "default", 0, None, [{"x": [None]}], False, True),
+        ]
+        found = rows(columns)
+        assert set(order) == {0, 1, 2, 3}
+        assert [(*row[:4], json.loads(row[4]), *row[5:7]) for row in found] == [expected[which] for which in order]
+        assert [row[7] for row in found] == [int(result.id) for result in results]
+
+    def test_a_task_that_does_not_fit_is_refused_wherever_it_comes(self, settings):
+        settings.TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": ["default", "media"]}}
+        wrong = tasks.add.using(queue_name="media").bind(2)
+        settings.TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": ["default"]}}
+        with pytest.raises(compat.InvalidTask):
+            enqueue_many([*[tasks.add.bind(1)] * 1001, wrong])
+        assert len(rows()) == 1000
+
     def test_long_arguments_are_sent_in_smaller_statements(self, monkeypatch, django_assert_num_queries):
         monkeypatch.setattr(enqueue, "CHUNK_BYTES", 1000)
         with django_assert_num_queries(5):

@@ -60,6 +60,24 @@ def test_jobs_of_one_task_are_read_once_from_one_text(session):
     assert trigger["Calls"] == 1
 
 
+def test_jobs_of_several_tasks_are_told_apart_without_a_look_at_each_task_for_each_job(session):
+    plan = explained(
+        session,
+        statements.ENQUEUE_JOBS,
+        queue_names=["default"] * 500,
+        task_names=["t"] * 500,
+        priorities=list(range(500)),
+        run_afters=[None] * 500,
+        ephemerals=[False] * 500,
+        tasks="\n".join(str(number) for number in range(1, 501)),
+        args="\n".join(["{}"] * 500),
+        locks=None,
+        trace=None,
+    )
+    assert "Nested Loop" not in kinds(plan)
+    assert session.rows("select array_agg(priority order by id) from procrastinate_jobs") == [(list(range(500)),)]
+
+
 @pytest.mark.parametrize(
     ("parameters", "entries"),
     [

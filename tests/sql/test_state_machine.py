@@ -121,19 +121,20 @@ class Machine(RuleBasedStateMachine):
             "from unnest(%s::float[]) with ordinality u (d, n) order by n",
             [row["delay"] for row in rows],
         )
-        found = self.run(
+        [(ids, _)] = self.run(
             statements.ENQUEUE_JOBS,
             queue_names=[row["queue"] for row in rows],
             task_names=["t"] * len(rows),
             priorities=[row["priority"] for row in rows],
-            locks=[row["lock"] for row in rows],
-            args=["{}"] * len(rows),
             run_afters=delays,
             ephemerals=[ephemeral] * len(rows),
+            tasks="\n".join(str(number) for number in range(1, len(rows) + 1)),
+            args="\n".join(["{}"] * len(rows)),
+            locks=[row["lock"] for row in rows],
             trace=None,
         )
         expected = self.model.enqueue([{**self.timed(row), "ephemeral": ephemeral} for row in rows])
-        assert [row[0] for row in found] == expected
+        assert ids == expected
         self.fetch(then)
 
     @rule(
