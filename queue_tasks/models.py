@@ -1,4 +1,4 @@
-"""What the dashboard's permissions hang on: Django gives permissions to models, and this is the one model there is.
+"""What Django hangs on models: the dashboard's permissions, and pages of the admin.
 
 Who may do what is given as everywhere in Django, to users and groups. Nobody but a superuser has any of it by default.
 """
@@ -36,3 +36,75 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_name}: {self.action}"
+
+
+class NoRows(models.Manager[models.Model]):
+    """Finds nothing, and asks nobody: rows are read by sql/ alone, within what the visitor may see and wait for.
+
+    So nothing that goes through all models (dumpdata, a generic view, the admin's own links) tells of a job.
+    """
+
+    def get_queryset(self) -> models.QuerySet[models.Model]:
+        """No rows."""
+        return super().get_queryset().none()
+
+
+class AdminPages(models.Model):
+    """What the admin hangs pages on. Read rows by queue_tasks.overview and queue_tasks.schedules."""
+
+    objects = NoRows()
+
+    class Meta:
+        """The tables are procrastinate's, and those of sql/."""
+
+        abstract = True
+        managed = False
+        default_permissions = ()
+        base_manager_name = "objects"
+
+    def __str__(self) -> str:
+        return f"{self._meta.verbose_name} {self.pk}"
+
+
+class Job(AdminPages):
+    """The pages of jobs."""
+
+    id = models.BigAutoField(primary_key=True)
+
+    class Meta(AdminPages.Meta):
+        """One row is one job."""
+
+        db_table = "procrastinate_jobs"
+
+
+class Queue(AdminPages):
+    """The pages of queues."""
+
+    queue_name = models.TextField(primary_key=True)
+
+    class Meta(AdminPages.Meta):
+        """A queue that nobody has paused or limited has no row."""
+
+        db_table = "queue_tasks_queues"
+
+
+class Worker(AdminPages):
+    """The pages of workers."""
+
+    id = models.BigAutoField(primary_key=True)
+
+    class Meta(AdminPages.Meta):
+        """One row is one registered worker."""
+
+        db_table = "procrastinate_workers"
+
+
+class Schedule(AdminPages):
+    """The pages of schedules."""
+
+    id = models.BigAutoField(primary_key=True)
+
+    class Meta(AdminPages.Meta):
+        """One row is one schedule."""
+
+        db_table = "queue_tasks_schedules"

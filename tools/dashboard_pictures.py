@@ -53,6 +53,7 @@ PICTURES = {
     "dashboard-schedule-dark": ("/queue/schedules/show/?name=nightly", DESK, "dark"),
     "dashboard-database": ("/queue/database/", DESK, "light"),
     "dashboard-changes-phone-dark": ("/queue/changes/", PHONE, "dark"),
+    "admin-job": ("/admin/queue_tasks/job/{failed}/change/", DESK, "light"),
     "dashboard-confirm": ("/queue/jobs/retry/?id={failed}", DESK, "light"),
 }
 

@@ -6,8 +6,9 @@ DEBUG says. A method that a view has no permission for does not exist.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from functools import wraps
 from typing import Any, Protocol
@@ -153,46 +154,49 @@ def home(request: HttpRequest) -> str:
 
 
 def _bounded(view: View) -> View:
-    """The view in a transaction of its own: statements end in time, and a read writes nothing, whatever it calls."""
+    """The view within limits; what goes beyond them, and other errors that have words, as a page."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        reads = request.method in READS
-        database = backend().settings.database
-        limits = {
-            "statement_timeout": str(round(preferences().statement_timeout * 1000)),
-            "read_only": "on" if reads else "off",
-        }
         try:
-            with transaction.atomic(using=database):
-                rows(database, PREPARE_LOOK, limits)
-                response = view(request, *args, **kwargs)
-                if reads:
-                    # Also within a transaction of others, which goes on without our limits.
-                    transaction.set_rollback(True, using=database)
+            with limited(reads=request.method in READS):
+                return view(request, *args, **kwargs)
         except DatabaseError as exc:
-            return _in_words(request, exc)
-        return response
+            return problem(request, *in_words(exc))
 
     return answer
 
 
-def _in_words(request: HttpRequest, error: DatabaseError) -> HttpResponse:
-    """A page for errors of the database that an operator can do something about; others are raised again."""
+@contextlib.contextmanager
+def limited(*, reads: bool) -> Iterator[None]:
+    """A transaction of its own: statements end in time, and a read writes nothing, whatever is called in it."""
+    database = backend().settings.database
+    limits = {
+        "statement_timeout": str(round(preferences().statement_timeout * 1000)),
+        "read_only": "on" if reads else "off",
+    }
+    with transaction.atomic(using=database):
+        rows(database, PREPARE_LOOK, limits)
+        yield
+        if reads:
+            # Also within a transaction of others, which goes on without our limits.
+            transaction.set_rollback(True, using=database)
+
+
+def in_words(error: DatabaseError) -> tuple[int, str, str]:
+    """Status, title and text for an error of the database that an operator can do something about; others go on."""
     state = getattr(error.__cause__, "sqlstate", None)
     if state == QUERY_CANCELLED:
-        return problem(
-            request,
-            503,
-            "This takes too long",
+        text = (
             f"A statement took more than {preferences().statement_timeout:g} s and was ended, so that it harms nobody. "
-            "Ask for less: a status, fewer jobs. On large tables see that autovacuum keeps up.",
+            "Ask for less: a status, fewer jobs. On large tables see that autovacuum keeps up."
         )
+        return 503, "This takes too long", text
     if state in BEATEN:
         text = "Workers, or somebody else, were changing the same jobs. Nothing was done: go back and try again."
-        return problem(request, 409, "Somebody was quicker", text)
+        return 409, "Somebody was quicker", text
     if state in NOT_MIGRATED:
-        return problem(request, 503, "The database is older than the code", "Run: manage.py migrate")
+        return 503, "The database is older than the code", "Run: manage.py migrate"
     raise error
 
 

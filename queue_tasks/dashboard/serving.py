@@ -1,4 +1,4 @@
-"""Which workers are counted on: those that gave a sign of life of late, and take jobs of a queue."""
+"""What a visitor may see of queues, workers and schedules; and which workers are counted on for a queue."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from queue_tasks.dashboard.access import sees, visible_queues
 from queue_tasks.dashboard.preferences import backend, database_alias
 from queue_tasks.dashboard.queries import CAP
 from queue_tasks.overview import Backlog, WorkerLine, list_controls, list_workers, measure_backlog
+from queue_tasks.schedules import ScheduleLine, list_schedules
 
 
 def is_alive(worker: WorkerLine) -> bool:
@@ -33,6 +34,11 @@ def visible_depths(request: HttpRequest) -> list[Backlog]:
     declared = sorted({*backend().queues, *list_controls(database=database_alias())})
     found = measure_backlog(declared=declared, most=CAP, database=database_alias())
     return [depth for depth in found if sees(request, depth.name)]
+
+
+def visible_schedules(request: HttpRequest) -> list[ScheduleLine]:
+    """The schedules whose jobs go to a queue that the visitor may see, by name."""
+    return [line for line in list_schedules(database=database_alias()) if sees(request, line.queue_name)]
 
 
 def visible_workers(request: HttpRequest) -> list[WorkerLine]:

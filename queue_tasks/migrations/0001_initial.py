@@ -40,4 +40,24 @@ class Migration(migrations.Migration):
                 ),
             },
         ),
+        # The same for the admin's pages.
+        *(
+            migrations.CreateModel(
+                name=name,
+                fields=[(key, kind(primary_key=True, serialize=False))],
+                options={
+                    "managed": False,
+                    "abstract": False,
+                    "db_table": table,
+                    "default_permissions": (),
+                    "base_manager_name": "objects",
+                },
+            )
+            for name, table, key, kind in (
+                ("Job", "procrastinate_jobs", "id", models.BigAutoField),
+                ("Queue", "queue_tasks_queues", "queue_name", models.TextField),
+                ("Schedule", "queue_tasks_schedules", "id", models.BigAutoField),
+                ("Worker", "procrastinate_workers", "id", models.BigAutoField),
+            )
+        ),
     ]

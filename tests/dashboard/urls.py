@@ -1,5 +1,6 @@
-"""A project that mounts the dashboard."""
+"""A project that mounts the dashboard, and Django's admin."""
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
@@ -9,4 +10,8 @@ def login(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("log in")
 
 
-urlpatterns = [path("login/", login), path("queue/", include("queue_tasks.dashboard.urls"))]
+urlpatterns = [
+    path("login/", login),
+    path("queue/", include("queue_tasks.dashboard.urls")),
+    path("admin/", admin.site.urls),
+]

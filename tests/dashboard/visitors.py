@@ -10,12 +10,6 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-]
 SEES = ("view_job",)
 SEES_ALL = ("view_job", "view_job_args")
 OPERATES = (
@@ -34,7 +28,6 @@ ROLES: dict[str, tuple[str, ...]] = {"plain": (), "viewer": SEES, "operator": OP
 def mount(settings: Any) -> None:
     """Make the tests' project one that has logins and mounts the dashboard."""
     settings.ROOT_URLCONF = "tests.dashboard.urls"
-    settings.MIDDLEWARE = MIDDLEWARE
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     settings.LOGIN_URL = "/login/"
 

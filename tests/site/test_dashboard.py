@@ -153,6 +153,28 @@ def test_every_page_fits_and_can_be_read_and_asks_nobody_else(stocked, site, siz
             assert browser.driver.execute_async_script(RUN_AXE) == [], page
 
 
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_admin_shows_the_same_things_and_leads_to_the_dashboard(stocked, site, size):
+    browser, _ = stocked
+    browser.resize(size)
+    browser.problems()
+    for kind in ("job", "queue", "worker", "schedule", "change"):
+        browser.open(f"/admin/queue_tasks/{kind}/")
+        assert browser.text("h1") == f"{kind}s".capitalize()
+        assert browser.run(WIDE) is False, f"{kind} is wider than the window"
+        browser.run(AXE)
+        # Around it is Django's.
+        assert browser.driver.execute_async_script(RUN_AXE.replace("document,", "'#content-main',", 1)) == [], kind
+    browser.open("/admin/queue_tasks/job/?q=status:failed")
+    browser.click("#content-main tbody th a")
+    wait_until(lambda: browser.text("#content-main h2").endswith("failed"), message="the sheet is shown")
+    assert browser.run(WIDE) is False, "the sheet is wider than the window"
+    assert "hush" not in browser.driver.page_source
+    browser.click("#content-main a[href^='/queue/jobs/']")
+    wait_until(lambda: "/queue/jobs/" in browser.driver.current_url, message="the dashboard is shown")
+    assert [line for line in browser.problems() if "favicon" not in line] == []
+
+
 # ---------------------------------------------------------------------------------------------------------------- live
 
 

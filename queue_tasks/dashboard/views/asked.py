@@ -6,9 +6,11 @@ import uuid
 
 from django.http import HttpRequest
 
-from queue_tasks.dashboard.access import Permission, may
+from queue_tasks.dashboard import changes as change_log
+from queue_tasks.dashboard import queries
+from queue_tasks.dashboard.access import Permission, may, visible_queues
 from queue_tasks.dashboard.filters import BIGINT, FilterInvalid, JobFilter, parse
-from queue_tasks.dashboard.preferences import is_hidden_somewhere
+from queue_tasks.dashboard.preferences import database_alias, is_hidden_somewhere, preferences
 from queue_tasks.exceptions import JobNotFound
 
 
@@ -48,3 +50,23 @@ def asked_filter(request: HttpRequest, text: str) -> JobFilter:
             # It would tell of what is within, which may be hidden.
             raise FilterInvalid(f"args.{name}: a list or an object cannot be looked for, only a text or a number.")
     return wanted
+
+
+def jobs_asked_for(request: HttpRequest, wanted: JobFilter, before: int | None) -> queries.Page:
+    """A page of the jobs that a filter finds, of those that the visitor may see. before: their ids are smaller."""
+    return queries.search(
+        wanted,
+        before=before,
+        with_args=may(request, Permission.VIEW_ARGS),
+        limit=preferences().page_size,
+        queues=visible_queues(request),
+        database=database_alias(),
+    )
+
+
+def changes_asked_for(
+    request: HttpRequest, before: int | None, limit: int = change_log.PAGE
+) -> list[change_log.ChangeLine]:
+    """What people did, newest first, of what the visitor may see: all, or his own if he sees some queues only."""
+    user_id = None if visible_queues(request) is None else str(request.user.pk)
+    return change_log.listed(before=before, user_id=user_id, limit=limit, database=database_alias())

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
 from queue_tasks import overview
+from queue_tasks.dashboard import attempts, queries, redaction
 from queue_tasks.dashboard import changes as change_log
-from queue_tasks.dashboard import queries, redaction
 from queue_tasks.dashboard.access import Permission, guarded, may, visible_queues
+from queue_tasks.dashboard.arguments import arguments_for
 from queue_tasks.dashboard.deeds import DEEDS, DELAYS, allowed_deeds
-from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.dashboard.pages import page, problem
 from queue_tasks.dashboard.preferences import backend, database_alias, hides_of
 from queue_tasks.dashboard.timeline import timeline
-from queue_tasks.dashboard.tracebacks import parts
 from queue_tasks.dashboard.views.asked import bigint
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.explain import Reason, Why, explain_job
-from queue_tasks.jobs import FINISHED, JobState
-
-MAX_KIND = 200
-"""Characters of what a filter looks for."""
+from queue_tasks.jobs import FINISHED
 
 
 @guarded(get=Permission.VIEW_JOB)
@@ -39,7 +33,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
         return problem(request, 404, f"There is no job {job_id}", str(exc))
     with_args = may(request, Permission.VIEW_ARGS)
     hides = hides_of(line.task_name)
-    errors = _errors(inside.errors)
+    errors = attempts.read(inside.errors)
     return page(
         request,
         "job.html",
@@ -49,13 +43,9 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
             "now": line.now,
             "seen": f"{line.state} {inside.lease}",
             "with_args": with_args,
-            "arguments": redaction.named(
-                inside.args, inside.args_bytes, partial(queries.names_of, line.task_name), hides
-            )
-            if with_args
-            else "",
+            "arguments": arguments_for(request, line.task_name, inside.args, inside.args_bytes),
             "result": redaction.shown(inside.result, inside.result_bytes, hides) if with_args else "",
-            "errors": [_shown_error(error, with_args=with_args) for error in reversed(errors)],
+            "errors": [attempts.shown(error, with_args=with_args) for error in reversed(errors)],
             "steps": timeline(line, errors),
             "progress": _progress(inside.meta),
             "reasons": _reasons(request, job_id) if line.state not in FINISHED else [],
@@ -91,27 +81,6 @@ def _reasons(request: HttpRequest, job_id: int) -> list[Reason]:
         else:
             told.append(reason)
     return told
-
-
-def _errors(text: str | None) -> list[Mapping[str, Any]]:
-    """The errors of failed attempts as the row has them, oldest first."""
-    try:
-        found = json.loads(text) if text else []
-    except (ValueError, RecursionError):
-        return []
-    return [error for error in found if isinstance(error, Mapping)] if isinstance(found, list) else []
-
-
-def _shown_error(error: Mapping[str, Any], *, with_args: bool) -> dict[str, Any]:
-    """One of them as text."""
-    keys = ("attempt", "exception", "place", "fingerprint", "message", "traceback", "worker_id")
-    secret = () if with_args else ("message", "traceback")
-    shown: dict[str, Any] = {
-        key: "" if key in secret or error.get(key) is None else redaction.cut(str(error[key])) for key in keys
-    }
-    kind = shown["fingerprint"] or shown["exception"]
-    alike = str(JobFilter(states=(JobState.FAILED,), fingerprint=kind)) if 0 < len(kind) <= MAX_KIND else ""
-    return shown | {"parts": parts(shown["traceback"]), "alike": alike}
 
 
 def _progress(meta: str | None) -> dict[str, Any] | None:

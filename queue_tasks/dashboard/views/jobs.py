@@ -8,13 +8,12 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 
 from queue_tasks.dashboard import queries
-from queue_tasks.dashboard.access import Permission, guarded, may, visible_queues
+from queue_tasks.dashboard.access import Permission, guarded
 from queue_tasks.dashboard.completion import words
 from queue_tasks.dashboard.deeds import MAX_JOBS, allowed_deeds
 from queue_tasks.dashboard.filters import STATES, FilterInvalid
 from queue_tasks.dashboard.pages import page
-from queue_tasks.dashboard.preferences import database_alias, preferences
-from queue_tasks.dashboard.views.asked import asked_filter, number
+from queue_tasks.dashboard.views.asked import asked_filter, jobs_asked_for, number
 from queue_tasks.jobs import JobState
 
 
@@ -36,14 +35,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         before, upto = number(request.GET.get("before")), number(request.GET.get("upto"))
     except FilterInvalid as exc:
         return page(request, "jobs.html", values | {"error": str(exc), "words": words(request, ())}, status=400)
-    found = queries.search(
-        wanted,
-        before=before if upto is None else upto + 1,
-        with_args=may(request, Permission.VIEW_ARGS),
-        limit=preferences().page_size,
-        queues=visible_queues(request),
-        database=database_alias(),
-    )
+    found = jobs_asked_for(request, wanted, before if upto is None else upto + 1)
     looks_again = "HX-Request" in request.headers
     older = urlencode({"q": text, "before": found.next}) if found.next is not None else ""
     tabs = [(word, str(wanted.with_states(JobState(word))), (JobState(word),) == wanted.states) for word in STATES]

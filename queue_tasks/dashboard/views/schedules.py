@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
 from queue_tasks import schedules as schedule_service
 from queue_tasks.dashboard import changes as change_log
-from queue_tasks.dashboard import queries, redaction
-from queue_tasks.dashboard.access import Permission, guarded, may, sees
+from queue_tasks.dashboard.access import Permission, guarded, may
+from queue_tasks.dashboard.arguments import arguments_for
 from queue_tasks.dashboard.filters import FilterInvalid
 from queue_tasks.dashboard.pages import go, page, problem
-from queue_tasks.dashboard.preferences import database_alias, hides_of
+from queue_tasks.dashboard.preferences import database_alias
+from queue_tasks.dashboard.serving import visible_schedules
 from queue_tasks.dashboard.views.asked import ticket_of
 from queue_tasks.exceptions import ScheduleInvalid, ScheduleNotFound
 from queue_tasks.schedules import ScheduleLine
@@ -23,7 +23,7 @@ from queue_tasks.schedules import ScheduleLine
 @guarded(get=Permission.VIEW_JOB)
 def schedules(request: HttpRequest) -> HttpResponse:
     """What ticks when."""
-    return page(request, "schedules.html", {"schedules": _visible(request)})
+    return page(request, "schedules.html", {"schedules": visible_schedules(request)})
 
 
 @guarded(get=Permission.VIEW_JOB)
@@ -99,15 +99,9 @@ def _to_schedule(request: HttpRequest, action: str, do: Any) -> HttpResponse:
     return go(request, "schedule", {"name": name, "told": action if new else "repeated"})
 
 
-def _visible(request: HttpRequest) -> list[ScheduleLine]:
-    return [
-        line for line in schedule_service.list_schedules(database=database_alias()) if sees(request, line.queue_name)
-    ]
-
-
 def _seen(request: HttpRequest, name: str) -> ScheduleLine:
     """The schedule, if the visitor may see it. Raises ScheduleNotFound, which tells of no other."""
-    lines = _visible(request)
+    lines = visible_schedules(request)
     for line in lines:
         if line.name == name:
             return line
@@ -131,19 +125,14 @@ def _schedule_page(request: HttpRequest, name: str, *, error: str = "", status: 
         line = _seen(request, name)
     except ScheduleNotFound as exc:
         return problem(request, 404, "There is no such schedule", str(exc))
-    with_args = may(request, Permission.VIEW_ARGS)
     return page(
         request,
         "schedule.html",
         {
             "schedule": line,
             "now": line.now,
-            "with_args": with_args,
-            "arguments": redaction.named(
-                line.args, len(line.args), partial(queries.names_of, line.task_name), hides_of(line.task_name)
-            )
-            if with_args
-            else "",
+            "with_args": may(request, Permission.VIEW_ARGS),
+            "arguments": arguments_for(request, line.task_name, line.args, len(line.args)),
             "preview": line.preview(5),
             "ticks": schedule_service.list_ticks(line.name, 20, database=database),
             "ticket": uuid.uuid4(),
