@@ -35,7 +35,7 @@ MAX_BATCH = 1000
 LINGER = 0.003
 """Seconds to gather more when the last write was large."""
 
-LINGER_ABOVE = 16
+LINGER_ABOVE = 3
 """Outcomes in the last write from which lingering pays."""
 
 FIRST_WAIT = 0.05

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from queue_tasks.bridge import PeriodicTick, PeriodicTicks
@@ -30,6 +32,9 @@ SPREAD = 0.1
 AGAIN = 0.02
 """Seconds until the next look when another worker was at what is due."""
 
+POLLS_WITHOUT_SCHEDULES = 6
+"""Poll intervals between looks where nothing ticks, and a schedule that is added would be told of."""
+
 CHANGES = {
     "added": "is new",
     "changed": "has changed",
@@ -39,12 +44,16 @@ CHANGES = {
 
 
 class Scheduler(Service):
-    """Sleeps from tick to tick. `wake` when schedules were changed: the timer may be wrong for them."""
+    """Sleeps from tick to tick. `wake` when schedules were changed: the timer may be wrong for them.
+
+    hears: whether such a wake-up can be relied on; then it looks less often where there is no schedule at all.
+    """
 
     name = "scheduler"
 
-    def __init__(self, store: Store, options: Options) -> None:
+    def __init__(self, store: Store, options: Options, hears: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
+        self._hears = hears
         self._store = store
         self._database = options.database
         self._poll_interval = options.poll_interval
@@ -64,9 +73,7 @@ class Scheduler(Service):
         await self._sync()
         while True:
             self._wake.clear()
-            # More than a poll interval is never slept: another worker's clock, or a notification, may have been lost.
-            wait = min(await self._look(), self._poll_interval)
-            await wait_for(self._wake, max(wait, 0.001))
+            await wait_for(self._wake, max(await self._look(), 0.001))
 
     async def _sync(self) -> None:
         declared, wrong = rows_for(self._database)
@@ -76,19 +83,27 @@ class Scheduler(Service):
             logger.info('schedule "%s" %s', name, CHANGES.get(change, change))
 
     async def _look(self) -> float:
-        """See to what is due; the seconds until something is."""
+        """See to what is due; the seconds until the next look."""
         now, next_in, found = await self._store.due_schedules(MAX_SCHEDULES)
         read_at = time.monotonic()
         due = [schedule for schedule in found if (schedule.id, schedule.revision) not in self._wrong]
         fired = 0
         for schedule in due:
             fired += await self._fire(schedule, now)
-        wait = await self._defer_stock(now.timestamp(), read_at)
+        wait = min(
+            self._longest(any_declared=bool(found) or next_in is not None),
+            await self._defer_stock(now.timestamp(), read_at),
+        )
         if next_in is not None:
             wait = min(wait, next_in - (time.monotonic() - read_at))
         if not due:
             return wait
         return 0.0 if fired else min(wait, AGAIN)
+
+    def _longest(self, *, any_declared: bool) -> float:
+        """Seconds it may sleep; beside a schedule a poll interval: a clock may be moved, or a notification be lost."""
+        ticks = any_declared or self._stock.any
+        return self._poll_interval * (1 if ticks or not self._hears() else POLLS_WITHOUT_SCHEDULES)
 
     async def _fire(self, schedule: DueSchedule, now: datetime) -> bool:
         """See to the ticks of one schedule; whether it was we who did."""
@@ -107,7 +122,7 @@ class Scheduler(Service):
     async def _defer_stock(self, now: float, read_at: float) -> float:
         """Enqueue what is due of procrastinate's periodic tasks; the seconds until the next. now: since 1970."""
         if not self._stock.any:
-            return self._poll_interval
+            return math.inf
         self._stock_due += self._stock.due(now)
         while self._stock_due:
             await self._store.defer_tick(self._stock_due[0])

@@ -324,7 +324,7 @@ class Worker:
             self.aborter,
             self.rescuer,
         ]
-        self.scheduler = Scheduler(store, options)
+        self.scheduler = Scheduler(store, options, lambda: self.listening)
         if not settings.drain:
             services += [self.scheduler, Pruner(store, lambda: self.listening)]
         if is_told:

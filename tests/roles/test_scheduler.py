@@ -15,7 +15,7 @@ from queue_tasks import All
 from queue_tasks.bridge import PeriodicTick
 from queue_tasks.conf import Options
 from queue_tasks.store import Store
-from queue_tasks.worker.scheduler import Scheduler
+from queue_tasks.worker.scheduler import POLLS_WITHOUT_SCHEDULES, Scheduler
 from tests.roles.parts import NOOP, Rows
 from tests.schedules import declare, nothing_declared
 from tests.testapp.tasks import add, echo, noop
@@ -435,3 +435,26 @@ async def test_with_nothing_to_do_it_waits_without_having_failed(scheduler: Sche
         await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(scheduler._look())), PATIENCE)
         assert not scheduler.failed
     assert failures == []
+
+
+async def test_without_any_schedule_it_looks_seldom_while_it_would_be_told_of_one(
+    store: Store, rows: Rows, options: Options
+) -> None:
+    poll, hears = options.poll_interval, True
+    scheduler = Scheduler(store, options, lambda: hears)
+    assert await scheduler._look() == POLLS_WITHOUT_SCHEDULES * poll
+    hears = False
+    assert await scheduler._look() == poll
+    hears = True
+    declare(noop, cron=NEVER_SOON)
+    await settle(scheduler)
+    assert schedule(rows)["next_tick"] is not None
+    assert await scheduler._look() == poll
+
+
+async def test_beside_a_schedule_of_procrastinate_it_looks_as_often_as_ever(
+    store: Store, options: Options, ticking: str
+) -> None:
+    scheduler = Scheduler(store, options, lambda: True)
+    assert await scheduler._look() <= options.poll_interval
+    assert scheduler._stock.any, ticking
