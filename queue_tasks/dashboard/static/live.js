@@ -8,6 +8,7 @@
   const SELDOM = Math.max(OFTEN, 15_000); // with one: ages and heartbeats are told by nobody
   const TRY_AGAIN = 60_000; // until a stream that was refused is asked for again
   const REST = 4; // times as long as a look took, until the next: one that is slow keeps a fifth of a server's thread busy
+  const READY = 100; // milliseconds within which htmx begins a look, unless it is not done yet with what it put in last
   const TOLD = 20; // numbers of jobs that are named
   const region = () => document.getElementById("live");
   const signal = document.getElementById("signal");
@@ -30,10 +31,14 @@
     clearTimeout(timer);
     const left = rested - performance.now();
     if (left > 0) timer = setTimeout(look, left);
-    else htmx.trigger(region(), "look");
+    else {
+      timer = setTimeout(look, READY);
+      htmx.trigger(region(), "look");
+    }
   }
 
   document.addEventListener("htmx:beforeRequest", () => {
+    clearTimeout(timer);
     [asking, wanted, begun] = [true, false, performance.now()];
   });
   document.addEventListener("htmx:afterRequest", () => {
