@@ -116,9 +116,11 @@ class Service(ABC):
             if not self._failures or now - started > HEALTHY_AFTER:
                 self._failures = 0
                 self._failing_since = now
-            wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-            if isinstance(error, Exception) or not self._failures:
-                # A loop that was cancelled has not failed by itself: there is no reason to wait longer for it.
+            # A loop that was cancelled has not failed by itself: there is no reason to wait longer for it.
+            by_itself = isinstance(error, Exception)
+            wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._failures if by_itself else 0))
+            wait *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+            if by_itself or not self._failures:
                 self._failures = min(self._failures + 1, 10)
             self._proven_at = now + wait + PROVEN_AFTER
             self._say(error, wait)

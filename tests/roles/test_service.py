@@ -62,6 +62,16 @@ async def test_no_wait_is_longer_than_the_longest(failures: list, monkeypatch: p
     assert max(event.wait for event in failures) <= 0.00125
 
 
+async def test_a_cancelled_loop_waits_no_longer_for_having_failed_before(
+    failures: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
+    async with Failing(*(ValueError() for _ in range(5)), asyncio.CancelledError()) as service:
+        await await_until(lambda: service.starts == 7)
+    assert [type(event.error) for event in failures[-2:]] == [ValueError, asyncio.CancelledError]
+    assert failures[-1].wait <= 0.00125 < failures[-2].wait
+
+
 async def test_only_the_first_of_many_failures_is_a_warning(
     failures: list, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
