@@ -34,8 +34,9 @@ LAST_FETCH_WITHIN = 5.0
 MAX_BACKLOG = 3000
 """Outcomes waiting to be written above which nothing is fetched."""
 
-LONGEST_TURN = 0.005
-"""Seconds for which jobs are started in one turn of the loop: where tasks start eagerly, they may run as well."""
+LONGEST_TURN = 0.0005
+"""Seconds for which jobs are started in one turn of the loop: where tasks start eagerly, they run as well, and whoever
+sends the next fetch or writes outcomes waits for its turn."""
 
 SMOOTHING = 0.05
 """The weight of the newest job's duration in the running mean."""
@@ -198,7 +199,7 @@ class Fetcher(Service):
         worker_id = self.worker_id
         asked_at = time.monotonic()
         # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
-        self._fetching = asyncio.create_task(self._store.fetch_jobs(self._queues, wanted))
+        self._fetching = _start(self._event_loop, self._store.fetch_jobs(self._queues, wanted), "queue_tasks fetch")
         try:
             jobs = await asyncio.shield(self._fetching)
         except WorkerNotRegistered:
