@@ -43,7 +43,7 @@ fix: install ## Format and repair what a tool can repair
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: install ## Measure speed beside other queues, 10 minutes (ARGS='drain pickup' for parts, '--write docs/benchmarks.md')
+bench: install ## Measure speed beside other queues, 12 minutes (ARGS='drain pickup' for parts, '--write docs/benchmarks.md')
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: install ## The same in a minute: one round of few jobs, to see that it works
