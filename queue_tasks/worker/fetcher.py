@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from queue_tasks.exceptions import WorkerNotRegistered
 from queue_tasks.jobs import FetchedJob
@@ -41,6 +42,8 @@ sends the next fetch or writes outcomes waits for its turn."""
 SMOOTHING = 0.05
 """The weight of the newest job's duration in the running mean."""
 
+
+T = TypeVar("T")
 
 Rest = Callable[[asyncio.Event, int, bool], Awaitable[None]]
 """Waits until the next look, at the longest until the event is set; told how many jobs the last one took, and whether
@@ -341,7 +344,7 @@ class Fetcher(Service):
                 self._wake.set()
 
 
-def _start(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+def _start(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
     """A task for a coroutine; from Python 3.12 on it has run as far as it does without waiting, often to its end."""
     if sys.version_info >= (3, 12):
         return asyncio.Task(coroutine, loop=loop, name=name, eager_start=True)

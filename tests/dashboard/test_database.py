@@ -17,7 +17,7 @@ JOBS = Table("procrastinate_jobs", 1_000_000, 1_000, 2**30, 2**30, 2**20, None, 
 
 def test_a_database_that_is_well_is_said_to_be(viewer, db):
     found = diagnose()
-    # The tests' server is not to vacuum by itself, so that what other tests left dead stays; nothing else is wrong with it.
+    # The tests' server is not to vacuum by itself, so what other tests left dead stays; nothing else is wrong with it.
     grave = [finding.text for finding in found.findings if finding.grave]
     assert [text for text in grave if not text.startswith("Autovacuum is off:") and " dead rows " not in text] == []
     assert found.drift == []
