@@ -101,6 +101,7 @@ class Service(ABC):
         return now - self._failing_since if now < self._proven_at else 0.0
 
     async def _supervise(self) -> None:
+        fit_since = time.monotonic()
         while True:
             started = time.monotonic()
             try:
@@ -116,8 +117,10 @@ class Service(ABC):
             if not self._failures or now - started > HEALTHY_AFTER:
                 self._failures = 0
                 self._failing_since = now
-            # A loop that was cancelled has not failed by itself: there is no reason to wait longer for it.
+            # A loop that was cancelled has not failed by itself: no reason to wait longer, now or when it fails.
             by_itself = isinstance(error, Exception)
+            if by_itself and now - fit_since > HEALTHY_AFTER:
+                self._failures = 0
             wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._failures if by_itself else 0))
             wait *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter
             if by_itself or not self._failures:
@@ -128,6 +131,8 @@ class Service(ABC):
                 await asyncio.sleep(wait)
             except asyncio.CancelledError:
                 self._end_if_stopped()
+            if by_itself:
+                fit_since = time.monotonic()
 
     def _end_if_stopped(self) -> None:
         """Let a cancellation through that is somebody's who may stop the loop; forget any other."""

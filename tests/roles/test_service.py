@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from itertools import pairwise
 
 import pytest
@@ -70,6 +71,33 @@ async def test_a_cancelled_loop_waits_no_longer_for_having_failed_before(
         await await_until(lambda: service.starts == 7)
     assert [type(event.error) for event in failures[-2:]] == [ValueError, asyncio.CancelledError]
     assert failures[-1].wait <= 0.00125 < failures[-2].wait
+
+
+async def test_a_loop_that_ran_long_but_for_being_cancelled_has_not_failed_again(
+    failures: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
+    clock, ahead = time.monotonic, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + ahead)
+
+    class Told(Failing):
+        async def run(self) -> None:
+            self.starts += 1
+            raise await orders.get()
+
+    orders: asyncio.Queue[Exception] = asyncio.Queue()
+    async with Told() as service:
+        for _ in range(5):
+            orders.put_nowait(ValueError())
+        await await_until(lambda: service.starts == 6)
+        ahead = 0.8 * module.HEALTHY_AFTER
+        assert service._loop is not None
+        service._loop.cancel()
+        await await_until(lambda: service.starts == 7)
+        ahead = 1.6 * module.HEALTHY_AFTER
+        orders.put_nowait(ValueError())
+        await await_until(lambda: service.starts == 8)
+    assert failures[-1].wait <= 0.00125 < failures[4].wait
 
 
 async def test_only_the_first_of_many_failures_is_a_warning(
