@@ -1,6 +1,7 @@
 """What one statement reads of procrastinate_jobs."""
 
 from tests.sql.session import Session
+from tests.waiting import wait_until
 
 TABLE = "procrastinate_jobs"
 
@@ -10,6 +11,15 @@ class Meter:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+
+    def wait_for_others(self) -> None:
+        """Until the transactions that run now have ended, those of other test processes on this server among them.
+
+        As long as one runs, an index scan goes on visiting rows that are gone.
+        """
+        gone = self.session.value("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+        wait_until(lambda: self.session.value(oldest) >= gone, 120, "the transactions that ran meanwhile have ended")
 
     def read(self) -> dict[str, int]:
         self.session.rows("select pg_stat_force_next_flush()")
