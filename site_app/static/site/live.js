@@ -11,6 +11,10 @@ const board = document.querySelector("[data-live]");
 const signal = document.querySelector("[data-signal]");
 const announcer = document.querySelector("[data-announcer]");
 
+// A button that is put in anew between its being pressed and let go is not clicked.
+let pressed = false;
+const held = [];
+
 let source = null;
 let wait = SOONEST;
 let comeBack = 0;
@@ -24,7 +28,11 @@ function open() {
     wait = SOONEST;
     show("live", "Live");
   });
-  source.addEventListener("row", (event) => apply(JSON.parse(event.data)));
+  source.addEventListener("row", (event) => {
+    const news = JSON.parse(event.data);
+    if (pressed) held.push(news);
+    else apply(news);
+  });
   source.addEventListener("error", () => {
     close();
     show("lost", "Reconnecting");
@@ -91,8 +99,17 @@ function announce(words) {
   gathered.push(words);
 }
 
+function letGo(event) {
+  // Not every end is told, as of a press that ends outside of the window.
+  if (!pressed || (event.type === "pointermove" && event.buttons)) return;
+  pressed = false;
+  setTimeout(() => held.splice(0).forEach(apply)); // after the click
+}
+
 if (board) {
   open();
+  document.addEventListener("pointerdown", () => { pressed = true; });
+  for (const end of ["pointerup", "pointercancel", "pointermove", "dragend"]) document.addEventListener(end, letGo);
   // A page kept by the browser for the back button must not hold a stream, and comes back with an old state.
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && open());
