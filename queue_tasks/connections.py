@@ -356,7 +356,7 @@ class WorkerConnection:
         connection = await self.open()
         with Deadline(connection, self._deadline):
             if self.direct and not under:
-                cursor = await connection.execute(statement, parameters)
+                cursor = await connection.execute(statement, parameters, binary=True)
                 return await cursor.fetchall() if cursor.description else ()
             return await self._in_transaction(connection, statement, parameters, under)
 
@@ -398,7 +398,7 @@ class WorkerConnection:
                 await connection.execute(PREPARE_TRANSACTION, settings)
             if under:
                 await connection.execute(under, parameters)
-            cursor = await connection.execute(statement, parameters)
+            cursor = await connection.execute(statement, parameters, binary=True)
             return await cursor.fetchall() if cursor.description else ()
 
     async def _notify_queue_is_full(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ class FetchedJob(NamedTuple):
     """One row of `queue_tasks_fetch_jobs_v1`: a job that is ours under `lease`.
 
     JSON columns are text here: they are decoded within the execution's guard, so that a hostile row fails alone.
+    Times are seconds since 1970, to the microsecond, by the database's clock: to make three datetimes costs as much as
+    the rest of a row, and few jobs are asked for them.
     """
 
     id: int
@@ -43,10 +45,10 @@ class FetchedJob(NamedTuple):
     """Attempts spent before this one."""
     crashes: int
     """Deaths of a worker that had it in hand; see sql/functions/queue_tasks_rescue_jobs_v1.sql."""
-    enqueued_at: datetime | None
-    started_at: datetime
+    enqueued: float | None
+    started: float
     """When the first attempt started."""
-    attempted_at: datetime
+    attempted: float
     ephemeral: bool
     errors: str | None
     meta: str | None
@@ -57,3 +59,22 @@ class FetchedJob(NamedTuple):
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         return self.attempts + 1
+
+    @property
+    def enqueued_at(self) -> datetime | None:
+        """When it was enqueued; None: its row does not tell."""
+        return None if self.enqueued is None else _moment(self.enqueued)
+
+    @property
+    def started_at(self) -> datetime:
+        """When its first attempt started."""
+        return _moment(self.started)
+
+    @property
+    def attempted_at(self) -> datetime:
+        """When this attempt's fetch gave it to the worker."""
+        return _moment(self.attempted)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

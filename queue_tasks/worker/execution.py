@@ -244,7 +244,7 @@ class Execution:
         """A task that cannot be imported may be that of a newer release: wait for a worker that knows it, then fail."""
         job, grace = attempt.job, self._options.unknown_task_grace
         # Both times are the database's, whatever this worker's clock says.
-        waited = (job.attempted_at - job.started_at).total_seconds()
+        waited = job.attempted - job.started
         if waited < grace:
             wait = min(max(waited / 2, UNKNOWN_TASK_FIRST_WAIT), UNKNOWN_TASK_WAIT, grace)
             return Outcome(OutcomeKind.SNOOZED, time.monotonic(), wait=wait)

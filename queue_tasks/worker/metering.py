@@ -10,7 +10,7 @@ from datetime import datetime
 
 from queue_tasks.events import JobsRescued, ServiceFailed, subscribe
 from queue_tasks.jobs import FetchedJob
-from queue_tasks.meter import Key, Meter
+from queue_tasks.meter import Key, Meter, Series
 from queue_tasks.store import Written
 
 LOST = "lost"
@@ -22,40 +22,43 @@ def note(meter: Meter, batch: Sequence[Written], statuses: Mapping[int, str]) ->
 
     By task, and not one by one: this is done for each job that ends.
     """
-    by_task: dict[Key, list[Written]] = {}
-    for written in batch:
-        key = (written[0].queue_name, written[0].task_name)
-        found = by_task.get(key)
-        if found is None:
-            by_task[key] = [written]
-        else:
-            found.append(written)
+    jobs = [job for job, _, _ in batch]
+    tasks = {(job.queue_name, job.task_name) for job in jobs}
+    if len(tasks) == 1:
+        _note_alike(meter.of(*tasks.pop()), batch, statuses)
+        return
+    by_task: dict[Key, list[Written]] = {key: [] for key in tasks}
+    for job, written in zip(jobs, batch, strict=True):
+        by_task[job.queue_name, job.task_name].append(written)
     for key, found in by_task.items():
-        series = meter.of(*key)
-        for kind, number in Counter(
-            [outcome.kind if job.id in statuses else LOST for job, outcome, _ in found]
-        ).items():
-            word = str(kind)
-            series.ended[word] = series.ended.get(word, 0) + number
-        series.ran.note_all([outcome.ended - outcome.started for _, outcome, _ in found if outcome.started is not None])
-        waits = [seconds_waited(job) for job, _, _ in found]
-        series.waited.note_all([seconds for seconds in waits if seconds is not None])
+        _note_alike(meter.of(*key), found, statuses)
+
+
+def _note_alike(series: Series, batch: Sequence[Written], statuses: Mapping[int, str]) -> None:
+    """Count attempts of one task in one queue."""
+    ended = series.ended
+    for kind, number in Counter([outcome.kind if job.id in statuses else LOST for job, outcome, _ in batch]).items():
+        word = str(kind)
+        ended[word] = ended.get(word, 0) + number
+    series.ran.note_all([outcome.ended - outcome.started for _, outcome, _ in batch if outcome.started is not None])
+    waits = [seconds_waited(job) for job, _, _ in batch]
+    series.waited.note_all([seconds for seconds in waits if seconds is not None])
 
 
 def seconds_waited(job: FetchedJob) -> float | None:
     """From when a job could start to its first start; None for a later attempt, or when nobody knows."""
-    if job.attempts or job.crashes or job.enqueued_at is None:
+    if job.attempts or job.crashes or job.enqueued is None:
         return None
-    ready_at = job.enqueued_at
+    ready = job.enqueued
     if job.meta is not None and "run_after" in job.meta:
-        ready_at = max(ready_at, _run_after(job.meta) or ready_at)
-    return (job.attempted_at - ready_at).total_seconds()
+        ready = max(ready, _run_after(job.meta) or ready)
+    return job.attempted - ready
 
 
-def _run_after(meta: str) -> datetime | None:
-    """When the job was due; None when the row says nothing that can be read."""
+def _run_after(meta: str) -> float | None:
+    """When the job was due, in seconds since 1970; None when the row says nothing that can be read."""
     try:
-        return datetime.fromisoformat(json.loads(meta)["run_after"]).astimezone()
+        return datetime.fromisoformat(json.loads(meta)["run_after"]).timestamp()
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
 

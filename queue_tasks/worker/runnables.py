@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -90,7 +89,7 @@ class DjangoRunnable:
         self.atomic = isinstance(task, tasks.Task) and task.atomic
         self.database = options.database
         self.backend = type(task.get_backend())
-        self._looked_at: datetime | None = None
+        self._looked_at: float | None = None
         self._started_is_heard = False
 
     def prepare(self, attempt: Attempt) -> Call:
@@ -101,9 +100,9 @@ class DjangoRunnable:
         body = partial(self.task.func, *args, **kwargs)
         if self.atomic:
             body = partial(atomic.perform, body, self.encode, self._terms(attempt))
-        if attempt.job.attempted_at != self._looked_at:
+        if attempt.job.attempted != self._looked_at:
             # Once for each fetch, whose jobs all have its time: to look through the handlers costs 2 us.
-            self._looked_at = attempt.job.attempted_at
+            self._looked_at = attempt.job.attempted
             self._started_is_heard = telemetry.signal_is_heard(compat.task_started)
         if self._started_is_heard:
             return Call(self._announced(body, attempt), self.is_async)

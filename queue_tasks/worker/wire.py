@@ -71,14 +71,12 @@ def options_from_wire(message: Message) -> Options:
 
 def job_to_wire(job: FetchedJob) -> Message:
     """A job, for a child."""
-    values = job._asdict()
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+    return job._asdict()
 
 
 def job_from_wire(message: Message) -> FetchedJob:
     """A job, in the child."""
-    times = ("enqueued_at", "started_at", "attempted_at")
-    return FetchedJob(**{**message, **{name: _time(message[name]) for name in times}})
+    return FetchedJob(**message)
 
 
 def outcome_to_wire(outcome: Outcome, job: FetchedJob, worker_id: int) -> Message:

@@ -13,4 +13,6 @@ set status = 'doing',
 where j.id = %(id)s::bigint and j.status = 'todo'
 returning
     j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
-    j.attempts, j.qt_crashes, j.qt_enqueued_at, j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text, false as limited
+    j.attempts, j.qt_crashes,
+    date_part('epoch', j.qt_enqueued_at) as enqueued, date_part('epoch', j.qt_started_at) as started, date_part('epoch', j.qt_attempted_at) as attempted,
+    j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text, false as limited

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -81,7 +80,7 @@ class Rows:
 
 def fetched(task_name: str = NOOP, args: Any = None, **values: Any) -> FetchedJob:
     """A job as the fetcher gives it, without a row."""
-    now = datetime.now(UTC)
+    now = time.time()
     text = args if isinstance(args, str) else json.dumps({"args": args or [], "kwargs": {}})
     defaults: dict[str, Any] = {
         "id": 1,
@@ -94,9 +93,9 @@ def fetched(task_name: str = NOOP, args: Any = None, **values: Any) -> FetchedJo
         "args": text,
         "attempts": 0,
         "crashes": 0,
-        "enqueued_at": now,
-        "started_at": now,
-        "attempted_at": now,
+        "enqueued": now,
+        "started": now,
+        "attempted": now,
         "ephemeral": False,
         "errors": None,
         "meta": None,
