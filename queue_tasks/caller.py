@@ -16,10 +16,8 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from queue_tasks.database_errors import sqlstate, was_beaten
 from queue_tasks.statements import NOTIFY_USAGE, PREPARE_LOOK
-
-BEATEN = ("40001", "40P01")
-"""SQLSTATEs of a transaction that lost to another one and did nothing: serialization_failure, deadlock_detected."""
 
 LIMIT_EXCEEDED = "54000"
 """The SQLSTATE of, among others, a full queue of notifications."""
@@ -54,10 +52,10 @@ def rows(database: str, statement: LiteralString, parameters: dict[str, Any], *,
                 cursor.execute(statement, parameters)
                 return list(cursor)
         except DatabaseError as exc:
-            state = getattr(exc.__cause__, "sqlstate", None)
-            if not own or tries == TRIES or not (state in BEATEN or (state == LIMIT_EXCEEDED and tries == 1)):
+            full = sqlstate(exc) == LIMIT_EXCEEDED
+            if not own or tries == TRIES or not (was_beaten(exc) or (full and tries == 1)):
                 raise
-            if state == LIMIT_EXCEEDED:
+            if full:
                 _clear_notifications(connection)
             else:
                 time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.001 * 2**tries)))  # noqa: S311 - jitter

@@ -20,27 +20,8 @@ import psycopg
 from django.db import connections
 from psycopg import IsolationLevel
 
+from queue_tasks.database_errors import DATABASE_ERRORS, NoAnswer, NotifyQueueFull, is_of_the_session
 from queue_tasks.statements import NOTIFY_USAGE, PREPARE_SESSION, PREPARE_TRANSACTION
-
-DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
-"""What a lost, refused or overloaded connection raises; worth trying again."""
-
-StatementRefused = psycopg.Error
-"""What the server answers to a statement it will not run, and the root of all errors of a connection."""
-
-OF_THE_MOMENT = ("08", "0A", "25", "26", "42", "53", "57P", "58")
-"""SQLSTATEs, or their beginnings, of a server that is going away, read-only, full, or in the middle of a migration, and
-of a pooler that gave us another server than the one we had prepared statements on."""
-
-OF_THE_VALUE = ("22", "54")
-"""SQLSTATEs, or their beginnings, of a value that cannot be stored: of no use to send again."""
-
-PERHAPS_OF_ONE = ("531", "532", "534")
-"""Beginnings of SQLSTATEs of the moment that may as well be of one row among many: short of disk or memory, for all of
-them or only for a large one."""
-
-OF_THE_SESSION = ("0A", "25", "26", "42P05", "57P")
-"""SQLSTATEs, or their beginnings, that another session may not meet: it finds the new primary, or makes new plans."""
 
 CONNECT_TIMEOUT = 5
 """Seconds, for each host of the connection's parameters."""
@@ -64,17 +45,6 @@ _NOT_PSYCOPG = ("cursor_factory", "context", "autocommit", "prepare_threshold", 
 """What Django's parameters have beside psycopg's."""
 
 
-class NoAnswer(psycopg.OperationalError):
-    """The database did not answer in time, as when the network swallows what is sent; the connection was given up."""
-
-    def __init__(self, what: str, seconds: float) -> None:
-        super().__init__(f"no {what} within {seconds:g} s")
-
-
-class NotifyQueueFull(psycopg.OperationalError):
-    """The server's queue of notifications is full: whoever notifies is refused until its slowest listener reads."""
-
-
 def connection_parameters(alias: str, name: str) -> dict[str, Any]:
     """Arguments of `psycopg.connect` for a database of DATABASES, with keepalives and an application name."""
     parameters = dict(connections[alias].get_connection_params())
@@ -94,38 +64,6 @@ def connection_parameters(alias: str, name: str) -> dict[str, Any]:
         **parameters,
         "application_name": f"queue_tasks {name}"[:63],
     }
-
-
-def is_of_the_moment(error: Exception) -> bool:
-    """Whether an error says nothing of the values that were sent: the same statement may succeed a little later."""
-    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
-        return error.sqlstate.startswith(OF_THE_MOMENT)
-    return isinstance(error, (*DATABASE_ERRORS, OSError))
-
-
-def is_perhaps_of_one(error: Exception) -> bool:
-    """Whether an error of the moment may be of one row of those that were sent, while the others could be written."""
-    return isinstance(error, psycopg.Error) and str(error.sqlstate).startswith(PERHAPS_OF_ONE)
-
-
-def is_of_the_value(error: Exception) -> bool:
-    """Whether an error is of values that never can be written, as they are."""
-    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
-        return error.sqlstate.startswith(OF_THE_VALUE)
-    # psycopg, or Python, could not even put them on the wire.
-    return not is_of_the_moment(error)
-
-
-def is_doubtful(error: Exception) -> bool:
-    """Whether the statement may have been carried out all the same: no answer came, or that of a server going away."""
-    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
-        return error.sqlstate.startswith(("08", "57P"))
-    return isinstance(error, (*DATABASE_ERRORS, OSError))
-
-
-def waited_for_a_lock(error: Exception) -> bool:
-    """Whether a statement was given up because another session held a lock for longer than the lock timeout."""
-    return isinstance(error, psycopg.errors.LockNotAvailable)
 
 
 def session_settings(
@@ -346,7 +284,7 @@ class WorkerConnection:
                     return await self._rows(statement, parameters, under)
             except BaseException as exc:
                 # A statement that the server refused leaves a good connection; anything else a doubtful one.
-                if not isinstance(exc, psycopg.Error) or isinstance(exc, DATABASE_ERRORS) or _is_of_the_session(exc):
+                if not isinstance(exc, psycopg.Error) or isinstance(exc, DATABASE_ERRORS) or is_of_the_session(exc):
                     await self.close()
                 raise
 
@@ -405,7 +343,3 @@ class WorkerConnection:
         """Ask, which also clears what every listener has read: once it is full, nothing else does that."""
         ((used,),) = await self._rows(NOTIFY_USAGE, None, None)
         return bool(used >= QUEUE_IS_FULL)
-
-
-def _is_of_the_session(error: psycopg.Error) -> bool:
-    return (error.sqlstate or "").startswith(OF_THE_SESSION)

@@ -24,17 +24,12 @@ from django.views.decorators.csrf import csrf_protect
 from queue_tasks.caller import rows
 from queue_tasks.dashboard.pages import problem
 from queue_tasks.dashboard.preferences import backend, preferences
+from queue_tasks.database_errors import is_of_the_schema, sqlstate, waited_for_a_lock, was_beaten
 from queue_tasks.statements import PREPARE_LOOK
 
 READS = ("GET", "HEAD")
 QUERY_CANCELLED = "57014"
 """The SQLSTATE of a statement that took too long."""
-
-BEATEN = ("40001", "40P01", "55P03")
-"""SQLSTATEs of a transaction that lost to another one: serialization_failure, deadlock_detected, lock_not_available."""
-
-NOT_MIGRATED = ("42P01", "42703", "42883")
-"""SQLSTATEs of a table, a column and a function that do not exist."""
 
 
 class Permission(StrEnum):
@@ -185,17 +180,16 @@ def limited(*, reads: bool) -> Iterator[None]:
 
 def in_words(error: DatabaseError) -> tuple[int, str, str]:
     """Status, title and text for an error of the database that an operator can do something about; others go on."""
-    state = getattr(error.__cause__, "sqlstate", None)
-    if state == QUERY_CANCELLED:
+    if sqlstate(error) == QUERY_CANCELLED:
         text = (
             f"A statement took more than {preferences().statement_timeout:g} s and was ended, so that it harms nobody. "
             "Ask for less: a status, fewer jobs. On large tables see that autovacuum keeps up."
         )
         return 503, "This takes too long", text
-    if state in BEATEN:
+    if was_beaten(error) or waited_for_a_lock(error):
         text = "Workers, or somebody else, were changing the same jobs. Nothing was done: go back and try again."
         return 409, "Somebody was quicker", text
-    if state in NOT_MIGRATED:
+    if is_of_the_schema(error):
         return 503, "The database is older than the code", "Run: manage.py migrate"
     raise error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from django.db import DatabaseError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from queue_tasks.database_errors import sqlstate
 from queue_tasks.schema.catalogs import read_catalogs, wrong
 from queue_tasks.schema.files import read, wanted, without_comments
 from queue_tasks.schema.objects import Found, Kind, SchemaObject
@@ -61,7 +62,7 @@ def repair(connection: BaseDatabaseWrapper) -> list[SchemaObject]:
 
 
 def _is_refused(error: OperationalError) -> bool:
-    return getattr(error.__cause__, "sqlstate", None) in LOCK_REFUSED
+    return sqlstate(error) in LOCK_REFUSED
 
 
 def _build_indexes(connection: BaseDatabaseWrapper, wrong: list[SchemaObject]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from queue_tasks import arguments, bridge, compat, events, results, telemetry
 from queue_tasks.conf import Options
-from queue_tasks.connections import StatementRefused
+from queue_tasks.database_errors import StatementRefused
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import FINAL, Outcome, OutcomeKind
 from queue_tasks.results import TaskResult

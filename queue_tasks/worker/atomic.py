@@ -21,7 +21,7 @@ from typing import Any
 
 from django.db import Error, connections, transaction
 
-from queue_tasks.connections import is_doubtful
+from queue_tasks.database_errors import is_doubtful, sqlstate
 from queue_tasks.exceptions import AtomicBroken, AtomicEnded, AtomicNotCommitted, OutsideAtomic
 from queue_tasks.statements import FINISH_ATOMIC, MARK_ATTEMPT
 from queue_tasks.tending import is_in_error
@@ -122,7 +122,7 @@ def perform(body: Callable[[], Any], encode: Callable[[Any], str | None], terms:
             raise
         if _may_be_committed(exc):
             return Settled(End.DOUBTFUL, result, f"{type(exc).__name__}: {exc}".strip())
-        if _sqlstate(exc).startswith(ANOTHER_TIME):
+        if sqlstate(exc).startswith(ANOTHER_TIME):
             raise AtomicNotCommitted(terms.task, str(exc).strip()) from exc
         raise
 
@@ -197,7 +197,3 @@ def _may_be_committed(error: BaseException) -> bool:
         return is_doubtful(cause)
     # Such as a timeout that struck while the commit was under way.
     return not isinstance(error, Error)
-
-
-def _sqlstate(error: BaseException) -> str:
-    return getattr(error.__cause__, "sqlstate", None) or ""

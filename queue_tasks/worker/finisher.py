@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from queue_tasks.connections import (
+from queue_tasks.database_errors import (
     is_doubtful,
     is_of_the_moment,
     is_of_the_value,

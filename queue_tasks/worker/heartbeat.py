@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from queue_tasks.conf import Options
-from queue_tasks.connections import StatementRefused, WorkerConnection
+from queue_tasks.connections import WorkerConnection
+from queue_tasks.database_errors import StatementRefused
 from queue_tasks.events import ServiceFailed, publish
 from queue_tasks.statements import HEARTBEAT
 from queue_tasks.worker.memory import resident

@@ -19,7 +19,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from queue_tasks.connections import StatementRefused
+from queue_tasks.database_errors import StatementRefused
 from queue_tasks.store import Store
 from queue_tasks.worker.service import Service, wait_for
 

@@ -12,7 +12,8 @@ import pytest
 
 from queue_tasks import connections
 from queue_tasks.conf import Options
-from queue_tasks.connections import Deadline, NoAnswer, WorkerConnection, within
+from queue_tasks.connections import Deadline, WorkerConnection, within
+from queue_tasks.database_errors import NoAnswer
 from queue_tasks.worker import listener
 from queue_tasks.worker.heartbeat import Heartbeat
 from tests.aliases import alias_of

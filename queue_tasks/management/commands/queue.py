@@ -10,13 +10,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.color import no_style
 from django.db import Error, OperationalError
 
+from queue_tasks.database_errors import is_of_the_schema
 from queue_tasks.management.console import Console
 from queue_tasks.management.usage import OneLineParser, find_backend, refuse
 from queue_tasks.management.verb import Asked
 from queue_tasks.management.verbs import VERBS
-
-NOT_MIGRATED = {"42P01", "42703", "42883"}
-"""SQLSTATEs of a table, a column and a function that do not exist."""
 
 
 class Command(BaseCommand):
@@ -68,7 +66,7 @@ class Command(BaseCommand):
 
 def _in_words(error: Error, database: str) -> str:
     text = " ".join(str(error).split())
-    if getattr(error.__cause__, "sqlstate", None) in NOT_MIGRATED:
+    if is_of_the_schema(error):
         return f"the database {database!r} lacks objects of queue_tasks ({text}). Run: manage.py migrate"
     if isinstance(error, OperationalError):
         return f"the database {database!r} cannot be used: {text}"

@@ -25,7 +25,7 @@ from queue_tasks import metrics
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.conf import Options
-from queue_tasks.connections import StatementRefused
+from queue_tasks.database_errors import StatementRefused, sqlstate
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.meter import Meter
@@ -156,7 +156,7 @@ class Command(BaseCommand):
             with ports(flags, monitor.health, lambda: worker.meter):
                 code = run(worker, STOP_SIGNALS, monitor)
         except StatementRefused as exc:
-            hint = " Run: manage.py migrate" if (exc.sqlstate or "").startswith("42") else ""
+            hint = " Run: manage.py migrate" if sqlstate(exc).startswith("42") else ""
             raise CommandError(f"queue_worker could not start: {' '.join(str(exc).split())}.{hint}") from exc
         tally = worker.tally
         if not line:
