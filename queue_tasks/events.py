@@ -12,12 +12,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome
 
 logger = logging.getLogger("queue_tasks")
+
+RAISED = "A subscriber of %s raised; what it was told of goes on."
 
 T = TypeVar("T")
 
@@ -219,48 +221,100 @@ class ScheduleChanged(ControlEvent):
 
 E = TypeVar("E", bound=Event)
 
-_subscribers: dict[type[Event], tuple[Callable[[Sequence[Any]], None], ...]] = {}
-"""What to call with events that happened together. Never changed but as a whole: whoever publishes need not copy it."""
+
+class _Listeners(NamedTuple):
+    """Who listens to one kind of event."""
+
+    of_each: tuple[Callable[[Any], None], ...] = ()
+    of_batches: tuple[Callable[[Sequence[Any]], None], ...] = ()
+
+
+_listeners: dict[type[Event], _Listeners] = {}
+"""Of the kinds that somebody listens to. A value is never changed: whoever publishes need not copy it."""
 
 _changing = threading.Lock()
 
 
 def subscribe(kind: type[E], subscriber: Callable[[E], None]) -> Callable[[], None]:
     """Call `subscriber` with every event of this kind (exactly); gives the function that ends it."""
-
-    def tell(batch: Sequence[E]) -> None:
-        for event in batch:
-            try:
-                subscriber(event)
-            except Exception:
-                logger.exception("A subscriber of %s raised; what it was told of goes on.", kind.__name__)
-
-    return subscribe_to_batches(kind, tell)
+    return _add(kind, _Listeners(of_each=(subscriber,)))
 
 
 def subscribe_to_batches(kind: type[E], subscriber: Callable[[Sequence[E]], None]) -> Callable[[], None]:
-    """As `subscribe`, with one or more at a time, in order: all that became known together. It may not raise."""
-    with _changing:
-        _subscribers[kind] = (*_subscribers.get(kind, ()), subscriber)
-
-    def unsubscribe() -> None:
-        with _changing:
-            _subscribers[kind] = tuple(each for each in _subscribers.get(kind, ()) if each is not subscriber)
-
-    return unsubscribe
+    """As `subscribe`, with one or more at a time, in order: all that became known together."""
+    return _add(kind, _Listeners(of_batches=(subscriber,)))
 
 
 def wanted(kind: type[Event]) -> bool:
     """Whether anybody listens to this kind: a hot path need not make an event that nobody hears."""
-    return bool(_subscribers.get(kind))
+    return kind in _listeners
 
 
 def publish(event: Event) -> None:
     """Tell the subscribers of the event's kind."""
-    publish_batch((event,))
+    kind = type(event)
+    listeners = _listeners.get(kind)
+    if listeners is None:
+        return
+    # Not as a batch of one: this is done for each job that starts.
+    for listener in listeners.of_each:
+        try:
+            listener(event)
+        except Exception:
+            logger.exception(RAISED, kind.__name__)
+    if listeners.of_batches:
+        _tell_of_batch(listeners, kind, (event,))
 
 
 def publish_batch(batch: Sequence[Event]) -> None:
     """Tell of events of one kind that became known together, at least one."""
-    for subscriber in _subscribers.get(type(batch[0]), ()):
-        subscriber(batch)
+    kind = type(batch[0])
+    listeners = _listeners.get(kind)
+    if listeners is None:
+        return
+    for listener in listeners.of_each:
+        for event in batch:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception(RAISED, kind.__name__)
+    _tell_of_batch(listeners, kind, batch)
+
+
+def _tell_of_batch(listeners: _Listeners, kind: type[Event], batch: Sequence[Event]) -> None:
+    for listener in listeners.of_batches:
+        try:
+            listener(batch)
+        except Exception:
+            logger.exception(RAISED, kind.__name__)
+
+
+def _add(kind: type[Event], more: _Listeners) -> Callable[[], None]:
+    """Have them listen too; gives the function that ends it."""
+    with _changing:
+        earlier = _listeners.get(kind, _Listeners())
+        _listeners[kind] = _Listeners(earlier.of_each + more.of_each, earlier.of_batches + more.of_batches)
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        with _changing:
+            if ended:
+                return
+            ended = True
+            there = _listeners[kind]
+            left = _Listeners(_without(there.of_each, more.of_each), _without(there.of_batches, more.of_batches))
+            if any(left):
+                _listeners[kind] = left
+            else:
+                del _listeners[kind]
+
+    return end
+
+
+def _without(functions: tuple[T, ...], gone: tuple[T, ...]) -> tuple[T, ...]:
+    """All but one of each that is gone: the same function may listen twice."""
+    left = list(functions)
+    for function in gone:
+        left.remove(function)
+    return tuple(left)

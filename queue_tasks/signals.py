@@ -12,8 +12,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, Generic, Self, TypeVar
 
 from django.dispatch import Signal
@@ -26,7 +24,7 @@ logger = logging.getLogger("queue_tasks")
 MAX_WAITING = 20_000
 """Events that wait for receivers which are slower than the worker; those beyond are dropped, and counted in the log."""
 
-LINGER = 0.005
+LINGER = 0.02
 """Seconds to gather more when the last ones were many: to wake the thread for each costs more than to tell it."""
 
 LINGER_ABOVE = 16
@@ -112,7 +110,8 @@ class Courier:
     def __init__(self) -> None:
         # Guards the rest, which publishers and the thread write.
         self._lock = threading.Lock()
-        self._waiting: list[tuple[EventSignal[Any], Sequence[events.Event]]] = []
+        # In order; what was told of one kind without another between is one batch.
+        self._waiting: list[tuple[EventSignal[Any], list[events.Event]]] = []
         self._count = 0
         self._dropped = 0
         self._thread: threading.Thread | None = None
@@ -155,7 +154,10 @@ class Courier:
             if self._count >= MAX_WAITING:
                 self._dropped += len(batch)
                 return
-            self._waiting.append((signal, batch))
+            if self._waiting and self._waiting[-1][0] is signal:
+                self._waiting[-1][1].extend(batch)
+            else:
+                self._waiting.append((signal, list(batch)))
             self._count += len(batch)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="queue_tasks signals", daemon=True)
@@ -168,14 +170,13 @@ class Courier:
         while waiting := self._wait(linger=told > LINGER_ABOVE):
             tend_before_task()
             told = 0
-            for signal, batches in groupby(waiting, itemgetter(0)):
-                batch = [event for _, some in batches for event in some]
+            for signal, batch in waiting:
                 told += len(batch)
                 self._deliver(signal, batch)
             tend_after_task("a receiver of a signal")
         close_all()
 
-    def _wait(self, *, linger: bool) -> list[tuple[EventSignal[Any], Sequence[events.Event]]]:
+    def _wait(self, *, linger: bool) -> list[tuple[EventSignal[Any], list[events.Event]]]:
         """All that waits, once there is anything; nothing when there will be nothing more."""
         self._ring.wait()
         if linger and not self._closing:

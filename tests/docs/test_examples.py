@@ -53,7 +53,7 @@ def modules_of(page: Path) -> Iterator[types.ModuleType]:
     modules, declared = set(sys.modules), set(tasks.declared)
     stock, periodic = dict(app.tasks), dict(app.periodic_registry.periodic_tasks)
     schedules = list(declared_schedules)
-    listening = dict(events._subscribers)
+    listening = dict(events._listeners)
     try:
         yield module("_".join(("page", *page.relative_to(PROJECT).with_suffix("").parts)).replace("-", "_"))
     finally:
@@ -67,8 +67,8 @@ def modules_of(page: Path) -> Iterator[types.ModuleType]:
         app.tasks.update(stock)
         app.periodic_registry.periodic_tasks.clear()
         app.periodic_registry.periodic_tasks.update(periodic)
-        events._subscribers.clear()
-        events._subscribers.update(listening)
+        events._listeners.clear()
+        events._listeners.update(listening)
 
 
 def module(name: str) -> types.ModuleType:
