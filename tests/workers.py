@@ -9,7 +9,8 @@ from typing import Any
 
 from queue_tasks.conf import Options
 from queue_tasks.worker.process import run
-from queue_tasks.worker.worker import Worker, WorkerSettings
+from queue_tasks.worker.settings import WorkerSettings
+from queue_tasks.worker.worker import Worker
 from tests.waiting import PATIENCE
 
 

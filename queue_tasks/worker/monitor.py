@@ -67,16 +67,16 @@ class Monitor:
 
     def health(self) -> Health:
         """What is wrong at this moment. From any thread."""
-        worker, now = self.worker, time.monotonic()
+        worker, crew, now = self.worker, self.worker.crew, time.monotonic()
         dead, unready = [], []
         if (still := now - self._turned_at) > LOOP_LIMIT:
             dead.append(f"the event loop has not turned for {still:.0f} s")
-        if worker.registered:
+        if crew is not None:
             dead += [f"the {name} is dead" for name in worker.dead]
-            away = now - worker.heartbeat.answered_at
+            away = now - crew.heartbeat.answered_at
             if away > max(DATABASE_LIMIT, 3 * worker.options.heartbeat):
                 unready.append(f"the database has not answered for {away:.0f} s")
-            for service in (worker.fetcher, worker.finisher):
+            for service in (crew.fetcher, crew.finisher):
                 if (failing := service.failing_for) > FAILING_LIMIT:
                     (dead if failing > HOPELESS_AFTER and not unready else unready).append(
                         f"the {service.name} has been failing for {failing:.0f} s"

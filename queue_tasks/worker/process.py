@@ -52,8 +52,7 @@ def run(worker: Worker, stop_signals: Sequence[signal.Signals] = (), monitor: Mo
         try:
             return _run(loop, worker)
         finally:
-            worker.stuck = not loop.run_until_complete(_end_leftovers())
-            if not worker.stuck:
+            if loop.run_until_complete(_end_leftovers()):
                 # Without waiting for the threads of its default executor, where a task may have left something.
                 loop.close()
 

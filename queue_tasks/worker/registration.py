@@ -10,18 +10,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from queue_tasks import __version__
 from queue_tasks.store import Store
-from queue_tasks.worker.service import FIRST_WAIT, LONGEST_WAIT, brief
+from queue_tasks.worker.fitness import FIRST_WAIT, LONGEST_WAIT
+from queue_tasks.worker.service import brief
 
 logger = logging.getLogger("queue_tasks.worker")
-
-QUIET, STOP = "quiet", "stop"
-"""What an operator may tell a worker; see sql/tables/procrastinate_workers.sql."""
 
 
 class Registration:
     """One worker's row.
 
     stopping: set when the worker is to stop: then it waits for no database.
+    standing: what an operator has told the worker, which a new row says as the old one did; None: nothing.
     on_lost: called when the row is found to be gone: the jobs are others' now.
     on_renewed: called with the new number once there is a row again.
     """
@@ -34,17 +33,17 @@ class Registration:
         queues: Sequence[str] | None,
         concurrency: int,
         stopping: asyncio.Event,
+        standing: Callable[[], str | None],
         on_lost: Callable[[], None],
         on_renewed: Callable[[int], Awaitable[None]],
     ) -> None:
         self.worker_id = 0
-        self.quiet = False
-        """Whether it was told to fetch nothing, which a new row says as the old one did."""
         self._store = store
         self._name = name
         self._queues = queues
         self._concurrency = concurrency
         self._stopping = stopping
+        self._standing = standing
         self._on_lost = on_lost
         self._on_renewed = on_renewed
         self._renewing: asyncio.Task[None] | None = None
@@ -99,6 +98,6 @@ class Registration:
             os.getpid(),
             self._queues,
             self._concurrency,
-            QUIET if self.quiet else None,
+            self._standing(),
             __version__,
         )

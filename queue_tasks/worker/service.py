@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import re
 import time
 from abc import ABC, abstractmethod
@@ -18,23 +17,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from queue_tasks.events import ServiceFailed, publish
+from queue_tasks.worker.fitness import Fitness
 
 DETAILS = re.compile(r"\n(?:DETAIL|CONTEXT):")
 """Where the server's own words on an error end, and what it was about begins."""
 
 logger = logging.getLogger("queue_tasks.worker")
-
-FIRST_WAIT = 0.1
-"""Seconds before a failed loop is started again for the first time."""
-
-LONGEST_WAIT = 5.0
-"""Seconds no wait between restarts is longer than."""
-
-HEALTHY_AFTER = 5.0
-"""Seconds a loop must have run for its next failure to count as the first."""
-
-PROVEN_AFTER = 1.0
-"""Seconds a loop that was started again must have run to be taken for running."""
 
 
 class Service(ABC):
@@ -46,9 +34,7 @@ class Service(ABC):
         self._loop: asyncio.Task[None] | None = None
         # Who entered it: when that task ends without leaving, the loop may be cancelled by anybody.
         self._owner: asyncio.Task[Any] | None = None
-        self._failures = 0
-        # Monotonic times: of the first of the failures in a row, and until when the loop must run to be in order again.
-        self._failing_since = self._proven_at = 0.0
+        self._fitness = Fitness()
         self.worker_id = 0
 
     @abstractmethod
@@ -60,7 +46,7 @@ class Service(ABC):
 
     async def __aenter__(self) -> Self:
         self._owner = asyncio.current_task()
-        self._loop = asyncio.create_task(self._supervise(), name=f"queue_tasks {self.name}")
+        self._start_loop()
         return self
 
     async def __aexit__(
@@ -70,23 +56,18 @@ class Service(ABC):
 
     async def stop(self) -> None:
         """End the loop and finish. May be called twice, and on a service that never started."""
-        loop, self._loop = self._loop, None
-        if loop is None:
-            return
-        loop.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await loop
-        await self.finish()
+        if await self._end_loop():
+            await self.finish()
 
     async def restart(self) -> None:
         """End the loop and start it anew, if it runs."""
-        loop, self._loop = self._loop, None
-        if loop is None:
-            return
-        loop.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await loop
-        self._loop = asyncio.create_task(self._supervise(), name=f"queue_tasks {self.name}")
+        if await self._end_loop():
+            self._start_loop()
+
+    @property
+    def loop(self) -> asyncio.Task[None] | None:
+        """What runs it, perhaps to its end; None before it is entered, and once it is stopped."""
+        return self._loop
 
     @property
     def failed(self) -> bool:
@@ -97,13 +78,24 @@ class Service(ABC):
     @property
     def failing_for(self) -> float:
         """Seconds since the loop began to fail again and again; 0 when it runs."""
-        now = time.monotonic()
-        return now - self._failing_since if now < self._proven_at else 0.0
+        return self._fitness.failing_for(time.monotonic())
+
+    def _start_loop(self) -> None:
+        self._loop = asyncio.create_task(self._supervise(), name=f"queue_tasks {self.name}")
+
+    async def _end_loop(self) -> bool:
+        """End the loop; False when it was never begun, or somebody else ends it."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return False
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
+        return True
 
     async def _supervise(self) -> None:
-        fit_since = time.monotonic()
         while True:
-            started = time.monotonic()
+            self._fitness.begin(time.monotonic())
             try:
                 await self.run()
             except asyncio.CancelledError as exc:
@@ -113,26 +105,12 @@ class Service(ABC):
                 error = exc
             else:
                 return
-            now = time.monotonic()
-            if not self._failures or now - started > HEALTHY_AFTER:
-                self._failures = 0
-                self._failing_since = now
-            # A loop that was cancelled has not failed by itself: no reason to wait longer, now or when it fails.
-            by_itself = isinstance(error, Exception)
-            if by_itself and now - fit_since > HEALTHY_AFTER:
-                self._failures = 0
-            wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._failures if by_itself else 0))
-            wait *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-            if by_itself or not self._failures:
-                self._failures = min(self._failures + 1, 10)
-            self._proven_at = now + wait + PROVEN_AFTER
+            wait = self._fitness.fail(time.monotonic(), by_itself=isinstance(error, Exception))
             self._say(error, wait)
             try:
                 await asyncio.sleep(wait)
             except asyncio.CancelledError:
                 self._end_if_stopped()
-            if by_itself:
-                fit_since = time.monotonic()
 
     def _end_if_stopped(self) -> None:
         """Let a cancellation through that is somebody's who may stop the loop; forget any other."""
@@ -143,9 +121,8 @@ class Service(ABC):
         me.uncancel()
 
     def _say(self, error: BaseException, wait: float) -> None:
-        first = self._failures == 1
         logger.log(
-            logging.WARNING if first else logging.INFO,
+            logging.WARNING if self._fitness.failed_once else logging.INFO,
             "%s failed (%s: %s); trying again in %.1f s",
             self.name,
             type(error).__name__,

@@ -17,7 +17,8 @@ from queue_tasks.backend import PostgresBackend
 from queue_tasks.results import TaskResult
 from queue_tasks.testing import run_job
 from queue_tasks.worker.process import run
-from queue_tasks.worker.worker import Worker, WorkerSettings
+from queue_tasks.worker.settings import WorkerSettings
+from queue_tasks.worker.worker import Worker
 
 TABLES = "procrastinate_jobs, procrastinate_events, procrastinate_workers, procrastinate_periodic_defers"
 """Unmanaged, so that Django's flush leaves them as they are."""

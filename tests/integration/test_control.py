@@ -283,7 +283,7 @@ def test_a_quiet_worker_stays_quiet_when_it_was_taken_for_dead() -> None:
     with running_worker(poll_interval=600, heartbeat=0.3, dead_after=20) as worker:
         first = worker.worker_id
         assert control.quiet_worker(first)
-        wait_until(lambda: worker.fetcher.hushed)
+        wait_until(lambda: worker.crew.fetcher.hushed)
         with connection.cursor() as cursor:
             cursor.execute("delete from procrastinate_workers")
         wait_until(lambda: worker.worker_id != first)
@@ -297,7 +297,7 @@ def test_a_quiet_worker_stays_quiet_when_it_was_taken_for_dead() -> None:
 def test_a_worker_that_does_not_listen_obeys_at_its_next_heartbeat() -> None:
     with running_worker(listen=False, poll_interval=0.1, heartbeat=0.2, dead_after=20) as worker:
         assert control.quiet_worker(worker.worker_id)
-        wait_until(lambda: worker.fetcher.hushed)
+        wait_until(lambda: worker.crew.fetcher.hushed)
         result = tasks.noop.enqueue()
         assert control.resume_worker(worker.worker_id)
         result.wait(PATIENCE)

@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import time
 from itertools import pairwise
 
 import pytest
 
 from queue_tasks import events
-from queue_tasks.worker import service as module
+from queue_tasks.worker import fitness as module
 from queue_tasks.worker.service import Service, brief, wait_for
 from tests.waiting import await_until
 
@@ -55,14 +54,6 @@ def test_what_is_said_of_a_refused_statement_is_not_the_statement() -> None:
     assert brief(KeyError()) == "no message"
 
 
-async def test_no_wait_is_longer_than_the_longest(failures: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.0001)
-    monkeypatch.setattr(module, "LONGEST_WAIT", 0.001)
-    async with Failing(*(ValueError() for _ in range(50))) as service:
-        await await_until(lambda: service.starts == 51)
-    assert max(event.wait for event in failures) <= 0.00125
-
-
 async def test_a_cancelled_loop_waits_no_longer_for_having_failed_before(
     failures: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,33 +62,6 @@ async def test_a_cancelled_loop_waits_no_longer_for_having_failed_before(
         await await_until(lambda: service.starts == 7)
     assert [type(event.error) for event in failures[-2:]] == [ValueError, asyncio.CancelledError]
     assert failures[-1].wait <= 0.00125 < failures[-2].wait
-
-
-async def test_a_loop_that_ran_long_but_for_being_cancelled_has_not_failed_again(
-    failures: list, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
-    clock, ahead = time.monotonic, 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: clock() + ahead)
-
-    class Told(Failing):
-        async def run(self) -> None:
-            self.starts += 1
-            raise await orders.get()
-
-    orders: asyncio.Queue[Exception] = asyncio.Queue()
-    async with Told() as service:
-        for _ in range(5):
-            orders.put_nowait(ValueError())
-        await await_until(lambda: service.starts == 6)
-        ahead = 0.8 * module.HEALTHY_AFTER
-        assert service._loop is not None
-        service._loop.cancel()
-        await await_until(lambda: service.starts == 7)
-        ahead = 1.6 * module.HEALTHY_AFTER
-        orders.put_nowait(ValueError())
-        await await_until(lambda: service.starts == 8)
-    assert failures[-1].wait <= 0.00125 < failures[4].wait
 
 
 async def test_only_the_first_of_many_failures_is_a_warning(

@@ -34,8 +34,9 @@ from queue_tasks.worker.monitor import MB, Monitor
 from queue_tasks.worker.port import Answer, Port
 from queue_tasks.worker.process import default_name, run
 from queue_tasks.worker.report import SupervisorLine
+from queue_tasks.worker.settings import WorkerSettings
 from queue_tasks.worker.supervisor import STOP_SIGNALS, Supervisor, SupervisorSettings, program
-from queue_tasks.worker.worker import Worker, WorkerSettings
+from queue_tasks.worker.worker import Worker
 
 logger = logging.getLogger("queue_tasks.worker")
 
