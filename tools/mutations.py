@@ -331,7 +331,7 @@ MUTANTS = (
     ),
     mutant(
         "a finish does not wait for the disk",
-        "queue_tasks/store.py",
+        "queue_tasks/store/client.py",
         'connect(database, "finish", statement_timeout=timeout',
         'connect(database, "finish", durable=False, statement_timeout=timeout',
         "tests/roles/test_store.py::test_a_finish_waits_for_the_disk_and_a_lease_does_not",

@@ -83,12 +83,12 @@ async def _fetches(count: int, size: int) -> str:
     backend = task_backends["default"]
     assert isinstance(backend, PostgresBackend)
     store = Store(backend.settings)
-    await store.register_worker("benchmark", "benchmark", 0, None, size)
+    await store.workers.register_worker("benchmark", "benchmark", 0, None, size)
     taken = []
     try:
         for number in range(count + WARM_FETCHES):
             started = time.perf_counter()
-            jobs = await store.fetch_jobs(None, size)
+            jobs = await store.jobs.fetch_jobs(None, size)
             seconds = time.perf_counter() - started
             if len(jobs) < size:
                 raise RuntimeError(f"fetch {number} found {len(jobs)} of {size} jobs")
@@ -96,9 +96,9 @@ async def _fetches(count: int, size: int) -> str:
                 taken.append(f"{1000 * seconds:.4f}")
             now = time.monotonic()
             ended = Outcome(OutcomeKind.SUCCEEDED, ended=now, started=now, result="null", keep=3600.0)
-            await store.finish_jobs([(job, ended, None) for job in jobs])
+            await store.jobs.finish_jobs([(job, ended, None) for job in jobs])
     finally:
-        await store.unregister_worker()
+        await store.workers.unregister_worker()
         await store.close()
     return " ".join(taken)
 

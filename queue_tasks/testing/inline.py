@@ -70,18 +70,20 @@ class InlineWorker:
         self._progress: dict[str, Any] | None = None
 
     async def __aenter__(self) -> Self:
-        self._worker_id = await self._store.register_worker("test", socket.gethostname(), os.getpid(), self.queues, 1)
+        self._worker_id = await self._store.workers.register_worker(
+            "test", socket.gethostname(), os.getpid(), self.queues, 1
+        )
         facade = bridge.WorkerFacade("test", self._worker_id, self.queues, lambda: None)
         self._execution = Execution(self._options, CallersThread(), CallersLoop(), facade)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._store.unregister_worker()
+        await self._store.workers.unregister_worker()
 
     async def fetch(self) -> FetchedJob | None:
         """The next job that is ready, or due."""
-        await self._store.promote_jobs(PROMOTE_CHUNK)
-        jobs = await self._store.fetch_jobs(self.queues, 1)
+        await self._store.maintenance.promote_jobs(PROMOTE_CHUNK)
+        jobs = await self._store.jobs.fetch_jobs(self.queues, 1)
         return jobs[0] if jobs else None
 
     async def promote_next(self) -> bool:
@@ -128,10 +130,10 @@ class InlineWorker:
     async def _finish(self, job: FetchedJob, outcome: Outcome) -> Ran:
         note, self._progress = self._progress, None
         if note is not None:
-            await self._store.progress_jobs([(job, note)])
+            await self._store.jobs.progress_jobs([(job, note)])
         error = None if outcome.error is None else describe(outcome.error, job, self._worker_id)
         if outcome.written is None:
-            statuses = await self._store.finish_jobs([(job, outcome, error)])
+            statuses = await self._store.jobs.finish_jobs([(job, outcome, error)])
         else:
             # An atomic task's: in its own transaction.
             statuses = {job.id: "succeeded"} if outcome.written else {}

@@ -11,7 +11,7 @@ from typing import Any
 from queue_tasks import events
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
-from queue_tasks.store import Store, Written
+from queue_tasks.store import JobStore, Written
 from queue_tasks.worker import joblog
 from queue_tasks.worker.attempt import Attempt, StopReason
 from queue_tasks.worker.service import brief
@@ -30,7 +30,7 @@ class Attempts:
 
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         *,
         execute: Callable[[Attempt], Coroutine[Any, Any, Outcome]],
         finish: Callable[[FetchedJob, Outcome], None],

@@ -61,7 +61,7 @@ class Crew:
         meter: Meter,
         on_ready: Callable[[], None],
     ) -> None:
-        self._store = store
+        self._store = store.maintenance
         self._options = options
         self._ending = ending
         self._on_ready = on_ready
@@ -69,7 +69,7 @@ class Crew:
         # What the worker is in the database, and what it is told there.
         self.orders = Orders(ending, drain=settings.drain, on_quiet=self._be_quiet, on_go_on=self._go_on)
         self.registration = Registration(
-            store,
+            store.workers,
             name=settings.name,
             queues=settings.queues,
             concurrency=settings.concurrency,
@@ -89,13 +89,13 @@ class Crew:
         self.execution = Execution(options, self.threads, self.loops, self.facade, self.processes)
 
         # What becomes of an outcome, its end first.
-        self.recorder = Recorder(store, meter)
+        self.recorder = Recorder(store.figures, meter)
         self.announcer = Announcer(self.loops)
         self.consequences = Consequences(tally, meter, on_freed=self._look_again, announce=self.announcer.tell)
-        self.finisher = Finisher(store, self._written)
-        self.progress = ProgressWriter(store)
+        self.finisher = Finisher(store.jobs, self._written)
+        self.progress = ProgressWriter(store.jobs)
         self.attempts = Attempts(
-            store,
+            store.jobs,
             execute=self.execution.run,
             finish=self.finisher.put,
             on_written=self._written,
@@ -105,15 +105,15 @@ class Crew:
 
         # Where jobs come from.
         self.waking = Waking(
-            store,
+            store.workers,
             settings.queues,
             options.poll_interval,
             wake=self._look,
             has_room=lambda: self.fetcher.has_room,
         )
-        self.rescuer = Rescuer(store, options, self._ids_in_hand)
+        self.rescuer = Rescuer(store.maintenance, options, self._ids_in_hand)
         self.fetcher = Fetcher(
-            store,
+            store.jobs,
             queues=settings.queues,
             slots=settings.concurrency,
             max_prefetch=options.max_prefetch,
@@ -133,10 +133,10 @@ class Crew:
             self.fetcher.on_idle = self._end_if_drained
 
         # What gives hints, or tidies up.
-        self.promoter = Promoter(store, options.poll_interval, self._look, lambda: self.listening)
-        self.aborter = Aborter(store, options.poll_interval, self.attempts.abort, self.attempts.any)
-        self.scheduler = Scheduler(store, options, lambda: self.listening)
-        self.pruner = Pruner(store, lambda: self.listening)
+        self.promoter = Promoter(store.maintenance, options.poll_interval, self._look, lambda: self.listening)
+        self.aborter = Aborter(store.maintenance, options.poll_interval, self.attempts.abort, self.attempts.any)
+        self.scheduler = Scheduler(store.schedules, options, lambda: self.listening)
+        self.pruner = Pruner(store.maintenance, lambda: self.listening)
         self.listener = Listener(
             options,
             0,

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from queue_tasks.exceptions import WorkerNotRegistered
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
-from queue_tasks.store import Store
+from queue_tasks.store import JobStore
 from queue_tasks.worker.service import Service, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -64,7 +64,7 @@ class Fetcher(Service):
 
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         *,
         queues: Sequence[str] | None,
         slots: int,

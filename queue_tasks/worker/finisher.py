@@ -22,7 +22,7 @@ from queue_tasks.database_errors import (
 )
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
-from queue_tasks.store import Store, Written
+from queue_tasks.store import JobStore, Written
 from queue_tasks.worker.failures import describe
 from queue_tasks.worker.joblog import fields
 from queue_tasks.worker.service import Service, brief, wait_for
@@ -59,7 +59,7 @@ class Finisher(Service):
 
     name = "finisher"
 
-    def __init__(self, store: Store, on_written: Callable[[Sequence[Written], dict[int, str]], None]) -> None:
+    def __init__(self, store: JobStore, on_written: Callable[[Sequence[Written], dict[int, str]], None]) -> None:
         super().__init__()
         self._store = store
         self._on_written = on_written

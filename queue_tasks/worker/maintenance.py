@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from queue_tasks.conf import Options
 from queue_tasks.events import JobsRescued, publish
-from queue_tasks.store import Store
+from queue_tasks.store import MaintenanceStore
 from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service, wait_for
 
@@ -68,7 +68,7 @@ class Promoter(Service):
 
     def __init__(
         self,
-        store: Store,
+        store: MaintenanceStore,
         poll_interval: float,
         on_promoted: Callable[[], None],
         hears: Callable[[], bool] = lambda: False,
@@ -116,7 +116,11 @@ class Aborter(Service):
     name = "aborter"
 
     def __init__(
-        self, store: Store, poll_interval: float, on_abort: Callable[[int, int], None], busy: Callable[[], bool]
+        self,
+        store: MaintenanceStore,
+        poll_interval: float,
+        on_abort: Callable[[int, int], None],
+        busy: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._store = store
@@ -150,7 +154,7 @@ class Rescuer(Service):
 
     name = "rescuer"
 
-    def __init__(self, store: Store, options: Options, in_hand: Callable[[], Sequence[int] | None]) -> None:
+    def __init__(self, store: MaintenanceStore, options: Options, in_hand: Callable[[], Sequence[int] | None]) -> None:
         super().__init__()
         self._store = store
         self._options = options
@@ -239,7 +243,7 @@ class Pruner(Service):
 
     name = "pruner"
 
-    def __init__(self, store: Store, hears: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, store: MaintenanceStore, hears: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self._store = store
         self._hears = hears

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from queue_tasks.jobs import FetchedJob
-from queue_tasks.store import Store
+from queue_tasks.store import JobStore
 from queue_tasks.worker.service import Service
 
 EVERY = 0.25
@@ -20,7 +20,7 @@ class ProgressWriter(Service):
 
     name = "progress"
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: JobStore) -> None:
         super().__init__()
         self._store = store
         # Read and written by any thread, under the lock.

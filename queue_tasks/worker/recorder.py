@@ -15,7 +15,7 @@ from typing import Any
 
 from queue_tasks.meter import Meter, Series
 from queue_tasks.outcomes import OutcomeKind
-from queue_tasks.store import Store
+from queue_tasks.store import FigureStore
 from queue_tasks.worker.service import Service, brief
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -40,7 +40,7 @@ class Recorder(Service):
 
     name = "recorder"
 
-    def __init__(self, store: Store, meter: Meter) -> None:
+    def __init__(self, store: FigureStore, meter: Meter) -> None:
         super().__init__()
         self._store = store
         self._meter = meter

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 from queue_tasks import __version__
-from queue_tasks.store import Store
+from queue_tasks.store import WorkerStore
 from queue_tasks.worker.fitness import FIRST_WAIT, LONGEST_WAIT
 from queue_tasks.worker.service import brief
 
@@ -27,7 +27,7 @@ class Registration:
 
     def __init__(
         self,
-        store: Store,
+        store: WorkerStore,
         *,
         name: str,
         queues: Sequence[str] | None,

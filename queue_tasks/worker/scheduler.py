@@ -18,7 +18,7 @@ from queue_tasks.conf import Options
 from queue_tasks.cron import Timetable, plan
 from queue_tasks.exceptions import ScheduleInvalid
 from queue_tasks.periodic import rows_for
-from queue_tasks.store import DueSchedule, Store
+from queue_tasks.store import DueSchedule, ScheduleStore
 from queue_tasks.worker.service import Service, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -51,7 +51,7 @@ class Scheduler(Service):
 
     name = "scheduler"
 
-    def __init__(self, store: Store, options: Options, hears: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, store: ScheduleStore, options: Options, hears: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self._hears = hears
         self._store = store

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from queue_tasks.database_errors import StatementRefused
-from queue_tasks.store import Store
+from queue_tasks.store import WorkerStore
 from queue_tasks.worker.service import Service, wait_for
 
 CALLS = 15
@@ -69,7 +69,7 @@ class Waking(Service):
 
     def __init__(
         self,
-        store: Store,
+        store: WorkerStore,
         queues: Sequence[str] | None,
         poll_interval: float,
         *,

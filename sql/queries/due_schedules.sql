@@ -1,7 +1,7 @@
 -- due_schedules(max_schedules) -> one row for each schedule that is due or whose next tick is to be found; one without a schedule when there is none
 -- now timestamptz, next_in double precision (seconds until the next that is not due; null: there is none), then the columns
 -- of store.DueSchedule, an operator's overrides in the place of what is declared.
--- Called by  store.Store.due_schedules
+-- Called by  store.ScheduleStore.due_schedules
 with clock as materialized (
     select clock_timestamp() as now
 ),

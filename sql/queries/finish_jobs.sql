@@ -1,6 +1,6 @@
 -- finish_jobs(...) -> id bigint, status text; the rows written, in any order
 -- Write the outcomes of many attempts under their fence.
--- Called by  store.Store.finish_jobs
+-- Called by  store.JobStore.finish_jobs
 select id, status
 from queue_tasks_finish_jobs_v1(
     %(worker_id)s::bigint,

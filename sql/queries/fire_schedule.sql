@@ -1,6 +1,6 @@
 -- fire_schedule(...) -> one row for each tick seen to: tick timestamptz, outcome text, job_id bigint
 -- See to the ticks of a schedule.
--- Called by  store.Store.fire_schedule
+-- Called by  store.ScheduleStore.fire_schedule
 select tick, outcome, job_id
 from queue_tasks_fire_schedule_v1(
     %(id)s::bigint,

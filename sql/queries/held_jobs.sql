@@ -1,5 +1,5 @@
 -- held_jobs(ids) -> id bigint; those whose rows another session holds at this moment
--- Called by  store.Store.held_jobs
+-- Called by  store.JobStore.held_jobs
 -- Locks      the other rows, by id, for the moment of the statement
 -- Index      procrastinate_jobs_pkey
 with free as materialized (

@@ -2,7 +2,7 @@
 -- Say whether a worker that listens sleeps and is to be told of jobs; with how many others, itself included, it serves its
 -- queues. Rows of workers that are gone go too; those of stock workers, which a crash of the server empties the table of, are
 -- there before anybody can be silent.
--- Called by  store.Store.note_listener
+-- Called by  store.WorkerStore.note_listener
 -- Writes     queue_tasks_listeners
 with gone as (
     delete from queue_tasks_listeners

@@ -1,7 +1,7 @@
 -- periodic_defer(...) -> 0 or 1 row: id bigint; null, or no row, when this tick was deferred before
 -- Enqueue one tick of a procrastinate periodic task, once whatever the number of workers.
 -- Upstream forgets the ticks before the newest: a worker that lags behind the others must not enqueue them again.
--- Called by  store.Store.defer_tick
+-- Called by  store.ScheduleStore.defer_tick
 select procrastinate_defer_periodic_job_v2(
     %(queue_name)s::varchar,
     %(lock)s::varchar,

@@ -1,6 +1,6 @@
 -- progress_jobs(worker_id, ids, leases, progress) -> id bigint; the rows written
 -- Note how far running jobs have come, under their fence, and tell those who wait for them.
--- Called by  store.Store.progress_jobs
+-- Called by  store.JobStore.progress_jobs
 -- Locks      the rows changed, by id, until commit
 with held as materialized (
     select j.id, p.progress

@@ -1,6 +1,6 @@
 -- promote_jobs(max_jobs) -> one row, as store.Promotion
 -- Make ready the scheduled jobs whose time has come; and tell when the next pause of a queue ends by itself.
--- Called by  store.Store.promote_jobs
+-- Called by  store.MaintenanceStore.promote_jobs
 select
     p.promoted,
     p.next_due_in,

@@ -1,7 +1,7 @@
 -- record_figures(figures) -> no rows; figures: array of {queue_name, succeeded, failed, retried, other, waited, ran}
 -- Add what a worker did to the minute, the quarter and the hour it is now; a queue_name of null is about all queues.
 -- Buckets of another number are of a release that counts otherwise: they are replaced, not mixed.
--- Called by  store.Store.record_figures
+-- Called by  store.FigureStore.record_figures
 -- Locks      the rows it adds to, in the order of the index, until commit
 -- Index      queue_tasks_figures_place_idx
 insert into queue_tasks_figures as f (

@@ -1,7 +1,7 @@
 -- tell_others(worker_id, queues) -> rows: channel text, said void
 -- Tell every worker that sleeps and serves some of these queues (null: all) to look, because this one cannot take what it
 -- was told of, or not all of it.
--- Called by  store.Store.tell_others
+-- Called by  store.WorkerStore.tell_others
 select t.channel, pg_notify(t.channel, '{"type": "job_inserted", "job_id": 0}') as said
 from (
     select distinct channel.name as channel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,8 +154,8 @@ def test_a_worker_of_that_role_does_all_of_a_worker(house: House, dsn: str) -> N
 
 
 def test_a_worker_may_run_each_statement_of_a_worker_and_not_those_of_the_dashboard(house: House) -> None:
-    source = (postgres.PROJECT / "queue_tasks" / "store.py").read_text()
-    names = [name for name in vars(statements) if name.isupper() and f"    {name},\n" in source]
+    source = "".join(path.read_text() for path in (postgres.PROJECT / "queue_tasks" / "store").glob("*.py"))
+    names = [name for name in vars(statements) if name.isupper() and re.search(rf"\b{name}\b", source)]
     assert {"PRUNE_JOBS", "RECLAIM_JOBS", "RESCUE_JOBS"} <= set(names)
     with psycopg.connect(house.urls["worker"], autocommit=True, application_name="tests.roles") as connection:
         for name in names:

@@ -27,13 +27,14 @@ def broken_already() -> set[str]:
 @pytest.mark.parametrize(
     ("room", "wrong", "contract"),
     [
-        ("store.py", "import queue_tasks.backend", "Rooms"),
-        ("connections.py", "import queue_tasks.store", "Rooms"),
+        ("store/client.py", "import queue_tasks.backend", "Rooms"),
+        ("connections.py", "import queue_tasks.results", "Rooms"),
         ("helpers.py", "", "Rooms"),  # a module that nobody gave a room
         ("jobs.py", "import django", "The vocabulary is pure"),
         ("control.py", "import procrastinate", "Only the bridge"),
         ("control.py", "import psycopg", "Only the rooms that hold a connection"),
         ("worker/fetcher.py", "import queue_tasks.worker.finisher", "Worker roles meet only"),
+        ("store/jobs.py", "import queue_tasks.store.workers", "What is sent for one role"),
     ],
 )
 def test_a_wrong_import_breaks_the_contract_meant(tmp_path, broken_already, room, wrong, contract):

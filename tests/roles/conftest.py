@@ -50,7 +50,7 @@ def options() -> Options:
 async def store(db: psycopg.Connection[dict[str, Any]], options: Options) -> AsyncIterator[Store]:
     """The statements of a registered worker."""
     store = Store(options)
-    await store.register_worker("role", "host", 1, None, 10)
+    await store.workers.register_worker("role", "host", 1, None, 10)
     yield store
     await store.close()
 

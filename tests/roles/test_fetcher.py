@@ -36,7 +36,7 @@ class Mouth:
         self.backlog = 0
         self._run_job = run_job or self.wait_for_leave
         self.fetcher = Fetcher(
-            store,
+            store.jobs,
             queues=None,
             run_job=self.run_job,
             release=lambda job: self.released.append(job.id),
@@ -388,14 +388,14 @@ async def test_a_fetcher_that_is_hushed_finishes_what_runs_and_fetches_nothing(
 async def test_what_a_fetch_brings_that_was_under_way_goes_back_too(store: Store, rows: Rows) -> None:
     mouth = Mouth(store)
     (only,) = rows.add(1)
-    asked = store.fetch_jobs
+    asked = store.jobs.fetch_jobs
 
     async def fetch(queues: Any, max_jobs: int) -> list[FetchedJob]:
         found = await asked(queues, max_jobs)
         mouth.fetcher.hush()
         return found
 
-    store.fetch_jobs = fetch  # type: ignore[method-assign]
+    store.jobs.fetch_jobs = fetch  # type: ignore[method-assign]
     async with mouth.fetcher:
         await await_until(lambda: mouth.released == [only])
     assert mouth.started == []

@@ -8,10 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from queue_tasks import store as store_module
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import OutcomeKind
-from queue_tasks.store import Store, Written
+from queue_tasks.store import Store, Written, client
 from queue_tasks.worker import finisher as module
 from queue_tasks.worker.finisher import Finisher
 from tests.chaos.proxy import Proxy
@@ -28,7 +27,7 @@ class Pen:
         self.store = store
         self.batches: list[list[int]] = []
         self.statuses: dict[int, str | None] = {}
-        self.finisher = Finisher(store, self.written)
+        self.finisher = Finisher(store.jobs, self.written)
         self.finisher.worker_id = store.worker_id
 
     def written(self, batch: Sequence[Written], statuses: dict[int, str]) -> None:
@@ -37,7 +36,7 @@ class Pen:
             self.statuses[job.id] = statuses.get(job.id)
 
     async def fetch(self, count: int) -> list[FetchedJob]:
-        return await self.store.fetch_jobs(None, count)
+        return await self.store.jobs.fetch_jobs(None, count)
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ async def test_a_terminated_backend_in_the_middle_of_a_write_costs_nothing(pen: 
 @pytest.fixture
 def patient(db: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Finishes wait for rows until Postgres looks for a deadlock, which it does at once. Ask for it before the pen."""
-    monkeypatch.setattr(store_module, "FINISH_LOCK_TIMEOUT", 60.0)
+    monkeypatch.setattr(client, "FINISH_LOCK_TIMEOUT", 60.0)
     (name,) = [row["current_database"] for row in db.execute("select current_database()")]
     db.execute(f"alter database {name} set deadlock_timeout = '20ms'")
     yield
@@ -404,7 +403,7 @@ async def test_of_a_doubtful_commit_the_row_tells_what_became(
     told: list[Any] = []
     pen.finisher._on_written = lambda batch, statuses: told.extend((batch[0][1:], statuses))
     if committed:
-        await pen.store.finish_jobs([(job, success, None)])
+        await pen.store.jobs.finish_jobs([(job, success, None)])
     fallback = outcome(OutcomeKind.RETRIED, error=OSError("the network"), wait=60.0, perhaps=success)
     pen.finisher.put(job, fallback)
     await pen.finisher.flush()
@@ -424,13 +423,13 @@ async def test_a_row_that_somebody_holds_holds_up_no_other(pen: Pen, rows: Rows,
     ids = rows.add(300)
     jobs = await pen.fetch(300)
     sizes: list[int] = []
-    finish = pen.store.finish_jobs
+    finish = pen.store.jobs.finish_jobs
 
     async def counted(batch: Sequence[Written]) -> Any:
         sizes.append(len(batch))
         return await finish(batch)
 
-    pen.store.finish_jobs = counted  # type: ignore[method-assign]
+    pen.store.jobs.finish_jobs = counted  # type: ignore[method-assign]
     with psycopg.connect(dsn, application_name="tests.roles") as other:
         other.execute("select from procrastinate_jobs where id = any (%s) for update", [[ids[7], ids[250]]])
         for job in jobs:

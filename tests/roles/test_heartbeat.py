@@ -110,7 +110,7 @@ async def test_it_tells_with_each_beat_that_the_worker_is_not_registered_until_i
         await await_until(lambda: rows.sessions(SESSION))
         rows.db.execute("delete from procrastinate_workers")
         await await_until(lambda: len(unknown) > 1)
-        heartbeat.worker_id = await store.register_worker("again", "host", 1, None, 1)
+        heartbeat.worker_id = await store.workers.register_worker("again", "host", 1, None, 1)
         before = last(rows)
         await await_until(lambda: last(rows) > before)
 

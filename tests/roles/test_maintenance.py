@@ -34,7 +34,7 @@ async def test_a_job_is_promoted_at_its_time_not_at_the_next_poll(store: Store, 
         looks(found["ready"], found["now"])
         return bool(found["ready"])
 
-    async with Promoter(store, 60, promoted):
+    async with Promoter(store.maintenance, 60, promoted):
         await await_until(is_ready)
         await await_until(lambda: promoted)
     assert all(now >= due for is_so, now in looks.all if is_so)
@@ -42,13 +42,13 @@ async def test_a_job_is_promoted_at_its_time_not_at_the_next_poll(store: Store, 
 
 async def test_a_burst_due_at_once_is_promoted_at_once(store: Store, rows: Rows) -> None:
     rows.due_in(2000, 0.2)
-    async with Promoter(store, 60, Calls()):
+    async with Promoter(store.maintenance, 60, Calls()):
         await await_until(lambda: ready(rows) == 2000)
 
 
 async def test_an_earlier_job_scheduled_while_it_sleeps_is_in_time(store: Store, rows: Rows) -> None:
     rows.due_in(1, 50)
-    promoter = Promoter(store, 60, Calls())
+    promoter = Promoter(store.maintenance, 60, Calls())
     async with promoter:
         await await_until(lambda: rows.sessions(SESSION) and not promoter._wake.is_set())
         rows.due_in(1, 0.2)
@@ -58,7 +58,7 @@ async def test_an_earlier_job_scheduled_while_it_sleeps_is_in_time(store: Store,
 
 
 async def test_without_any_hint_the_poll_finds_it(store: Store, rows: Rows) -> None:
-    async with Promoter(store, 0.05, Calls()):
+    async with Promoter(store.maintenance, 0.05, Calls()):
         await await_until(lambda: rows.sessions(SESSION))
         rows.due_in(3, -1)
         await await_until(lambda: ready(rows) == 3)
@@ -67,7 +67,7 @@ async def test_without_any_hint_the_poll_finds_it(store: Store, rows: Rows) -> N
 async def test_two_promoters_share_a_burst_and_tell_of_it(store: Store, rows: Rows) -> None:
     rows.due_in(3000, 0.1)
     first, second = Calls(), Calls()
-    async with Promoter(store, 60, first), Promoter(store, 60, second):
+    async with Promoter(store.maintenance, 60, first), Promoter(store.maintenance, 60, second):
         await await_until(lambda: ready(rows) == 3000)
         await await_until(lambda: first or second)
 
@@ -75,13 +75,13 @@ async def test_two_promoters_share_a_burst_and_tell_of_it(store: Store, rows: Ro
 async def test_a_parked_job_stays_where_it_is(store: Store, rows: Rows) -> None:
     rows.add(scheduled_at="9999-01-01")
     rows.due_in(1, -1)
-    async with Promoter(store, 0.05, Calls()):
+    async with Promoter(store.maintenance, 0.05, Calls()):
         await await_until(lambda: ready(rows) == 1)
     assert rows.statuses() == {"todo": 2}
 
 
 async def test_a_terminated_backend_delays_it_a_little(store: Store, rows: Rows, failures: list) -> None:
-    async with Promoter(store, 0.05, Calls()):
+    async with Promoter(store.maintenance, 0.05, Calls()):
         await await_until(lambda: rows.sessions(SESSION))
         rows.terminate(SESSION)
         rows.due_in(5, -1)
@@ -94,16 +94,16 @@ async def test_a_terminated_backend_delays_it_a_little(store: Store, rows: Rows,
 
 async def test_it_tells_of_this_worker_s_aborts_with_their_lease_and_of_no_other_s(store: Store, rows: Rows) -> None:
     rows.add(3)
-    mine = await store.fetch_jobs(None, 2)
+    mine = await store.jobs.fetch_jobs(None, 2)
     theirs = Store(store_options(store))
-    await theirs.register_worker("other", "host", 2, None, 1)
-    (other,) = await theirs.fetch_jobs(None, 1)
+    await theirs.workers.register_worker("other", "host", 2, None, 1)
+    (other,) = await theirs.jobs.fetch_jobs(None, 1)
     await theirs.close()
     rows.db.execute(
         "update procrastinate_jobs set abort_requested = true where id = any (%s)", [[mine[1].id, other.id]]
     )
     told = Calls()
-    aborter = Aborter(store, 60, told, lambda: True)
+    aborter = Aborter(store.maintenance, 60, told, lambda: True)
     async with aborter:
         aborter.wake()
         await await_until(lambda: told)
@@ -123,7 +123,7 @@ async def test_it_asks_nothing_while_nothing_runs(store: Store, rows: Rows) -> N
         asked()
         return False
 
-    async with Aborter(store, 0.02, Calls(), busy):
+    async with Aborter(store.maintenance, 0.02, Calls(), busy):
         await await_until(lambda: len(asked) >= 3)
     found = rows.db.execute(
         "select query from pg_stat_activity where application_name = %s and datname = current_database()", [SESSION]
@@ -133,9 +133,9 @@ async def test_it_asks_nothing_while_nothing_runs(store: Store, rows: Rows) -> N
 
 async def test_without_a_hint_the_poll_finds_an_abort(store: Store, rows: Rows) -> None:
     rows.add()
-    (job,) = await store.fetch_jobs(None, 1)
+    (job,) = await store.jobs.fetch_jobs(None, 1)
     told = Calls()
-    async with Aborter(store, 0.05, told, lambda: True):
+    async with Aborter(store.maintenance, 0.05, told, lambda: True):
         rows.db.execute("update procrastinate_jobs set abort_requested = true")
         await await_until(lambda: told)
     assert told.all[0] == (job.id, job.lease)
@@ -153,7 +153,7 @@ async def test_what_is_past_its_time_is_pruned_in_chunks_and_the_rest_stays(
     rows.add(2, status="succeeded", qt_expires_at="2100-01-01")
     rows.add(1, status="failed", qt_expires_at="2020-01-01")
     rows.add(1)
-    async with Pruner(store):
+    async with Pruner(store.maintenance):
         await await_until(lambda: rows.statuses() == {"succeeded": 2, "failed": 1, "todo": 1})
 
 
@@ -162,9 +162,9 @@ async def test_what_is_past_its_time_is_pruned_in_chunks_and_the_rest_stays(
 
 async def test_a_job_whose_fetch_was_lost_is_taken_back_soon_after_it_has_failed(store: Store, rows: Rows) -> None:
     rows.add(3)
-    (mine,) = await store.fetch_jobs(None, 1)
-    await store.fetch_jobs(None, 2)
-    rescuer = Rescuer(store, store_options(store), lambda: [mine.id])
+    (mine,) = await store.jobs.fetch_jobs(None, 1)
+    await store.jobs.fetch_jobs(None, 2)
+    rescuer = Rescuer(store.maintenance, store_options(store), lambda: [mine.id])
     async with rescuer:
         await await_until(lambda: rows.sessions(SESSION))
         rescuer.note_failed_fetch()
@@ -177,14 +177,14 @@ async def test_nothing_is_taken_back_while_a_fetch_is_under_way(
 ) -> None:
     monkeypatch.setattr(maintenance, "RECLAIM_LATER", 0.01)
     rows.add(1)
-    await store.fetch_jobs(None, 1)
+    await store.jobs.fetch_jobs(None, 1)
     asked: list[int] = []
 
     def in_hand() -> list[int] | None:
         asked.append(1)
         return [] if len(asked) > 5 else None
 
-    rescuer = Rescuer(store, store_options(store), in_hand)
+    rescuer = Rescuer(store.maintenance, store_options(store), in_hand)
     async with rescuer:
         rescuer.note_failed_fetch()
         await await_until(lambda: rows.statuses() == {"todo": 1})
@@ -195,14 +195,14 @@ async def test_a_late_worker_is_looked_at_when_it_may_be_dead_and_not_before(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[float] = []
-    rescue = store.rescue_jobs
+    rescue = store.maintenance.rescue_jobs
 
     async def counted(**arguments: Any) -> Any:
         looks.append(time.monotonic())
         return await rescue(**arguments)
 
-    monkeypatch.setattr(store, "rescue_jobs", counted)
-    rescuer = Rescuer(store, store_options(store), list)
+    monkeypatch.setattr(store.maintenance, "rescue_jobs", counted)
+    rescuer = Rescuer(store.maintenance, store_options(store), list)
     async with rescuer:
         await await_until(lambda: looks)
         begun = time.monotonic()
@@ -215,14 +215,14 @@ async def test_a_late_worker_is_looked_at_when_it_may_be_dead_and_not_before(
 
 async def test_a_promoter_that_is_told_of_jobs_looks_for_others_less_often(store: Store, rows: Rows) -> None:
     looks = Calls()
-    promote = store.promote_jobs
+    promote = store.maintenance.promote_jobs
 
     async def counted(max_jobs: int) -> Any:
         looks(time.monotonic())
         return await promote(max_jobs)
 
-    store.promote_jobs = counted  # type: ignore[method-assign]
-    async with Promoter(store, 0.1, Calls(), lambda: True):
+    store.maintenance.promote_jobs = counted  # type: ignore[method-assign]
+    async with Promoter(store.maintenance, 0.1, Calls(), lambda: True):
         await await_until(lambda: len(looks) >= 3)
     (first,), (_,), (third,) = looks.all[:3]
     assert third - first >= 1.2

@@ -21,7 +21,7 @@ from tests.waiting import await_until
 @pytest.fixture
 async def writer(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProgressWriter]:
     monkeypatch.setattr(module, "EVERY", 0.05)
-    writer = ProgressWriter(store)
+    writer = ProgressWriter(store.jobs)
     async with writer:
         yield writer
 
@@ -36,7 +36,7 @@ def note(done: float) -> dict[str, Any]:
 
 async def test_the_newest_of_each_job_is_written(store: Store, rows: Rows, writer: ProgressWriter) -> None:
     rows.add(3)
-    jobs = await store.fetch_jobs(None, 3)
+    jobs = await store.jobs.fetch_jobs(None, 3)
     for done in range(1, 6):
         for job in jobs:
             writer.note(job, note(done))
@@ -45,16 +45,16 @@ async def test_the_newest_of_each_job_is_written(store: Store, rows: Rows, write
 
 async def test_a_flood_from_many_threads_is_a_few_statements(store: Store, rows: Rows, writer: ProgressWriter) -> None:
     rows.add(4)
-    jobs = await store.fetch_jobs(None, 4)
+    jobs = await store.jobs.fetch_jobs(None, 4)
     writes = 0
-    original = store.progress_jobs
+    original = store.jobs.progress_jobs
 
     async def counted(notes: Any) -> Any:
         nonlocal writes
         writes += 1
         return await original(notes)
 
-    store.progress_jobs = counted  # type: ignore[method-assign]
+    store.jobs.progress_jobs = counted  # type: ignore[method-assign]
 
     def flood(job: Any) -> None:
         for done in range(20_000):
@@ -74,7 +74,7 @@ async def test_progress_of_a_job_given_to_another_changes_nothing(
     store: Store, rows: Rows, writer: ProgressWriter
 ) -> None:
     rows.add(2)
-    mine, theirs = await store.fetch_jobs(None, 2)
+    mine, theirs = await store.jobs.fetch_jobs(None, 2)
     rows.db.execute("update procrastinate_jobs set qt_lease = qt_lease + 1 where id = %s", [theirs.id])
     writer.note(theirs, note(1))
     writer.note(mine, note(1))
@@ -84,7 +84,7 @@ async def test_progress_of_a_job_given_to_another_changes_nothing(
 
 async def test_what_is_forgotten_is_not_written(store: Store, rows: Rows, writer: ProgressWriter) -> None:
     rows.add(2)
-    kept, forgotten = await store.fetch_jobs(None, 2)
+    kept, forgotten = await store.jobs.fetch_jobs(None, 2)
     writer.note(forgotten, note(1))
     writer.note(kept, note(1))
     writer.forget(forgotten.id)
@@ -94,7 +94,7 @@ async def test_what_is_forgotten_is_not_written(store: Store, rows: Rows, writer
 
 
 async def test_a_note_after_the_loop_has_gone_is_dropped(store: Store) -> None:
-    writer = ProgressWriter(store)
+    writer = ProgressWriter(store.jobs)
     loop = asyncio.new_event_loop()
     loop.close()
     writer._loop_of_notes = loop

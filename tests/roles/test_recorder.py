@@ -56,7 +56,7 @@ async def test_every_grain_has_what_was_done_by_queue_and_in_all(store: Store, r
     did(meter, OutcomeKind.RETRIED, 1, "b")
     did(meter, OutcomeKind.SNOOZED, 1, "b")
     did(meter, OutcomeKind.SUCCEEDED, 1, "b", written=False)
-    assert await Recorder(store, meter).record()
+    assert await Recorder(store.figures, meter).record()
     found = list(
         rows.db.execute("select grain, queue_name, succeeded, failed, retried, other from queue_tasks_figures")
     )
@@ -69,7 +69,7 @@ async def test_every_grain_has_what_was_done_by_queue_and_in_all(store: Store, r
 
 async def test_a_later_record_adds_what_is_new_and_only_that(store: Store, rows: Rows) -> None:
     meter = Meter()
-    recording = Recorder(store, meter)
+    recording = Recorder(store.figures, meter)
     did(meter, OutcomeKind.SUCCEEDED, 3)
     await recording.record()
     did(meter, OutcomeKind.SUCCEEDED, 4)
@@ -89,7 +89,7 @@ async def test_a_later_record_adds_what_is_new_and_only_that(store: Store, rows:
 async def test_nothing_is_written_while_nothing_was_done(store: Store, rows: Rows) -> None:
     meter = Meter()
     did(meter, OutcomeKind.RELEASED)
-    assert not await Recorder(store, meter).record()
+    assert not await Recorder(store.figures, meter).record()
     assert list(rows.db.execute(TOTALS)) == []
 
 
@@ -98,7 +98,7 @@ async def test_two_workers_add_to_the_same_rows(store: Store, rows: Rows) -> Non
         meter = Meter()
         did(meter, OutcomeKind.SUCCEEDED, 5, "b")
         did(meter, OutcomeKind.SUCCEEDED, 1, "a")
-        await Recorder(store, meter).record()
+        await Recorder(store.figures, meter).record()
     figures = await read(Span.WEEK)
     assert (figures.total("succeeded"), len(figures.slots)) == (12, 168)
     assert (await read(Span.HOUR, "b")).total("succeeded") == 10
@@ -108,7 +108,7 @@ async def test_two_workers_add_to_the_same_rows(store: Store, rows: Rows) -> Non
 
 async def test_buckets_of_another_release_are_not_mixed_with_ours(store: Store, rows: Rows) -> None:
     meter = Meter()
-    recording = Recorder(store, meter)
+    recording = Recorder(store.figures, meter)
     did(meter, OutcomeKind.SUCCEEDED)
     await recording.record()
     rows.db.execute("update queue_tasks_figures set waited = '{7, 7}', ran = '{7, 7}'")
@@ -124,7 +124,7 @@ async def test_what_a_lost_database_did_not_take_is_sent_later_and_once(
     store: Store, rows: Rows, failures: list
 ) -> None:
     meter = Meter()
-    async with Recorder(store, meter):
+    async with Recorder(store.figures, meter):
         did(meter, OutcomeKind.SUCCEEDED, 2)
         await await_until(lambda: list(rows.db.execute(TOTALS)))
         rows.db.execute("alter table queue_tasks_figures rename to away")
@@ -138,7 +138,7 @@ async def test_what_a_lost_database_did_not_take_is_sent_later_and_once(
 
 async def test_the_rest_is_sent_at_the_end(store: Store, rows: Rows) -> None:
     meter = Meter()
-    async with Recorder(store, meter):
+    async with Recorder(store.figures, meter):
         did(meter, OutcomeKind.SUCCEEDED, 2)
     assert (await read(Span.HOUR)).total("succeeded") == 2
 
@@ -146,7 +146,7 @@ async def test_the_rest_is_sent_at_the_end(store: Store, rows: Rows) -> None:
 @pytest.mark.usefixtures("quick")
 async def test_what_is_written_while_it_stops_is_not_written_again(store: Store, rows: Rows, dsn: str) -> None:
     meter = Meter()
-    recorder = Recorder(store, meter)
+    recorder = Recorder(store.figures, meter)
     with psycopg.connect(dsn, application_name="tests.roles") as other:
         other.execute("lock table queue_tasks_figures in exclusive mode")
         await recorder.__aenter__()
@@ -161,7 +161,7 @@ async def test_what_is_written_while_it_stops_is_not_written_again(store: Store,
 async def test_an_end_without_a_database_is_an_end(store: Store, rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
     meter = Meter()
     with caplog.at_level("INFO", "queue_tasks.worker"):
-        async with Recorder(store, meter):
+        async with Recorder(store.figures, meter):
             did(meter, OutcomeKind.SUCCEEDED, 2)
             rows.db.execute("alter table queue_tasks_figures rename to away")
     rows.db.execute("alter table away rename to queue_tasks_figures")
@@ -183,7 +183,7 @@ async def test_what_no_chart_shows_any_more_is_forgotten(store: Store, rows: Row
     meter = Meter()
     did(meter, OutcomeKind.SUCCEEDED)
     old = "select count(*) from queue_tasks_figures where queue_name = 'old'"
-    async with Recorder(store, meter):
+    async with Recorder(store.figures, meter):
         await await_until(lambda: [row["count"] for row in rows.db.execute(old)] == [len(kept)])
     assert [row["count"] for row in rows.db.execute(old)] == [len(kept)]
 

@@ -33,7 +33,7 @@ def _nothing_declared() -> Iterator[None]:
 
 @pytest.fixture
 def scheduler(store: Store, options: Options) -> Scheduler:
-    return Scheduler(store, options)
+    return Scheduler(store.schedules, options)
 
 
 def ticks(rows: Rows) -> list[datetime]:
@@ -81,7 +81,11 @@ async def test_each_tick_is_one_job_whatever_the_number_of_schedulers(
 ) -> None:
     declare(noop, cron=EACH_SECOND, missed=All())
     others = [Store(options), Store(options)]
-    async with Scheduler(store, options), Scheduler(others[0], options), Scheduler(others[1], options):
+    async with (
+        Scheduler(store.schedules, options),
+        Scheduler(others[0].schedules, options),
+        Scheduler(others[1].schedules, options),
+    ):
         await await_until(lambda: len(ticks(rows)) >= 4)
     for other in others:
         await other.close()
@@ -275,7 +279,7 @@ async def test_what_is_not_declared_any_more_is_gone_until_it_is_declared_again(
     assert schedule(rows, "sum")["gone_at"] is None
     assert schedule(rows, "sum")["args"] == {"args": [2], "kwargs": {}}
     nobody_was_there_for(rows, timedelta(seconds=100))
-    assert [found.name for found in (await store.due_schedules(10))[2]] == ["sum"]
+    assert [found.name for found in (await store.schedules.due_schedules(10))[2]] == ["sum"]
     await settle(scheduler)
     again = schedule(rows)
     assert again["gone_at"] is None
@@ -376,7 +380,11 @@ async def test_each_tick_of_procrastinate_is_one_job_whatever_the_number_of_sche
     store: Store, rows: Rows, options: Options, ticking: str
 ) -> None:
     other = Store(options)
-    async with Scheduler(store, options), Scheduler(other, options), Scheduler(store, options):
+    async with (
+        Scheduler(store.schedules, options),
+        Scheduler(other.schedules, options),
+        Scheduler(store.schedules, options),
+    ):
         await await_until(lambda: len(stock_ticks(rows)) >= 4)
     await other.close()
     # One that began a moment earlier, and was slower, may write its first tick after another's.
@@ -420,8 +428,8 @@ async def test_a_worker_that_lags_behind_does_not_enqueue_again_what_others_did(
         return PeriodicTick(NOOP, "p", at, "default", None, None, 0, {"timestamp": at})
 
     other = Store(options)
-    first = [await store.defer_tick(tick(at)) for at in (10, 11, 12)]
-    late = [await other.defer_tick(tick(at)) for at in (10, 11, 12, 13)]
+    first = [await store.schedules.defer_tick(tick(at)) for at in (10, 11, 12)]
+    late = [await other.schedules.defer_tick(tick(at)) for at in (10, 11, 12, 13)]
     await other.close()
     assert None not in first
     assert late[:3] == [None] * 3
@@ -441,7 +449,7 @@ async def test_without_any_schedule_it_looks_seldom_while_it_would_be_told_of_on
     store: Store, rows: Rows, options: Options
 ) -> None:
     poll, hears = options.poll_interval, True
-    scheduler = Scheduler(store, options, lambda: hears)
+    scheduler = Scheduler(store.schedules, options, lambda: hears)
     assert await scheduler._look() == POLLS_WITHOUT_SCHEDULES * poll
     hears = False
     assert await scheduler._look() == poll
@@ -455,6 +463,6 @@ async def test_without_any_schedule_it_looks_seldom_while_it_would_be_told_of_on
 async def test_beside_a_schedule_of_procrastinate_it_looks_as_often_as_ever(
     store: Store, options: Options, ticking: str
 ) -> None:
-    scheduler = Scheduler(store, options, lambda: True)
+    scheduler = Scheduler(store.schedules, options, lambda: True)
     assert await scheduler._look() <= options.poll_interval
     assert scheduler._stock.any, ticking

@@ -41,7 +41,7 @@ class Sleeper:
         self.may_end.set()
         self.store = store
         self.fetcher = Fetcher(
-            store,
+            store.jobs,
             queues=queues,
             slots=slots,
             max_prefetch=0,
@@ -53,7 +53,9 @@ class Sleeper:
             last_chance=2,
             rest=self.rest,
         )
-        self.waking = Waking(store, queues, NEVER, wake=self.fetcher.wake, has_room=lambda: self.fetcher.has_room)
+        self.waking = Waking(
+            store.workers, queues, NEVER, wake=self.fetcher.wake, has_room=lambda: self.fetcher.has_room
+        )
         self.listener = Listener(
             options,
             store.worker_id,
@@ -99,7 +101,7 @@ def awake_until_told(monkeypatch: pytest.MonkeyPatch) -> None:
 async def sleeping(options: Options, queues: Sequence[str] | None = None, slots: int = 10) -> AsyncIterator[Sleeper]:
     """One that sleeps, known to all."""
     store = Store(options)
-    await store.register_worker("role", "host", 1, queues, slots)
+    await store.workers.register_worker("role", "host", 1, queues, slots)
     sleeper = Sleeper(options, store, queues, slots)
     try:
         async with sleeper.fetcher, sleeper.waking, sleeper.listener:

@@ -2,8 +2,9 @@
 
 import re
 
-from queue_tasks import statements, store
+from queue_tasks import statements
 from queue_tasks.statements import sql_root
+from queue_tasks.store import jobs
 from tests.postgres import PROJECT
 from tools import freeze_migration, sql_readme
 
@@ -27,7 +28,7 @@ def test_the_errors_are_the_same_in_the_files_the_map_and_python():
     announced = {code for line in re.findall(r"-- Raises .*", living) for code in re.findall(r"QT\d{3}", line)}
     listed = set(re.findall(r"^\| (QT\d{3}) ", README.read_text(), re.MULTILINE))
     assert raised == announced == listed
-    assert store.WORKER_UNKNOWN in raised
+    assert jobs.WORKER_UNKNOWN in raised
 
 
 def test_every_channel_that_is_notified_is_listed():
