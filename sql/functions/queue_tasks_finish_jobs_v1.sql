@@ -19,7 +19,8 @@
 -- The planner is held to one plan: the rows by their ids, then a hash join. It would rather walk all running jobs of the
 -- worker and compare each with each outcome; "is not distinct from" keeps it from that index. The memory is as much as the
 -- outcomes need, of which the caller has them in his: a hash join short of memory goes through its rows in parts, and so
--- not by id.
+-- not by id. The plan is for any outcomes, and kept: for one job Postgres 15 would make another at each call, which takes as
+-- long as to write it.
 create or replace function queue_tasks_finish_jobs_v1(
     p_worker_id bigint,
     p_ids bigint[],
@@ -44,6 +45,7 @@ create or replace function queue_tasks_finish_jobs_v1(
     set enable_hashjoin = on
     set work_mem = '1GB'
     set jit = off
+    set plan_cache_mode = force_generic_plan
 as $body$
 #variable_conflict use_column
 declare
