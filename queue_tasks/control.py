@@ -49,8 +49,8 @@ def cancel(ids: Sequence[int], *, database: str = "default", keep: timedelta | N
     SQL: sql/queries/cancel_jobs.sql
     """
     done = [row[0] for row in rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
-    if done and events.wanted(events.JobsCancelled):
-        events.publish(events.JobsCancelled(database, tuple(done)))
+    if done:
+        events.tell(events.JobsCancelled, database, tuple(done))
     return done
 
 
@@ -60,9 +60,9 @@ def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | No
     SQL: sql/queries/abort_jobs.sql
     """
     done: dict[int, str] = dict(rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
-    if done and events.wanted(events.JobsAborted):
+    if done:
         running, cancelled = (tuple(job for job, to in done.items() if to == word) for word in ("doing", "cancelled"))
-        events.publish(events.JobsAborted(database, running, cancelled))
+        events.tell(events.JobsAborted, database, running, cancelled)
     return done
 
 
@@ -123,8 +123,8 @@ def delete(ids: Sequence[int], *, database: str = "default") -> list[int]:
     SQL: sql/queries/delete_jobs.sql
     """
     done = [row[0] for row in rows(database, DELETE_JOBS, {"ids": list(ids)})]
-    if done and events.wanted(events.JobsDeleted):
-        events.publish(events.JobsDeleted(database, tuple(done)))
+    if done:
+        events.tell(events.JobsDeleted, database, tuple(done))
     return done
 
 
@@ -179,8 +179,7 @@ def pause_queue(
     if not rows(database, PAUSE_QUEUE, parameters):
         given = f"{wait:g} s" if at is None else f"{at:%Y-%m-%d %H:%M:%S %Z}"
         raise ControlInvalid(f"until is {given}, which is over by the database's clock; expected a time to come.")
-    if events.wanted(events.QueuePaused):
-        events.publish(events.QueuePaused(database, name, until, by))
+    events.tell(events.QueuePaused, database, name, until, by)
 
 
 def resume_queue(name: str, *, database: str = "default") -> bool:
@@ -190,8 +189,8 @@ def resume_queue(name: str, *, database: str = "default") -> bool:
     SQL: sql/queries/resume_queue.sql
     """
     resumed = bool(rows(database, RESUME_QUEUE, {"name": _queue(name)}))
-    if resumed and events.wanted(events.QueueResumed):
-        events.publish(events.QueueResumed(database, name))
+    if resumed:
+        events.tell(events.QueueResumed, database, name)
     return resumed
 
 
@@ -210,8 +209,7 @@ def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, da
             "To have none run, pause the queue."
         )
     rows(database, LIMIT_QUEUE, {"name": _queue(name), "concurrency": concurrency, "by": by})
-    if events.wanted(events.QueueLimited):
-        events.publish(events.QueueLimited(database, name, concurrency, by))
+    events.tell(events.QueueLimited, database, name, concurrency, by)
 
 
 async def apause_queue(
@@ -288,8 +286,8 @@ async def astop_worker(worker_id: int, *, database: str = "default") -> bool:
 
 def _tell(worker_id: int, what: str | None, database: str) -> bool:
     told = bool(rows(database, TELL_WORKER, {"id": worker_id, "told": what}))
-    if told and events.wanted(events.WorkerTold):
-        events.publish(events.WorkerTold(database, worker_id, what))
+    if told:
+        events.tell(events.WorkerTold, database, worker_id, what)
     return told
 
 
@@ -303,6 +301,6 @@ def _retry(ids: Sequence[int], wait: timedelta | None, args: str | None, lock: s
         raise ValueError(f"wait={wait!r}; expected more than 0 and at most {LONGEST_WAIT:g} seconds, or None for now.")
     parameters = {"ids": list(ids), "wait": seconds, "args": args, "lock": lock}
     done = [row[0] for row in rows(database, RETRY_JOBS, parameters)]
-    if done and events.wanted(events.JobsRetried):
-        events.publish(events.JobsRetried(database, tuple(done), wait))
+    if done:
+        events.tell(events.JobsRetried, database, tuple(done), wait)
     return done

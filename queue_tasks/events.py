@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, NamedTuple, ParamSpec, TypeVar, dataclass_transform
 
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome
@@ -220,6 +220,7 @@ class ScheduleChanged(ControlEvent):
 # ------------------------------------------------------------------------------------------------------- who listens
 
 E = TypeVar("E", bound=Event)
+P = ParamSpec("P")
 
 
 class _Listeners(NamedTuple):
@@ -248,6 +249,12 @@ def subscribe_to_batches(kind: type[E], subscriber: Callable[[Sequence[E]], None
 def wanted(kind: type[Event]) -> bool:
     """Whether anybody listens to this kind: a hot path need not make an event that nobody hears."""
     return kind in _listeners
+
+
+def tell(kind: Callable[P, Event], *values: P.args, **named: P.kwargs) -> None:
+    """Publish an event of a kind; it is only made when somebody listens to it."""
+    if kind in _listeners:
+        publish(kind(*values, **named))
 
 
 def publish(event: Event) -> None:

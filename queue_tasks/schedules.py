@@ -199,7 +199,7 @@ def override(
     declared = (line.cron, line.every) if cron is None and every is None else (cron, every)
     Timetable(*declared, timezone or line.timezone)
     rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": cron, "every": every, "timezone": timezone})
-    _publish(name, "overridden", database)
+    events.tell(events.ScheduleChanged, database, name, "overridden")
 
 
 def reset(name: str, *, database: str = "default") -> bool:
@@ -210,7 +210,7 @@ def reset(name: str, *, database: str = "default") -> bool:
     if not list_schedules(name, database=database)[0].overridden:
         return False
     rows(database, OVERRIDE_SCHEDULE, {"name": name, "cron": None, "every": None, "timezone": None})
-    _publish(name, "reset", database)
+    events.tell(events.ScheduleChanged, database, name, "reset")
     return True
 
 
@@ -222,7 +222,7 @@ def add(schedule: Schedule, *, database: str = "default") -> bool:
     """
     added = bool(rows(database, ADD_SCHEDULE, {"schedule": schedule_as_json(schedule.as_row())}))
     if added:
-        _publish(schedule.name, "added", database)
+        events.tell(events.ScheduleChanged, database, schedule.name, "added")
     return added
 
 
@@ -241,15 +241,10 @@ def as_dict(line: ScheduleLine | TickLine) -> dict[str, Any]:
 
 def _changed(statement: LiteralString, name: str, change: str, database: str) -> bool:
     if rows(database, statement, {"name": name}):
-        _publish(name, change, database)
+        events.tell(events.ScheduleChanged, database, name, change)
         return True
     list_schedules(name, database=database)
     return False
-
-
-def _publish(name: str, change: str, database: str) -> None:
-    if events.wanted(events.ScheduleChanged):
-        events.publish(events.ScheduleChanged(database, name, change))
 
 
 def _not_found(name: str, database: str) -> ScheduleNotFound:
