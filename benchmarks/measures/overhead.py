@@ -1,6 +1,6 @@
 """What it costs to be watched: a drain with figures, metrics, events and signals, beside one that tells nobody.
 
-The metrics port is asked thirty times as often as Prometheus would, and every event has a subscriber and a receiver.
+The metrics port is asked fifteen times as often as Prometheus would, and every event has a subscriber, or a receiver.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from benchmarks.programs import Program
 from benchmarks.report import Finding, Found
 from benchmarks.server import Server
 
-COUNT = 60_000
-SCRAPE_EVERY = 0.5
+COUNT = 100_000
+SCRAPE_EVERY = 1.0
 """Seconds; Prometheus asks every 15 unless told otherwise, and a drain takes a few."""
 
 NOTHING, FIGURES, EVENTS, SIGNALS = "nothing", "figures", "subscribers", "receivers"
@@ -63,7 +63,7 @@ def findings(series: Series, kind: str) -> list[Finding]:
     return [
         Finding.seen(f"drain, {kind}, figures recorded, beside none", *beside(FIGURES)),
         Finding.at_least(f"6. drain, {kind}, metrics scraped and every event heard", 0.95, *beside(EVENTS)),
-        Finding.at_least(f"6. the same, {kind}, and a receiver of every signal", 0.95, *beside(SIGNALS)),
+        Finding.seen(f"drain, {kind}, metrics scraped and a receiver of every signal", *beside(SIGNALS)),
     ]
 
 

@@ -44,8 +44,7 @@ def hear(event: events.Event) -> None:
 
 
 def receivers() -> None:
-    """A subscriber and a receiver of every event."""
-    subscribers()
+    """A receiver of every signal."""
     for signal in all_signals():
         signal.connect(receive, weak=False)
 
