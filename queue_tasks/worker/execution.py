@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from queue_tasks import bridge, tasks, tracing
+from queue_tasks import bridge, compat, tasks, telemetry, tracing
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import (
     AtomicEnded,
@@ -62,7 +62,12 @@ class Execution:
         self._processes = processes
         self._worker = worker
         self._known: dict[str, Runnable] = {}
+        self._start_is_heard = False
         bridge.import_stock_tasks()
+
+    def look_for_receivers(self) -> None:
+        """Look whether anybody hears that tasks start: once for the jobs of a fetch, as it costs a tenth of each."""
+        self._start_is_heard = telemetry.signal_is_heard(compat.task_started)
 
     def run(self, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
         """One attempt, from the row to its outcome, within its span if there are any. Never raises."""
@@ -85,7 +90,8 @@ class Execution:
             runnable = self._resolve(attempt.job.task_name)
             if runnable.in_process and self._processes is not None:
                 return await self._run_in_process(self._processes, runnable, attempt)
-            value, error = await self._perform(runnable, runnable.prepare(attempt), attempt)
+            call = runnable.prepare(attempt, announce=self._start_is_heard)
+            value, error = await self._perform(runnable, call, attempt)
             attempt.ended = True
             if isinstance(value, Settled):
                 return self._settled(runnable, value, attempt)

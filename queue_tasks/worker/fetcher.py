@@ -54,6 +54,7 @@ class Fetcher(Service):
     """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
 
     backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
+    on_fetch is called before each fetch, for what is looked at once for all its jobs.
     rest waits, after a fetch that was not full, until the next look; without it, for a hint or the poll.
     on_unknown is called with the worker's number when it is not registered any more; on_failed after each fetch that
     failed otherwise and may have taken jobs all the same.
@@ -73,6 +74,7 @@ class Fetcher(Service):
         run_job: Callable[[FetchedJob], Awaitable[None]],
         release: Callable[[FetchedJob], None],
         backlog: Callable[[], int],
+        on_fetch: Callable[[], None] = lambda: None,
         on_unknown: Callable[[int], None],
         on_failed: Callable[[], None] = lambda: None,
         last_chance: int,
@@ -90,6 +92,7 @@ class Fetcher(Service):
         self._run_job = run_job
         self._release = release
         self._backlog = backlog
+        self._on_fetch = on_fetch
         self._on_unknown = on_unknown
         self._on_failed = on_failed
         self._last_chance = last_chance
@@ -200,6 +203,7 @@ class Fetcher(Service):
     async def _fetch(self, wanted: int) -> list[FetchedJob] | None:
         """Ask for jobs; None: this worker is not registered any more."""
         worker_id = self.worker_id
+        self._on_fetch()
         asked_at = time.monotonic()
         # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
         self._fetching = _start(self._event_loop, self._store.fetch_jobs(self._queues, wanted), "queue_tasks fetch")

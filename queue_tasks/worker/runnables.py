@@ -61,8 +61,11 @@ class Runnable(Protocol):
     def atomic(self) -> bool:
         """Whether its body finishes the job itself, in its own transaction."""
 
-    def prepare(self, attempt: Attempt) -> Call:
-        """Decode the row and bind the body to it. Raises whatever is wrong with the row."""
+    def prepare(self, attempt: Attempt, *, announce: bool) -> Call:
+        """Decode the row and bind the body to it. announce: whether anybody hears that Django's tasks start.
+
+        Raises whatever is wrong with the row.
+        """
 
     def encode(self, value: Any) -> str | None:
         """The return value as JSON text, None when it is not kept. Raises TypeError or ValueError."""
@@ -89,23 +92,17 @@ class DjangoRunnable:
         self.atomic = isinstance(task, tasks.Task) and task.atomic
         self.database = options.database
         self.backend = type(task.get_backend())
-        self._looked_at: float | None = None
-        self._started_is_heard = False
 
-    def prepare(self, attempt: Attempt) -> Call:
+    def prepare(self, attempt: Attempt, *, announce: bool) -> Call:
         """See Runnable."""
         args, kwargs = self._arguments(attempt.job)
         if self.task.takes_context:
             args = [make_context(attempt, telemetry.result_of_running(attempt.job, attempt.worker_id)), *args]
-        body = partial(self.task.func, *args, **kwargs)
+        body: Callable[[], Any] = partial(self.task.func, *args, **kwargs)
         if self.atomic:
             body = partial(atomic.perform, body, self.encode, self._terms(attempt))
-        if attempt.job.attempted != self._looked_at:
-            # Once for each fetch, whose jobs all have its time: to look through the handlers costs 2 us.
-            self._looked_at = attempt.job.attempted
-            self._started_is_heard = telemetry.signal_is_heard(compat.task_started)
-        if self._started_is_heard:
-            return Call(self._announced(body, attempt), self.is_async)
+        if announce:
+            body = self._announced(body, attempt)
         return Call(body, self.is_async)
 
     def encode(self, value: Any) -> str | None:
@@ -212,7 +209,7 @@ class StockRunnable:
         self.keep = None if options.keep is None else options.keep.total_seconds()
         self.worker = worker
 
-    def prepare(self, attempt: Attempt) -> Call:
+    def prepare(self, attempt: Attempt, *, announce: bool) -> Call:  # noqa: ARG002 - procrastinate has no such signal
         """See Runnable."""
         kwargs = arguments.decode(attempt.job.args)
         call = self.task.prepare(attempt.job, kwargs, self.worker, attempt.should_abort, attempt.shutting_down)

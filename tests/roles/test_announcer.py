@@ -169,6 +169,20 @@ def test_a_receiver_of_started_may_even_exit_in_a_thread(error: BaseException) -
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_receiver_of_started_that_comes_while_the_worker_runs_hears_of_the_next_fetch() -> None:
+    seen: list[str] = []
+    with running_worker() as worker:
+        tasks.add.enqueue(1)
+        wait_until(lambda: worker.tally.ended == 1)
+        with received(compat.task_started, lambda task_result, **_: seen.append(task_result.id)):
+            heard = tasks.add.enqueue(2)
+            wait_until(lambda: worker.tally.ended == 2)
+        tasks.add.enqueue(3)
+        wait_until(lambda: worker.tally.ended == 3)
+    assert seen == [heard.id]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_retried_job_is_announced_once_at_its_end() -> None:
     seen: list[Any] = []
     with received(compat.task_finished, lambda task_result, **_: seen.append(task_result)):

@@ -131,6 +131,11 @@ async def test_one_after_the_other_they_share_one_process_and_together_they_have
     assert len(bench.processes._idle) == 2
 
 
+async def test_the_start_of_a_body_is_told_in_its_process_to_who_listens_by_then(bench: Bench) -> None:
+    heard = [value(await bench.run("hear_of_starts", id=number)) for number in (1, 2, 3)]
+    assert heard == [[], ["2"], ["2", "3"]]
+
+
 async def test_arguments_and_results_come_through_as_they_are(bench: Bench) -> None:
     args = ["ünï \N{GRINNING FACE}", 1.5, None, [1, {"a": True}], "x" * 300_000]
     assert value(await bench.run("echo", args)) == {"args": args, "kwargs": {}}

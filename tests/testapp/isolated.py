@@ -16,7 +16,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import connection
 
-from queue_tasks import Discard, Retry, RetryPolicy, Snooze, task
+from queue_tasks import Discard, Retry, RetryPolicy, Snooze, compat, task
 from queue_tasks.exceptions import JobAborted
 from tests.testapp import hostile
 
@@ -51,6 +51,21 @@ def facts(context: Any) -> dict[str, Any]:
         "deadline": context.deadline,
         "abort": context.should_abort(),
     }
+
+
+started: list[str] = []
+"""The ids of the results that `task_started` was sent with, since `hear_of_starts` ran in this process."""
+
+
+@task(executor="process")
+def hear_of_starts() -> list[str]:
+    """Hear of those after this one; what was heard so far."""
+    compat.task_started.connect(_note_start)
+    return started
+
+
+def _note_start(task_result: Any, **_: Any) -> None:
+    started.append(task_result.id)
 
 
 @task(executor="process")
