@@ -12,9 +12,7 @@ from django.db import connections
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules, import_string
 
-from queue_tasks import schema
 from queue_tasks.checks import check_database, check_schedules
-from queue_tasks.deploy_checks import check_dashboard, check_server
 
 
 class QueueTasksConfig(AppConfig):
@@ -77,6 +75,8 @@ def check_pages(
     **kwargs: Any,  # noqa: ARG001 - the same
 ) -> list[checks.CheckMessage]:
     """The check of what is mounted, of `check --deploy`."""
+    from queue_tasks.deploy_checks import check_dashboard  # noqa: PLC0415 - no worker has to hold it
+
     return check_dashboard() if getattr(settings, "ROOT_URLCONF", None) else []
 
 
@@ -86,6 +86,8 @@ def check_servers(
     **kwargs: Any,  # noqa: ARG001 - the same
 ) -> list[checks.CheckMessage]:
     """The check of the jobs' servers, of `check --deploy --database`."""
+    from queue_tasks.deploy_checks import check_server  # noqa: PLC0415 - no worker has to hold it
+
     ours = [alias for alias in job_databases() if alias in (databases or ())]
     found = []
     for alias in ours:
@@ -109,6 +111,8 @@ def repair_schema(using: str, verbosity: int = 1, **kwargs: Any) -> None:  # noq
 
     A database whose migrations of ours are not all applied is left as it is: it is on its way there, or back.
     """
+    from queue_tasks import schema  # noqa: PLC0415 - only after a migration, and no worker has to hold it
+
     connection = connections[using]
     if using not in job_databases() or connection.vendor != "postgresql" or not schema.is_migrated(connection):
         return

@@ -11,7 +11,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from queue_tasks import compat, schema
+from queue_tasks import compat
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.periodic import declared
@@ -110,6 +110,8 @@ def check_database(alias: str) -> list[checks.CheckMessage]:
     from mending what it names. Silent while migrations of ours are not applied: Django says that itself.
     SQL: sql/queries/schema_*.sql
     """
+    from queue_tasks import schema  # noqa: PLC0415 - only a migration asks, and no worker has to hold it
+
     connection = connections[alias]
     if connection.vendor != "postgresql" or not schema.is_migrated(connection):
         return []

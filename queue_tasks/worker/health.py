@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from queue_tasks.worker.port import Answer
+from queue_tasks.worker.answer import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from queue_tasks.worker.health import Health
+from queue_tasks.worker.memory import give_back
 from queue_tasks.worker.report import EVERY, Report, SupervisorLine
 from queue_tasks.worker.worker import Worker
 
@@ -88,12 +89,17 @@ class Monitor:
         return Health(tuple(dead), tuple(unready))
 
     def _look(self) -> None:
+        begun = False
         while not self._over.is_set():
             if self.line is not None:
                 # Waited for by a thread that needs no interpreter; begun anew each time.
                 faulthandler.dump_traceback_later(self.worker.options.dead_after, file=2, exit=True)
             if not self.worker.call_soon(self._turned):
                 self._turned()
+            if self.worker.ready and not begun:
+                begun = True
+                # What reading the project has left.
+                give_back()
             self._judge_memory()
             self._report()
             self._over.wait(EVERY)

@@ -9,27 +9,18 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
+
+from queue_tasks.worker.answer import Answer
 
 MAX_ASKING = 32
 """Requests answered at a time; those beyond are refused."""
 
 PATIENCE = 5.0
 """Seconds a client has to send its request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is said to who asks."""
-
-    status: HTTPStatus
-    content_type: str
-    body: bytes
 
 
 class Port:

@@ -14,7 +14,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -29,14 +29,17 @@ from queue_tasks.database_errors import StatementRefused, sqlstate
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.meter import Meter
+from queue_tasks.worker.answer import Answer
 from queue_tasks.worker.health import Health
 from queue_tasks.worker.monitor import MB, Monitor
-from queue_tasks.worker.port import Answer, Port
 from queue_tasks.worker.process import default_name, run
 from queue_tasks.worker.report import SupervisorLine
 from queue_tasks.worker.settings import WorkerSettings
 from queue_tasks.worker.supervisor import STOP_SIGNALS, Supervisor, SupervisorSettings, program
 from queue_tasks.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from queue_tasks.worker.port import Port
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -230,6 +233,8 @@ def ports(flags: dict[str, Any], health: Callable[[], Health], measure: Callable
 
 def open_port(flags: dict[str, Any], name: str, answer: Callable[[str], Answer], paths: str) -> Port:
     """The port for --<name>-port at --<name>-host. Raises CommandError when it cannot be had."""
+    from queue_tasks.worker.port import Port  # noqa: PLC0415 - most workers have none, and its server needs not a little
+
     host, number = flags[f"{name}_host"], flags[f"{name}_port"]
     try:
         opened = Port(name, host, number, answer)

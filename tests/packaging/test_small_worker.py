@@ -1,0 +1,38 @@
+"""What a worker holds in memory: nothing that only other processes need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+OF_OTHERS = (
+    "http.server",
+    "queue_tasks.deploy_checks",
+    "queue_tasks.schema",
+    "queue_tasks.testing",
+    "queue_tasks.worker.port",
+)
+"""Modules for those who have a port, who migrate, who deploy, who test."""
+
+START = """
+import sys
+import django
+django.setup()
+import queue_tasks.management.commands.queue_worker
+print("\\n".join(sys.modules))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    settings = {"DJANGO_SETTINGS_MODULE": "benchmarks.settings", "DATABASE_URL": "postgresql:///nowhere"}
+    said = subprocess.run([sys.executable, "-c", START], env=settings, check=True, capture_output=True, text=True)
+    return set(said.stdout.splitlines())
+
+
+@pytest.mark.parametrize("module", OF_OTHERS)
+def test_a_worker_does_not_load(loaded: set[str], module: str) -> None:
+    assert "queue_tasks.worker.worker" in loaded
+    assert module not in loaded
