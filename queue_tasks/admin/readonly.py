@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
@@ -21,6 +20,7 @@ from django.urls import URLPattern, path
 from django.utils.safestring import mark_safe
 
 from queue_tasks.admin import links
+from queue_tasks.admin.refusals import UnchangingAdmin
 from queue_tasks.admin.sheets import Listing, Problem, Sheet, Shown
 from queue_tasks.dashboard.access import READS, Permission, in_words, limited, may
 from queue_tasks.dashboard.pages import engine
@@ -30,10 +30,8 @@ class NothingThere(Exception):  # noqa: N818 - read as a sentence, as the librar
     """There is no such thing, or not for this visitor."""
 
 
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's class takes no argument when it runs
+class ReadOnlyAdmin(UnchangingAdmin):
     """Pages of one kind of things."""
-
-    actions = None
 
     def listed(self, request: HttpRequest) -> Listing:
         """The things there are."""
@@ -43,25 +41,9 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's class tak
         """All about one of them. Raises NothingThere."""
         raise NotImplementedError
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whether the admin's front page tells of it."""
-        return self.has_view_permission(request)
-
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - Django's protocol
         """Who may see the dashboard may see it here."""
         return may(request, Permission.VIEW_JOB)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - the same
-        """Nobody adds here."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - the same
-        """Nobody changes here."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - the same
-        """Nobody deletes here."""
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         """The two addresses, by the names that Django's admin has for them."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 
 from django.apps import apps
-from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin import AdminSite
 from django.http import HttpRequest
+
+from queue_tasks.admin.refusals import UnchangingAdmin
 
 APP = "procrastinate"
 
@@ -29,27 +31,9 @@ def close_stock_pages(site: AdminSite) -> None:
             site.register(model, ClosedAdmin)
 
 
-class ClosedAdmin(ModelAdmin):  # type: ignore[type-arg]  # Django's class takes no argument when it runs
-    """Nobody may do anything."""
+class ClosedAdmin(UnchangingAdmin):
+    """Nobody may do anything, or sees that it is there."""
 
-    actions = None
-
-    def has_module_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's protocol
-        """Nobody sees that it is there."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - the same
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - Django's protocol
         """Nobody may look."""
-        return False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - the same
-        """Nobody may add."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - the same
-        """Nobody may change."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - the same
-        """Nobody may delete."""
         return False

@@ -20,6 +20,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from queue_tasks import models, schedules
 from queue_tasks.admin import JobAdmin
+from queue_tasks.admin.refusals import UnchangingAdmin
 from queue_tasks.admin.stock import ClosedAdmin, close_stock_pages
 from queue_tasks.periodic import Schedule
 from queue_tasks.testing import drain
@@ -126,6 +127,20 @@ def test_there_is_no_address_that_could_change_anything(things, kind):
     for rest in ("add/", "1/delete/", "1/history/", "1/", "add/?_popup=1"):
         for method in (client.get, client.post):
             assert method(lists(kind) + rest).status_code == 404, rest
+
+
+def test_no_page_lets_anybody_add_change_or_delete(rf, db):
+    """What a project asks that builds on them, and what the admin's front page offers."""
+    staff("superuser")
+    request = rf.get("/admin/")
+    request.user = User.objects.get(username="superuser")
+    pages = [page for model, page in admin.site._registry.items() if isinstance(page, UnchangingAdmin)]
+    assert {page.opts.app_label for page in pages} == {"queue_tasks", "procrastinate"}
+    for page in pages:
+        open_to_look = page.opts.app_label == "queue_tasks"
+        assert page.get_model_perms(request) == {"add": False, "change": False, "delete": False, "view": open_to_look}
+        assert page.has_module_permission(request) is open_to_look
+        assert page.get_actions(request) == {}
 
 
 def test_the_front_page_tells_of_it_to_those_who_may_see_it(db):
