@@ -33,6 +33,15 @@ def test_an_overview_of_nothing_says_so(viewer):
     assert "No job waits, runs or failed." in text
 
 
+def test_who_may_see_nothing_is_told_why_and_gets_nothing_else(db):
+    response = visitor("passer-by").get(address("overview"))
+    text = text_of(response)
+    assert response.status_code == 403
+    assert "<title>You may not see this · Queue</title>" in text
+    assert "It needs the permission queue_tasks.view_job." in text
+    assert not re.findall(r"<(?:script|link|nav|a|footer)\b", text)
+
+
 def test_the_overview_says_first_what_needs_attention(viewer, make_job):
     make_job(queue_name="media", qt_enqueued_at=NOW - timedelta(hours=2))
     make_job(queue_name="media", status="failed", qt_errors=[FAILURE], qt_finished_at=NOW)
