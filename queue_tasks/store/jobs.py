@@ -11,9 +11,9 @@ import psycopg
 
 from queue_tasks.exceptions import WorkerNotRegistered
 from queue_tasks.jobs import FetchedJob
-from queue_tasks.outcomes import Outcome
+from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.statements import FETCH_JOBS, FIND_WRITTEN, FINISH_JOBS, HELD_JOBS, NOTE_START, PROGRESS_JOBS
-from queue_tasks.store.arrays import numbers, texts
+from queue_tasks.store.arrays import are_all, integers, numbers, seconds, texts
 from queue_tasks.store.client import Client
 
 WORKER_UNKNOWN = "QT002"
@@ -80,21 +80,25 @@ class JobStore:
         """
         now = time.monotonic()
         outcomes = [outcome for _, outcome, _ in batch]
+        kinds = [outcome.kind for outcome in outcomes]
+        keeps = [outcome.keep for outcome in outcomes]
         untils = [outcome.until for outcome in outcomes]
+        # Of rows that are deleted at once nobody reads the times.
+        timed = [] if are_all(keeps, 0) and are_all(kinds, OutcomeKind.SUCCEEDED) else outcomes
         rows = await self._client.finishing.rows(
             FINISH_JOBS,
             {
                 "worker_id": self._client.worker_id,
-                "ids": numbers([job.id for job, _, _ in batch]),
-                "leases": numbers([job.lease for job, _, _ in batch]),
-                "outcomes": texts([outcome.kind for outcome in outcomes]),
+                "ids": integers([job.id for job, _, _ in batch]),
+                "leases": integers([job.lease for job, _, _ in batch]),
+                "outcomes": texts(kinds),
                 "results": texts([outcome.result for outcome in outcomes]),
                 "errors": texts([error for _, _, error in batch]),
-                "started_ago": numbers([None if o.started is None else now - o.started for o in outcomes]),
-                "ended_ago": numbers([now - outcome.ended for outcome in outcomes]),
+                "started_ago": seconds([None if o.started is None else now - o.started for o in timed]),
+                "ended_ago": seconds([now - outcome.ended for outcome in timed]),
                 "waits": numbers([outcome.wait or None for outcome in outcomes]),
                 "untils": untils if any(untils) else None,
-                "keeps": numbers([outcome.keep for outcome in outcomes]),
+                "keeps": numbers(keeps),
                 "priorities": numbers([outcome.priority for outcome in outcomes]),
                 "queue_names": texts([outcome.queue_name for outcome in outcomes]),
                 "locks": texts([outcome.lock for outcome in outcomes]),
