@@ -18,14 +18,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
 django.setup()
 
 from queue_tasks import TaskResult, compat, events, signals  # noqa: E402 - after setup
-from queue_tasks.worker import worker  # noqa: E402
+from queue_tasks.worker import metering  # noqa: E402
 
 heard: Counter[type] = Counter()
 
 
 def nothing() -> None:
     """Not even the meter and the figures, which have no switch: they are taken out."""
-    worker.note = lambda *_: None  # type: ignore[attr-defined]
+    metering.note = lambda *_: None
 
 
 def figures() -> None:

@@ -111,7 +111,7 @@ class InlineWorker:
         attempt = Attempt(job, self._worker_id, self._note_progress)
         attempt.durable = False
         await _tell(events.JobStarted(self._worker_id, job))
-        self._execution.look_for_receivers()
+        self._execution.look_for_listeners()
         attempt.runner = asyncio.create_task(
             self._execution.run(attempt), name=f"queue_tasks job {job.id}", context=self._context.copy()
         )

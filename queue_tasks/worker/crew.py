@@ -121,7 +121,7 @@ class Crew:
             run_job=self.attempts.run,
             release=self.attempts.release,
             backlog=lambda: self.finisher.backlog,
-            on_fetch=self.execution.look_for_receivers,
+            on_fetch=self.execution.look_for_listeners,
             on_unknown=self.registration.taken_for_dead,
             on_failed=self.rescuer.note_failed_fetch,
             last_chance=max(1, options.max_crashes - 1),

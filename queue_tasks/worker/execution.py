@@ -62,16 +62,20 @@ class Execution:
         self._processes = processes
         self._worker = worker
         self._known: dict[str, Runnable] = {}
-        self._start_is_heard = False
+        self._start_is_heard = self._is_traced = False
         bridge.import_stock_tasks()
 
-    def look_for_receivers(self) -> None:
-        """Look whether anybody hears that tasks start: once for the jobs of a fetch, as it costs a tenth of each."""
+    def look_for_listeners(self) -> None:
+        """Look whether anybody hears that tasks start, or has set up where spans go.
+
+        Once for the jobs of a fetch: asking costs a tenth of each.
+        """
         self._start_is_heard = telemetry.signal_is_heard(compat.task_started)
+        self._is_traced = tracing.wanted()
 
     def run(self, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
         """One attempt, from the row to its outcome, within its span if there are any. Never raises."""
-        return self._run_within_span(attempt) if tracing.wanted() else self.run_bare(attempt)
+        return self._run_within_span(attempt) if self._is_traced else self.run_bare(attempt)
 
     async def _run_within_span(self, attempt: Attempt) -> Outcome:
         span = tracing.Executing(attempt.job, attempt.worker_id)

@@ -72,7 +72,7 @@ class Serving:
         job = job_from_wire(order["run"])
         self._place.memory = None if order["memory_limit"] is None else (order["memory_limit"], job.task_name)
         attempt = self._attempt = Attempt(job, order["worker_id"], self._take_note)
-        self._execution.look_for_receivers()
+        self._execution.look_for_listeners()
         with tracing.continuing(order["trace"]):
             outcome = self._outcome(attempt)
         self._attempt = self._note = None
