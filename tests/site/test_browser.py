@@ -243,6 +243,44 @@ def test_the_keyboard_reaches_everything_in_order(browser, site, photo):
     wait_until(lambda: browser.text("h1") == "Coast")
 
 
+COUNT_NEWS = """
+window.heard = 0;
+const address = new URL(document.querySelector("[data-live]").dataset.live, location.href);
+address.searchParams.set("new", "1");
+new EventSource(address).addEventListener("row", () => { window.heard += 1; });
+"""
+"""Counts what the page is told, by a stream beside its own."""
+
+
+def test_nothing_moves_while_something_is_pressed(browser, site, photo):
+    browser.open()
+    browser.choose(photo("coast.jpg"))
+    browser.wait_for_states({"Coast": "waiting"})
+    browser.open()
+    browser.wait_for_live()
+    browser.run(COUNT_NEWS)
+    mouse = webdriver.ActionChains(browser.driver)
+
+    def upload_and_be_told(*names: str) -> None:
+        for name in names:
+            heard = browser.run("return window.heard")
+            site.visitor.upload([photo(name)])
+            wait_until(lambda heard=heard: browser.run("return window.heard") > heard, message="the other stream hears")
+
+    upload_and_be_told("first.jpg")
+    browser.wait_for_states({"First": "waiting", "Coast": "waiting"})
+    mouse.click_and_hold(browser.one("h1")).perform()
+    # The page's own stream has brought the one before, when the other one brings the next.
+    upload_and_be_told("second.jpg", "third.jpg")
+    assert len(browser.all(".card")) == 2
+    mouse.release().perform()
+    browser.wait_for_states(dict.fromkeys(("Third", "Second", "First", "Coast"), "waiting"))
+    mouse.click_and_hold(browser.one("#card-link-1")).perform()
+    upload_and_be_told("fourth.jpg", "fifth.jpg")
+    mouse.release().perform()
+    wait_until(lambda: browser.text("h1") == "Coast", message="the link was followed")
+
+
 def test_focus_stays_where_it_is_when_its_part_of_the_page_changes(browser, site, photo):
     browser.open()
     browser.choose(photo("coast.jpg"))

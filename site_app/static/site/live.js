@@ -6,14 +6,13 @@
 
 const SOONEST = 500, LATEST = 10_000; // milliseconds until a broken stream is opened again
 const GATHER = 600; // milliseconds in which announcements are gathered into one
+const SOON = 50; // milliseconds until it is looked again whether something is pressed
 
 const board = document.querySelector("[data-live]");
 const signal = document.querySelector("[data-signal]");
 const announcer = document.querySelector("[data-announcer]");
 
-// A button that is put in anew between its being pressed and let go is not clicked.
-let pressed = false;
-const held = [];
+const waiting = []; // news that is not on the page yet, oldest first
 
 let source = null;
 let wait = SOONEST;
@@ -29,9 +28,8 @@ function open() {
     show("live", "Live");
   });
   source.addEventListener("row", (event) => {
-    const news = JSON.parse(event.data);
-    if (pressed) held.push(news);
-    else apply(news);
+    waiting.push(JSON.parse(event.data));
+    take();
   });
   source.addEventListener("error", () => {
     close();
@@ -54,6 +52,13 @@ function show(state, words) {
   signal.hidden = false;
   signal.dataset.signal = state;
   signal.querySelector("[data-signal-text]").textContent = words;
+}
+
+// Put in what has come. Not while something is pressed, which is :active until it is let go: a link that moves, or is put
+// in anew, in between is not clicked.
+function take() {
+  if (document.querySelector(":active")) setTimeout(take, SOON);
+  else waiting.splice(0).forEach(apply);
 }
 
 function apply(news) {
@@ -99,17 +104,8 @@ function announce(words) {
   gathered.push(words);
 }
 
-function letGo(event) {
-  // Not every end is told, as of a press that ends outside of the window.
-  if (!pressed || (event.type === "pointermove" && event.buttons)) return;
-  pressed = false;
-  setTimeout(() => held.splice(0).forEach(apply)); // after the click
-}
-
 if (board) {
   open();
-  document.addEventListener("pointerdown", () => { pressed = true; });
-  for (const end of ["pointerup", "pointercancel", "pointermove", "dragend"]) document.addEventListener(end, letGo);
   // A page kept by the browser for the back button must not hold a stream, and comes back with an old state.
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && open());
