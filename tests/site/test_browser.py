@@ -261,22 +261,23 @@ def test_nothing_moves_while_something_is_pressed(browser, site, photo):
     browser.run(COUNT_NEWS)
     mouse = webdriver.ActionChains(browser.driver)
 
-    def upload_and_be_told(*names: str) -> None:
-        for name in names:
-            heard = browser.run("return window.heard")
-            site.visitor.upload([photo(name)])
-            wait_until(lambda heard=heard: browser.run("return window.heard") > heard, message="the other stream hears")
+    def upload_and_be_told(name: str) -> None:
+        heard = browser.run("return window.heard")
+        site.visitor.upload([photo(name)])
+        wait_until(lambda: browser.run("return window.heard") > heard, message="the other stream hears")
 
     upload_and_be_told("first.jpg")
     browser.wait_for_states({"First": "waiting", "Coast": "waiting"})
     mouse.click_and_hold(browser.one("h1")).perform()
     # The page's own stream has brought the one before, when the other one brings the next.
-    upload_and_be_told("second.jpg", "third.jpg")
+    upload_and_be_told("second.jpg")
+    upload_and_be_told("third.jpg")
     assert len(browser.all(".card")) == 2
     mouse.release().perform()
     browser.wait_for_states(dict.fromkeys(("Third", "Second", "First", "Coast"), "waiting"))
     mouse.click_and_hold(browser.one("#card-link-1")).perform()
-    upload_and_be_told("fourth.jpg", "fifth.jpg")
+    upload_and_be_told("fourth.jpg")
+    upload_and_be_told("fifth.jpg")
     mouse.release().perform()
     wait_until(lambda: browser.text("h1") == "Coast", message="the link was followed")
 
