@@ -134,10 +134,10 @@ class Crew:
             self.fetcher.on_idle = self._end_if_drained
 
         # What gives hints, or tidies up.
-        self.promoter = Promoter(store.maintenance, options.poll_interval, self._look, lambda: self.listening)
+        self.promoter = Promoter(store.maintenance, options.poll_interval, self._look, self.hears)
         self.aborter = Aborter(store.maintenance, options.poll_interval, self.attempts.abort, self.attempts.any)
-        self.scheduler = Scheduler(store.schedules, options, lambda: self.listening)
-        self.pruner = Pruner(store.maintenance, lambda: self.listening)
+        self.scheduler = Scheduler(store.schedules, options, self.hears)
+        self.pruner = Pruner(store.maintenance, self.hears)
         self.listener = Listener(
             options,
             0,
@@ -147,7 +147,7 @@ class Crew:
             on_schedules=self.scheduler.wake,
             on_abort=self.aborter.wake,
             on_control=self._reconsider,
-            on_listening=self._hears if settings.is_told else on_ready,
+            on_listening=self._note_hearing if settings.is_told else on_ready,
             on_deaf=on_ready,
             meter=meter,
         )
@@ -179,11 +179,10 @@ class Crew:
     @property
     def worker_id(self) -> int:
         """The number that all work under; 0 before the worker is registered."""
-        return self.orders.worker_id
+        return self.registration.worker_id
 
-    @property
-    def listening(self) -> bool:
-        """Whether notifications reach the worker now, as far as it knows."""
+    def hears(self) -> bool:
+        """Whether notifications reach the worker now, as far as it knows. From any thread."""
         return self.listener.hears
 
     @property
@@ -224,7 +223,7 @@ class Crew:
         fetched = self.fetcher.ids_in_hand
         return None if fetched is None else [*fetched, *self.attempts.ids, *self.finisher.pending_ids]
 
-    def _hears(self) -> None:
+    def _note_hearing(self) -> None:
         self.waking.begin()
         self._on_ready()
 
@@ -249,7 +248,7 @@ class Crew:
 
     def _go_on(self) -> None:
         logger.info("told to go on: fetching again")
-        self.waking.come_back(hears=self.listening)
+        self.waking.come_back(hears=self.hears())
         self.fetcher.unhush()
 
     def _lose_jobs(self) -> None:

@@ -149,7 +149,7 @@ class Worker:
     @property
     def listening(self) -> bool:
         """Whether notifications reach it now, as far as it knows."""
-        return self.crew is not None and self.crew.listening
+        return self.crew is not None and self.crew.hears()
 
     @property
     def stopping(self) -> bool:
