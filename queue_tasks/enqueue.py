@@ -11,9 +11,9 @@ from asgiref.sync import sync_to_async
 from queue_tasks import compat, tracing
 from queue_tasks.caller import moment, rows
 from queue_tasks.conf import Options
-from queue_tasks.results import TaskResult, ready
+from queue_tasks.results import TaskResult, ready, ready_many
 from queue_tasks.statements import ENQUEUE_ALIKE, ENQUEUE_JOB, ENQUEUE_JOBS
-from queue_tasks.tasks import JobSpec
+from queue_tasks.tasks import JobSpec, Task
 from queue_tasks.telemetry import log_is_heard
 
 R = TypeVar("R")
@@ -66,7 +66,10 @@ def enqueue_job(database: str, spec: JobSpec[R]) -> TaskResult[R]:
 
     SQL: sql/queries/enqueue_job.sql
     """
-    [result] = _insert(database, [spec], alike=True)
+    if tracing.wanted():
+        [result] = _insert(database, [spec], [spec.task])
+    else:
+        result = _insert_one(None, database, spec)
     if _heard():
         _tell(result)
     return result
@@ -78,11 +81,11 @@ def enqueue_jobs(specs: Sequence[JobSpec[Any]]) -> list[TaskResult[Any]]:
     SQL: sql/queries/enqueue_job.sql for one, sql/queries/enqueue_alike.sql for several of one task, else
     sql/queries/enqueue_jobs.sql
     """
-    tasks = {id(spec.task): spec.task for spec in specs}
-    databases = {key: database_of(task) for key, task in tasks.items()}
+    tasks = _tasks_of(specs)
+    databases = {id(task): database_of(task) for task in tasks}
     homes = set(databases.values())
     if len(homes) == 1 and None not in homes:
-        results = _insert(cast("str", homes.pop()), specs, alike=len(tasks) == 1)
+        results = _insert(cast("str", homes.pop()), specs, tasks)
         if _heard():
             for result in results:
                 _tell(result)
@@ -125,8 +128,8 @@ def _insert_apart(specs: Sequence[JobSpec[Any]], databases: Sequence[str | None]
             by_database.setdefault(database, []).append(index)
     results: dict[int, TaskResult[Any]] = {}
     for database, indexes in by_database.items():
-        inserted = _insert(database, [specs[index] for index in indexes], alike=False)
-        results.update(zip(indexes, inserted, strict=True))
+        theirs = [specs[index] for index in indexes]
+        results.update(zip(indexes, _insert(database, theirs, _tasks_of(theirs)), strict=True))
     for index, spec in enumerate(specs):
         if index in results:
             _tell(results[index])
@@ -135,57 +138,68 @@ def _insert_apart(specs: Sequence[JobSpec[Any]], databases: Sequence[str | None]
     return [results[index] for index in range(len(specs))]
 
 
-def _insert(database: str, specs: Sequence[JobSpec[Any]], *, alike: bool) -> list[TaskResult[Any]]:
-    """Insert jobs of one database, and of one task if they are alike."""
+def _tasks_of(specs: Sequence[JobSpec[Any]]) -> list[Task[..., Any]]:
+    """The tasks of the jobs, each once, in the order of their first jobs."""
+    return list({id(spec.task): spec.task for spec in specs}.values())
+
+
+def _insert(database: str, specs: Sequence[JobSpec[Any]], tasks: Sequence[Task[..., Any]]) -> list[TaskResult[Any]]:
+    """Insert jobs of one database, within a span where somebody wants it. tasks: theirs, each once."""
     if not tracing.wanted():
-        return _insert_under(None, database, specs, alike=alike)
-    queues, names = [spec.task.queue_name for spec in specs], [spec.task.module_path for spec in specs]
+        return _insert_under(None, database, specs, tasks)
+    queues, names = [task.queue_name for task in tasks], [task.module_path for task in tasks]
     with tracing.enqueueing(queues, names, len(specs)) as span:
-        results = _insert_under(span.trace, database, specs, alike=alike)
+        results = _insert_under(span.trace, database, specs, tasks)
         if len(results) == 1:
             span.note_id(results[0].id)
         return results
 
 
 def _insert_under(
-    trace: str | None, database: str, specs: Sequence[JobSpec[Any]], *, alike: bool
+    trace: str | None, database: str, specs: Sequence[JobSpec[Any]], tasks: Sequence[Task[..., Any]]
 ) -> list[TaskResult[Any]]:
     """trace: what the rows say of the span that enqueues them, as JSON text."""
-    task = specs[0].task
-    of_the_task = {
+    if len(specs) == 1:
+        return [_insert_one(trace, database, specs[0])]
+    # Of JSON as we write it, no line break is a part.
+    jobs = {"args": "\n".join([spec.arguments for spec in specs]), "trace": trace}
+    if len(tasks) == 1:
+        [task] = tasks
+        locks = None if task.lock is None else [spec.lock for spec in specs]
+        [(ids, at)] = rows(database, ENQUEUE_ALIKE, {**_of_the_task(task), **jobs, "locks": locks})
+    else:
+        [(ids, at)] = rows(database, ENQUEUE_JOBS, {**_by_task(specs, tasks), **jobs})
+    return ready_many(specs, ids, at)
+
+
+def _insert_one(trace: str | None, database: str, spec: JobSpec[R]) -> TaskResult[R]:
+    job = _of_the_task(spec.task)
+    job["lock"], job["args"], job["trace"] = spec.lock, spec.arguments, trace
+    [(job_id, at)] = rows(database, ENQUEUE_JOB, job, repeated=True)
+    return ready(spec, job_id, moment(database, at))
+
+
+def _of_the_task(task: Task[..., Any]) -> dict[str, Any]:
+    """The parameters that a task gives each of its jobs."""
+    return {
         "queue_name": task.queue_name,
         "task_name": task.module_path,
         "priority": int(task.priority),
         "run_after": task.run_after,
         "ephemeral": task.keep is False,
-        "trace": trace,
     }
-    if len(specs) == 1:
-        [spec] = specs
-        of_the_job = {**of_the_task, "lock": spec.lock, "args": spec.arguments}
-        [(job_id, at)] = rows(database, ENQUEUE_JOB, of_the_job, repeated=True)
-        return [ready(spec, job_id, moment(database, at))]
-    # Of JSON as we write it, no line break is a part.
-    lines = "\n".join([spec.arguments for spec in specs])
-    if alike:
-        locks = None if task.lock is None else [spec.lock for spec in specs]
-        [(ids, at)] = rows(database, ENQUEUE_ALIKE, {**of_the_task, "locks": locks, "args": lines})
-    else:
-        [(ids, at)] = rows(database, ENQUEUE_JOBS, {**_by_task(specs), "trace": trace, "args": lines})
-    return [ready(spec, job_id, at) for spec, job_id in zip(specs, ids, strict=True)]
 
 
-def _by_task(specs: Sequence[JobSpec[Any]]) -> dict[str, Any]:
+def _by_task(specs: Sequence[JobSpec[Any]], tasks: Sequence[Task[..., Any]]) -> dict[str, Any]:
     """The parameters of enqueue_jobs that say of which task each job is, and its lock."""
-    tasks = {id(spec.task): spec.task for spec in specs}
-    numbers = {key: str(number) for number, key in enumerate(tasks, 1)}
+    numbers = {id(task): str(number) for number, task in enumerate(tasks, 1)}
     locks = [spec.lock for spec in specs]
     return {
-        "queue_names": [task.queue_name for task in tasks.values()],
-        "task_names": [task.module_path for task in tasks.values()],
-        "priorities": [int(task.priority) for task in tasks.values()],
-        "run_afters": [task.run_after for task in tasks.values()],
-        "ephemerals": [task.keep is False for task in tasks.values()],
+        "queue_names": [task.queue_name for task in tasks],
+        "task_names": [task.module_path for task in tasks],
+        "priorities": [int(task.priority) for task in tasks],
+        "run_afters": [task.run_after for task in tasks],
+        "ephemerals": [task.keep is False for task in tasks],
         "tasks": "\n".join([numbers[id(spec.task)] for spec in specs]),
         "locks": locks if any(locks) else None,
     }
@@ -196,7 +210,10 @@ def _heard() -> bool:
     if log_is_heard(logging.DEBUG):
         return True
     its_own = id(compat.log_task_enqueued)
-    return any(key[0] != its_own for key, *_ in compat.task_enqueued.receivers)
+    for key, *_ in compat.task_enqueued.receivers:  # noqa: SIM110 - `any` would make a generator for each job
+        if key[0] != its_own:
+            return True
+    return False
 
 
 def _tell(result: TaskResult[Any]) -> None:

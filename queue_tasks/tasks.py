@@ -194,7 +194,7 @@ def make_spec(task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[
 
     Raises TypeError or ValueError that names the task, the argument and the remedy.
     """
-    own = adopt(task)
+    own = task if isinstance(task, Task) else adopt(task)
     shape = _shape(own.func, own.takes_context)
     bound = None
     if own.lock is not None or not shape.takes(args, kwargs):
@@ -280,10 +280,15 @@ class _Shape:
             for one in parameters
             if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
         ]
+        # Of calls that name nothing.
+        self._fewest = max((place + 1 for _, place in self._required), default=0)
+        self._most = sys.maxsize if self._any_number else len(positional)
 
     def takes(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether the arguments fit for certain; False: `inspect` has to judge."""
         given = len(args)
+        if not kwargs:
+            return self._fewest <= given <= self._most
         if given > len(self.names) and not self._any_number:
             return False
         # A name that is not known stands nowhere, one that is given by place too stands among those.

@@ -20,6 +20,7 @@ declare
     v_queue text;
     v_asleep boolean;
     v_payload text;
+    v_told boolean;
 begin
     foreach v_queue in array p_queues loop
         v_payload := v_everybody;
@@ -41,10 +42,11 @@ begin
                 ) n;
             end if;
         end if;
+        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
         if octet_length(v_queue) <= 40 then
-            perform pg_notify('procrastinate_queue_v1#' || v_queue, v_payload);
+            v_told := pg_notify('procrastinate_queue_v1#' || v_queue, v_payload) is null;
         end if;
-        perform pg_notify('procrastinate_any_queue_v1', v_payload);
+        v_told := pg_notify('procrastinate_any_queue_v1', v_payload) is null;
     end loop;
 end
 $body$;

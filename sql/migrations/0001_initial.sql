@@ -1968,6 +1968,7 @@ declare
     v_queue text;
     v_asleep boolean;
     v_payload text;
+    v_told boolean;
 begin
     foreach v_queue in array p_queues loop
         v_payload := v_everybody;
@@ -1989,10 +1990,11 @@ begin
                 ) n;
             end if;
         end if;
+        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
         if octet_length(v_queue) <= 40 then
-            perform pg_notify('procrastinate_queue_v1#' || v_queue, v_payload);
+            v_told := pg_notify('procrastinate_queue_v1#' || v_queue, v_payload) is null;
         end if;
-        perform pg_notify('procrastinate_any_queue_v1', v_payload);
+        v_told := pg_notify('procrastinate_any_queue_v1', v_payload) is null;
     end loop;
 end
 $body$;
@@ -2012,19 +2014,15 @@ $body$;
 comment on function queue_tasks_worker_lock_v1(bigint) is 'The key of a worker''s advisory lock.';
 
 -- from sql/triggers/procrastinate_events_qt_inserted.sql
--- procrastinate_events_qt_inserted: after insert on procrastinate_events, for each statement
--- An event is of a job that exists. Events written by our own triggers are, and are not checked again.
+-- procrastinate_events_qt_inserted: after insert on procrastinate_events, for each row
+-- An event is of a job that exists. Events written by our own triggers are, and are not checked again: for these a row's
+-- trigger costs a comparison, where a statement's would have the server copy each of them.
 -- Called by  whoever inserts events directly
 create or replace function queue_tasks_events_inserted_v1() returns trigger
     language plpgsql
 as $body$
-declare
-    v_jobs bigint[];
 begin
-    select array_agg(distinct n.job_id) into v_jobs from new_events n;
-    if v_jobs is not null then
-        perform queue_tasks_require_jobs_v1(v_jobs);
-    end if;
+    perform queue_tasks_require_jobs_v1(array[new.job_id]);
     return null;
 end
 $body$;
@@ -2033,8 +2031,7 @@ comment on function queue_tasks_events_inserted_v1() is 'Refuse events of jobs t
 
 create or replace trigger procrastinate_events_qt_inserted
     after insert on procrastinate_events
-    referencing new table as new_events
-    for each statement
+    for each row
     when (pg_trigger_depth() = 0)
     execute function queue_tasks_events_inserted_v1();
 
@@ -2131,10 +2128,13 @@ create or replace function queue_tasks_jobs_inserted_v1() returns trigger
     language plpgsql
 as $body$
 declare
+    v_first text;
+    v_last text;
     v_queues text[];
     v_scheduled boolean;
     v_kept boolean;
-    v_workers bigint[];
+    v_owned boolean;
+    v_woken boolean;
 begin
     -- Who was told that his transaction is committed finds his jobs after a crash of the server, even where his role or
     -- session is set not to wait for that.
@@ -2144,16 +2144,25 @@ begin
         perform set_config('synchronous_commit', 'on', true);
     end if;
 
+    -- The queues are listed below, where there are several: an aggregate of distinct values sorts, even a single job.
     select
-        -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
-        array_agg(distinct n.queue_name::text) filter (
-            where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp())
-        ),
+        min(n.queue_name) filter (where n.ready),
+        max(n.queue_name) filter (where n.ready),
         bool_or(n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
         bool_or(n.status = 'todo' and not n.qt_ephemeral),
-        array_agg(distinct n.worker_id) filter (where n.worker_id is not null)
-    into v_queues, v_scheduled, v_kept, v_workers
-    from new_jobs n;
+        bool_or(n.worker_id is not null)
+    into v_first, v_last, v_scheduled, v_kept, v_owned
+    from (
+        -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
+        select
+            j.queue_name,
+            j.status,
+            j.scheduled_at,
+            j.qt_ephemeral,
+            j.worker_id,
+            j.status = 'todo' and (j.scheduled_at is null or j.scheduled_at <= clock_timestamp()) as ready
+        from new_jobs j
+    ) n;
 
     -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
     if v_scheduled then
@@ -2169,11 +2178,19 @@ begin
         from new_jobs n
         where n.status = 'todo' and not n.qt_ephemeral;
     end if;
-    if v_queues is not null then
-        perform queue_tasks_wake_queues_v1(v_queues);
+    if v_first = v_last then
+        v_queues := array[v_first];
+    elsif v_first is not null then
+        select array_agg(distinct n.queue_name::text) into v_queues
+        from new_jobs n
+        where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp());
     end if;
-    if v_workers is not null then
-        perform queue_tasks_require_workers_v1(v_workers);
+    if v_queues is not null then
+        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
+        v_woken := queue_tasks_wake_queues_v1(v_queues) is null;
+    end if;
+    if v_owned then
+        perform queue_tasks_require_workers_v1((select array_agg(distinct n.worker_id) from new_jobs n where n.worker_id is not null));
     end if;
     return null;
 end

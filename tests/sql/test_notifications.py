@@ -29,6 +29,16 @@ def test_one_notification_for_each_queue_however_many_jobs(one, ear):
     assert sorted(heard()) == sorted([(ANY, WAKE), (queue("a"), WAKE), (queue("b"), WAKE)])
 
 
+def test_of_several_queues_only_those_with_a_ready_job_are_told(one, ear):
+    heard = ear.listen(ANY, queue("a"), queue("b"), queue("c"))
+    one.jobs(
+        300,
+        queue_name=sql.SQL("substr('abc', n % 3 + 1, 1)"),
+        scheduled_at=sql.SQL("case when n % 3 = 2 then now() + interval '1 hour' end"),
+    )
+    assert sorted(heard()) == sorted([(ANY, WAKE), (queue("a"), WAKE), (queue("b"), WAKE)])
+
+
 def test_the_notifications_of_one_transaction_fold(one, ear):
     heard = ear.listen(ANY, queue("a"))
     with one.connection.transaction():
