@@ -9,6 +9,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 
@@ -137,3 +138,26 @@ class Child:
             selector.unregister(self.life.line)
         self.life.line.close()
         self.life = None
+
+
+def in_words(code: int) -> str:
+    """How a process ended, as a person reads it: an exit code, or, below 0, a signal."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def program(command: str) -> list[str]:
+    """How this process was started, up to the command's name: what starts another one like it.
+
+    command: of Django's command line, such as "queue_worker". Python's own flags are kept.
+    """
+    given, seen = sys.orig_argv, sys.argv
+    end = len(given) - len(seen) + 1
+    if len(seen) > 1 and seen[1] == command and 0 < end < len(given) and given[end] == command:
+        # Not given[0], which may be found on another PATH, or not at all.
+        return [sys.executable, *given[1:end]]
+    return [sys.executable, "-m", "django"]

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from queue_tasks.worker.ending import STOP_MARGIN, UNASKED_MARGIN, end_process
 from queue_tasks.worker.monitor import Monitor
 from queue_tasks.worker.report import SupervisorLine
+from queue_tasks.worker.stop_signals import BURST, told_to
 from queue_tasks.worker.worker import Worker
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -25,9 +26,6 @@ LEFTOVERS_MARGIN = 0.2
 
 MARGIN = 2.0
 """Seconds after the time of grace within which a process that was told to stop has ended."""
-
-BURST = 0.5
-"""Seconds after the first signal in which others count as the same one: some send it to every process of a group."""
 
 ORPHAN_GRACE = 1.0
 """Seconds running jobs have to end when the supervisor is gone."""
@@ -79,32 +77,30 @@ def _run(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:
 
 @contextlib.contextmanager
 def _heeding(stop_signals: Sequence[signal.Signals], worker: Worker, monitor: Monitor | None) -> Iterator[None]:
-    """Heed signals from a thread of its own: Python's handlers wait for the main thread, which a task may block."""
+    """Heed signals from a thread of its own: a task may block the main thread."""
     if not stop_signals:
         yield
         return
     ear, mouth = socket.socketpair()
-    mouth.settimeout(0)
     over = threading.Event()
     line = None if monitor is None else monitor.line
     heed = threading.Thread(
         target=_heed, args=(ear, stop_signals, worker, over, line), name="queue_tasks signals", daemon=True
     )
     heed.start()
-    # The interpreter writes the number of each signal there at once, in whichever thread it arrives.
-    wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in stop_signals}
-    if line is not None:
-        threading.Thread(target=_outlive, args=(line, worker, over), name="queue_tasks supervisor", daemon=True).start()
     try:
-        with monitor or contextlib.nullcontext():
-            yield
+        with told_to(mouth, stop_signals):
+            if line is not None:
+                outlive = threading.Thread(
+                    target=_outlive, args=(line, worker, over), name="queue_tasks supervisor", daemon=True
+                )
+                outlive.start()
+            try:
+                with monitor or contextlib.nullcontext():
+                    yield
+            finally:
+                over.set()
     finally:
-        over.set()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(wakeup)
-        mouth.close()
         heed.join(1)
 
 

@@ -13,24 +13,21 @@ import math
 import selectors
 import signal
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from queue_tasks.meter import Meter
-from queue_tasks.worker.child import Child, Life
+from queue_tasks.worker.child import Child, Life, in_words
 from queue_tasks.worker.health import Health
 from queue_tasks.worker.report import Report
+from queue_tasks.worker.stop_signals import BURST, STOP_SIGNALS, told_to
 
 logger = logging.getLogger("queue_tasks.worker")
 
 TICK = 1.0
 """Seconds between looks at everything."""
-
-BURST = 0.5
-"""Seconds after the first signal in which others count as the same one."""
 
 KILL_MARGIN = 2.5
 """Seconds after the time of grace until a process is killed: a healthy one ends itself half a second earlier."""
@@ -101,7 +98,10 @@ class Supervisor:
         Returns the exit code: 0, or 1 when a process did not end as it was told to, none could be started, a second
         signal came, or, while draining, a job failed for good. In the main thread only: signals are heard there.
         """
-        with self._hearing() as ear, selectors.DefaultSelector() as selector:
+        ear, mouth = socket.socketpair()
+        ear.settimeout(0)
+        # SIGCHLD, too, so that the end of a process is not waited for.
+        with ear, told_to(mouth, (*STOP_SIGNALS, signal.SIGCHLD)), selectors.DefaultSelector() as selector:
             selector.register(ear, selectors.EVENT_READ)
             try:
                 for child in self._children:
@@ -212,24 +212,22 @@ class Supervisor:
         self._replace(child, life, code, now)
 
     def _replace(self, child: Child, life: Life, code: int, now: float) -> None:
-        was_ready, recycled = life.was_ready, child.report.recycled
-        if (recycled and child.report.ended) or (was_ready and now - life.started_at >= HEALTHY_AFTER):
+        """Have another process start, unless none ever became ready and each has tried."""
+        recycled = child.report.recycled
+        if (recycled and child.report.ended) or (life.was_ready and now - life.started_at >= HEALTHY_AFTER):
             child.short_lives = 0
         else:
             child.short_lives += 1
-        child.ever_ready = child.ever_ready or was_ready
-        if not any(other.ever_ready or other.is_ready for other in self._children):
-            # Not again at once: the others are about to find the same.
-            wait = TICK
-            if all(other.short_lives for other in self._children):
-                logger.critical("none of %d processes could start; ending (%s)", len(self._children), in_words(code))
-                self._code = code if code > 0 else 1
-                self._stop()
-                child.over = True
-                return
-        else:
-            longest = LONGEST_WAIT_OF_READY if was_ready else LONGEST_WAIT
-            wait = 0.0 if child.short_lives < 2 else min(longest, 2.0 ** (child.short_lives - 2))  # noqa: PLR2004 - 1 s at the second
+        child.ever_ready = child.ever_ready or life.was_ready
+        some_ready = any(other.ever_ready or other.is_ready for other in self._children)
+        if not some_ready and all(other.short_lives for other in self._children):
+            logger.critical("none of %d processes could start; ending (%s)", len(self._children), in_words(code))
+            self._code = code if code > 0 else 1
+            self._stop()
+            child.over = True
+            return
+        # Not again at once while none is ready: the others are about to find the same.
+        wait = _wait_after(child.short_lives, was_ready=life.was_ready) if some_ready else TICK
         child.start_at = now + wait
         why = recycled or f"ended with {in_words(code)}"
         when = f"in {wait:.0f} s" if wait else "now"
@@ -243,23 +241,6 @@ class Supervisor:
         return max(0.0, min(now + TICK, self._kill_at if self._kill_at > now else math.inf, *starts) - now)
 
     # -------------------------------------------------------------------------------------------------------- stopping
-
-    @contextlib.contextmanager
-    def _hearing(self) -> Iterator[socket.socket]:
-        """A socket that gives the number of each signal, SIGCHLD among them."""
-        ear, mouth = socket.socketpair()
-        ear.settimeout(0)
-        mouth.settimeout(0)
-        wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
-        numbers = (*STOP_SIGNALS, signal.SIGCHLD)
-        handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
-        try:
-            with ear, mouth:
-                yield ear
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
 
     def _hear(self, ear: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -289,28 +270,7 @@ class Supervisor:
                 child.life.signal(signal.SIGTERM)
 
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-"""Each of them means: stop in order."""
-
-
-def in_words(code: int) -> str:
-    """An exit code as a person reads it."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
-
-
-def program(command: str) -> list[str]:
-    """How this process was started, up to the command's name: what starts another one like it.
-
-    command: of Django's command line, such as "queue_worker". Python's own flags are kept.
-    """
-    given, seen = sys.orig_argv, sys.argv
-    end = len(given) - len(seen) + 1
-    if len(seen) > 1 and seen[1] == command and 0 < end < len(given) and given[end] == command:
-        # Not given[0], which may be found on another PATH, or not at all.
-        return [sys.executable, *given[1:end]]
-    return [sys.executable, "-m", "django"]
+def _wait_after(short_lives: int, *, was_ready: bool) -> float:
+    """Seconds until the next start after so many processes in a row that ended soon: none after one, 1 after two."""
+    longest = LONGEST_WAIT_OF_READY if was_ready else LONGEST_WAIT
+    return 0.0 if short_lives <= 1 else min(longest, 2.0 ** (short_lives - 2))

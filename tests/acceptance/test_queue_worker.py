@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from queue_tasks import enqueue_many
-from queue_tasks.worker.process import BURST
+from queue_tasks.worker.stop_signals import BURST
 from tests.acceptance.workers import BUSY, Table, by_sql, doing, worker_process
 from tests.testapp import hostile, tasks
 from tests.waiting import PATIENCE, wait_until

@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from queue_tasks import enqueue_many
-from queue_tasks.worker.supervisor import BURST
+from queue_tasks.worker.stop_signals import BURST
 from tests.acceptance.workers import BUSY, Table, WorkerProcess, by_sql, doing, worker_process
 from tests.processes import Pid
 from tests.testapp import tasks

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from queue_tasks.worker.child import in_words, program
 from queue_tasks.worker.report import LINE_VARIABLE, Report
-from queue_tasks.worker.supervisor import Supervisor, SupervisorSettings, in_words, program
+from queue_tasks.worker.supervisor import Supervisor, SupervisorSettings
 from tests.waiting import PATIENCE, wait_until
 
 READY = Report(worker_id=7, ready=True, ended=3)

@@ -30,12 +30,14 @@ from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.meter import Meter
 from queue_tasks.worker.answer import Answer
+from queue_tasks.worker.child import program
 from queue_tasks.worker.health import Health
 from queue_tasks.worker.monitor import MB, Monitor
 from queue_tasks.worker.process import default_name, run
 from queue_tasks.worker.report import SupervisorLine
 from queue_tasks.worker.settings import WorkerSettings
-from queue_tasks.worker.supervisor import STOP_SIGNALS, Supervisor, SupervisorSettings, program
+from queue_tasks.worker.stop_signals import STOP_SIGNALS
+from queue_tasks.worker.supervisor import Supervisor, SupervisorSettings
 from queue_tasks.worker.worker import Worker
 
 if TYPE_CHECKING:
