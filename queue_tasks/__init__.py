@@ -16,7 +16,8 @@ from queue_tasks.explain import Explanation, explain
 from queue_tasks.periodic import All, periodic
 from queue_tasks.results import Progress, TaskResult
 from queue_tasks.retry import RetryPolicy
-from queue_tasks.tasks import JobSpec, Task, task
+from queue_tasks.specs import JobSpec
+from queue_tasks.tasks import Task, task
 
 __version__ = "0.1.0"
 

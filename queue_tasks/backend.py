@@ -9,12 +9,13 @@ from typing import Any
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from queue_tasks import compat, results, tasks
+from queue_tasks import compat, results, tasks, validation
 from queue_tasks.checks import check_backend
 from queue_tasks.conf import Options, queues_problem
 from queue_tasks.enqueue import enqueue_job
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.results import TaskResult
+from queue_tasks.specs import make_spec
 
 MOST_VALID = 1000
 """Tasks of which a backend remembers that it has checked them."""
@@ -50,7 +51,9 @@ class PostgresBackend(compat.BaseTaskBackend):
 
     def validate_task(self, task: compat.Task[..., Any]) -> None:
         """Check a task as it is declared and as it is enqueued. Raises InvalidTask."""
-        tasks.validate(task)
+        validation.validate(task)
+        if isinstance(task, tasks.Task):
+            validation.validate_options(task)
         super().validate_task(task)
 
     def enqueue(self, task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
@@ -60,7 +63,7 @@ class PostgresBackend(compat.BaseTaskBackend):
         SQL: sql/queries/enqueue_job.sql
         """
         self._validate_once(task)
-        return enqueue_job(self.settings.database, tasks.make_spec(task, args, kwargs))
+        return enqueue_job(self.settings.database, make_spec(tasks.adopt(task), args, kwargs))
 
     def _validate_once(self, task: compat.Task[..., Any]) -> None:
         """As `validate_task`, for a task that is enqueued again and again."""

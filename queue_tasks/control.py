@@ -17,6 +17,7 @@ from queue_tasks import bridge, events, overview
 from queue_tasks.arguments import encode_value
 from queue_tasks.caller import rows
 from queue_tasks.exceptions import LONGEST_WAIT, ControlInvalid, JobNotFound, TaskNotFound
+from queue_tasks.specs import make_spec
 from queue_tasks.statements import (
     ABORT_JOBS,
     CANCEL_JOBS,
@@ -29,7 +30,7 @@ from queue_tasks.statements import (
     RETRY_JOBS,
     TELL_WORKER,
 )
-from queue_tasks.tasks import find_task, make_spec
+from queue_tasks.tasks import adopt, find_task
 
 PRUNE_CHUNK = 1000
 """Rows deleted in one statement."""
@@ -113,7 +114,7 @@ def check_arguments(task_name: str, args: Sequence[Any], kwargs: Mapping[str, An
         if args:
             raise TypeError(f"{task_name}: a task of procrastinate's has named arguments only.") from None
         return encode_value(task_name, "arguments", dict(kwargs)), None
-    spec = make_spec(task, args, kwargs)
+    spec = make_spec(adopt(task), args, kwargs)
     return spec.arguments, spec.lock
 
 

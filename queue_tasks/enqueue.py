@@ -12,8 +12,9 @@ from queue_tasks import compat, tracing
 from queue_tasks.caller import moment, rows
 from queue_tasks.conf import Options
 from queue_tasks.results import TaskResult, ready, ready_many
+from queue_tasks.specs import JobSpec
 from queue_tasks.statements import ENQUEUE_ALIKE, ENQUEUE_JOB, ENQUEUE_JOBS
-from queue_tasks.tasks import JobSpec, Task
+from queue_tasks.tasks import Task
 from queue_tasks.telemetry import log_is_heard
 
 R = TypeVar("R")

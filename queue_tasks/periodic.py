@@ -17,7 +17,8 @@ from queue_tasks import compat
 from queue_tasks.conf import Options, seconds
 from queue_tasks.cron import LONGEST, Timetable, find_zone, parse
 from queue_tasks.exceptions import ScheduleInvalid
-from queue_tasks.tasks import make_spec
+from queue_tasks.specs import make_spec
+from queue_tasks.tasks import adopt
 
 T = TypeVar("T", bound="compat.Task[..., Any]")
 
@@ -75,7 +76,7 @@ class Schedule:
         """What is wrong with it; empty when nothing is."""
         found = [*self._timing_problems(), *self._option_problems()]
         try:
-            make_spec(self.task, self.args, self.kwargs)
+            make_spec(adopt(self.task), self.args, self.kwargs)
         except (TypeError, ValueError) as exc:
             found.append(Problem("queue_tasks.E012", str(exc), "Give args= and kwargs= that the task takes."))
         return found
@@ -88,7 +89,7 @@ class Schedule:
         problems = self.problems()
         if problems:
             raise ScheduleInvalid(f'schedule "{self.name}": {problems[0].text}')
-        spec = make_spec(self.task, self.args, self.kwargs)
+        spec = make_spec(adopt(self.task), self.args, self.kwargs)
         times = self.timetable()
         return {
             "name": self.name,

@@ -21,8 +21,9 @@ from queue_tasks.arguments import decode
 from queue_tasks.conf import Options
 from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchronously, within
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
+from queue_tasks.specs import JobSpec
 from queue_tasks.statements import GET_JOB
-from queue_tasks.tasks import JobSpec, adopt, find_task
+from queue_tasks.tasks import adopt, find_task
 
 R_co = TypeVar("R_co", covariant=True)
 

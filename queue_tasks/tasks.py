@@ -1,17 +1,15 @@
-"""Declaring tasks: `@task`, the Task it returns, and JobSpec, a job that is not yet enqueued.
+"""Declaring tasks: `@task`, the Task it returns, and finding a Task again by its name.
 
-A Task is Django's own, with our options beside. Validation happens here, before any SQL.
+A Task is Django's own, with our options beside.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from string import Formatter
+from datetime import datetime, timedelta
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -29,15 +27,14 @@ from typing import (
 
 from django.apps import apps
 from django.conf import settings
-from django.core.signals import setting_changed
-from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from queue_tasks import arguments, compat
-from queue_tasks.conf import LONGEST, Options, seconds
+from queue_tasks import compat, validation
+from queue_tasks.conf import seconds
 from queue_tasks.exceptions import TaskNotFound
 from queue_tasks.retry import RetryPolicy
+from queue_tasks.specs import JobSpec, make_spec
 
 if TYPE_CHECKING:
     from queue_tasks.results import TaskResult
@@ -46,18 +43,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 F_contra = TypeVar("F_contra", contravariant=True)
-
-MAX_NAME_LENGTH = 128
-"""Characters of a task's or a queue's name: the width of procrastinate's columns."""
-
-MAX_LOCK_BYTES = 1000
-"""Bytes of a lock: Postgres refuses index entries of more than about 2,700."""
-
-MAX_MEMORY = 2**60
-"""Bytes: more than any machine has, and less than what overflows."""
-
-RUN_BEFORE = datetime(9000, 1, 1, tzinfo=UTC)
-"""Jobs are not scheduled for later: that is where parked jobs are (queue_tasks_parked_until_v1)."""
 
 declared: dict[str, Task[..., Any]] = {}
 """Every task declared in this process, by its dotted path."""
@@ -103,7 +88,8 @@ class Task(compat.Task, Generic[P, R_co]):  # type: ignore[type-arg]  # generic 
         if isinstance(self.redact, list):
             object.__setattr__(self, "redact", tuple(self.redact))
         # Before Django's own checks, which take the types for granted; and whatever backend the task has.
-        validate(self)
+        validation.validate(self)
+        validation.validate_options(self)
         # Not super(): a dataclass with slots is a new class, which zero-argument super() does not know.
         compat.Task.__post_init__(self)
         known = declared.get(self.module_path)
@@ -169,68 +155,6 @@ class Task(compat.Task, Generic[P, R_co]):  # type: ignore[type-arg]  # generic 
         return cast("R_co", await compat.Task.acall(self, *args, **kwargs))
 
 
-@dataclass(frozen=True, slots=True)
-class JobSpec(Generic[R_co]):
-    """A job not yet enqueued: a task and its checked arguments; the unit of everything that takes several."""
-
-    task: Task[..., R_co]
-    arguments: str = field(repr=False)
-    """`{"args": [...], "kwargs": {...}}` as JSON text."""
-    lock: str | None
-
-    @property
-    def args(self) -> list[Any]:
-        """The positional arguments as they will come back."""
-        return cast("list[Any]", arguments.decode(self.arguments)["args"])
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The named arguments as they will come back."""
-        return cast("dict[str, Any]", arguments.decode(self.arguments)["kwargs"])
-
-
-def make_spec(task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> JobSpec[Any]:
-    """Check the arguments of one job and write them as JSON.
-
-    Raises TypeError or ValueError that names the task, the argument and the remedy.
-    """
-    own = task if isinstance(task, Task) else adopt(task)
-    shape = _shape(own.func, own.takes_context)
-    bound = None
-    if own.lock is not None or not shape.takes(args, kwargs):
-        try:
-            bound = shape.signature.bind(*args, **kwargs)
-        except TypeError as exc:
-            raise TypeError(f"{own.module_path}{shape.signature}: {exc}. Give the arguments the task takes.") from exc
-        if own.takes_context and "context" in kwargs:
-            problem = "the worker gives the argument 'context'. Leave it out."
-            raise TypeError(f"{own.module_path}{shape.signature}: {problem}")
-    most = _most_bytes(own.backend)
-    text = arguments.encode_plainly(args, kwargs, max_bytes=most)
-    if text is None:
-        text = arguments.encode_arguments(own.module_path, args, kwargs, names=shape.names, max_bytes=most)
-    return JobSpec(own, text, None if bound is None else _lock_of(own, bound))
-
-
-_most: dict[str, int] = {}
-"""max_argument_bytes of each backend's options, until the settings change."""
-
-
-def _most_bytes(backend: str) -> int:
-    found = _most.get(backend)
-    if found is None:
-        options = getattr(compat.task_backends[backend], "settings", None) or Options()
-        found = _most[backend] = options.max_argument_bytes
-    return found
-
-
-@receiver(setting_changed)
-def _forget_options(*, setting: str, **_kwargs: Any) -> None:
-    # As Django's own handler of backends does; tests change settings.
-    if setting == "TASKS":
-        _most.clear()
-
-
 def adopt(task: compat.Task[..., Any]) -> Task[..., Any]:
     """The task as one of ours: itself, or the same with our default options if plain Django made it."""
     if isinstance(task, Task):
@@ -243,105 +167,13 @@ def adopt(task: compat.Task[..., Any]) -> Task[..., Any]:
     return own
 
 
-@lru_cache(maxsize=4096)
-def signature(func: Callable[..., Any], *, takes_context: bool) -> inspect.Signature:
-    """The parameters a job of this function takes: those of the function, without the context."""
-    if sys.version_info >= (3, 14):
-        import annotationlib  # noqa: PLC0415 - new in 3.14
-
-        # A name that only type checkers import must not fail here.
-        shape = inspect.signature(func, annotation_format=annotationlib.Format.FORWARDREF)
-    else:
-        shape = inspect.signature(func)
-    if not takes_context:
-        return shape
-    return shape.replace(parameters=list(shape.parameters.values())[1:])
-
-
-class _Shape:
-    """What a function's jobs may be given, so that the usual call is judged without `inspect`."""
-
-    def __init__(self, shape: inspect.Signature) -> None:
-        self.signature = shape
-        parameters = shape.parameters.values()
-        positional = [one for one in parameters if one.kind <= one.POSITIONAL_OR_KEYWORD]
-        self.names = [one.name for one in positional]
-        """Of the positional parameters, in order."""
-        self._any_number = any(one.kind is one.VAR_POSITIONAL for one in parameters)
-        # Where each name stands among the positional ones; those that only a name can give stand behind all.
-        places = {one.name: place for place, one in enumerate(positional)}
-        self._named = {
-            one.name: places.get(one.name, sys.maxsize)
-            for one in parameters
-            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-        }
-        self._required = [
-            (one.name, places.get(one.name, sys.maxsize))
-            for one in parameters
-            if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-        ]
-        # Of calls that name nothing.
-        self._fewest = max((place + 1 for _, place in self._required), default=0)
-        self._most = sys.maxsize if self._any_number else len(positional)
-
-    def takes(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-        """Whether the arguments fit for certain; False: `inspect` has to judge."""
-        given = len(args)
-        if not kwargs:
-            return self._fewest <= given <= self._most
-        if given > len(self.names) and not self._any_number:
-            return False
-        # A name that is not known stands nowhere, one that is given by place too stands among those.
-        for name in kwargs:
-            if self._named.get(name, -1) < given:
-                return False
-        for name, place in self._required:  # noqa: SIM110 - `all` would make a generator for each job
-            if place >= given and name not in kwargs:
-                return False
-        return True
-
-
-@lru_cache(maxsize=4096)
-def _shape(func: Callable[..., Any], takes_context: bool) -> _Shape:  # noqa: FBT001 - by position, a cache answers faster
-    return _Shape(signature(func, takes_context=takes_context))
-
-
-def _lock_of(task: Task[..., Any], bound: inspect.BoundArguments) -> str | None:
-    if task.lock is None:
-        return None
-    if callable(task.lock):
-        lock: Any = task.lock(*bound.args, **bound.kwargs)
-    else:
-        bound.apply_defaults()
-        values = dict(bound.arguments)
-        for name, parameter in bound.signature.parameters.items():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                values.update(values.pop(name))
-        try:
-            lock = task.lock.format(**values)
-        except KeyError as exc:
-            names = ", ".join(values) or "none"
-            raise ValueError(
-                f"{task.module_path}: lock={task.lock!r} names {exc}, which is not an argument; "
-                f"the arguments are: {names}."
-            ) from exc
-        except (IndexError, AttributeError, ValueError, TypeError) as exc:
-            raise ValueError(
-                f"{task.module_path}: lock={task.lock!r} cannot be filled in with these arguments: {exc}."
-            ) from exc
-    if not isinstance(lock, str) or not _storable(lock) or not 1 <= len(lock.encode()) <= MAX_LOCK_BYTES:
-        raise ValueError(
-            f"{task.module_path}: its lock came out as {_short(lock)}; expected text of 1 to {MAX_LOCK_BYTES:,} bytes. "
-            "Use the id of what is locked."
-        )
-    return lock
-
-
 def _from_now(delay: timedelta) -> datetime:
     try:
         return timezone.now() + delay
     except OverflowError as exc:
-        raise ValueError(f"run_after={delay!r} is beyond the calendar; expected before {RUN_BEFORE:%Y-%m-%d}.") from exc
+        raise ValueError(
+            f"run_after={delay!r} is beyond the calendar; expected before {validation.RUN_BEFORE:%Y-%m-%d}."
+        ) from exc
 
 
 def find_task(name: str) -> compat.Task[..., Any]:
@@ -378,160 +210,6 @@ def may_be_imported(module: str) -> bool:
     if dot:
         homes.add(project)
     return any(module == home or module.startswith(f"{home}.") for home in homes)
-
-
-def validate(task: compat.Task[..., Any]) -> None:
-    """Check what Django does not know of or takes for granted: our options, types, the widths of names.
-
-    Raises InvalidTask.
-    """
-    function = task.func
-    name = getattr(function, "__qualname__", None)
-    if not inspect.isfunction(function) or not (name or "").isidentifier():
-        # Django's words, for Django's tests; a method or a lambda cannot be found again by its path.
-        raise compat.InvalidTask(f"Task function must be defined at a module level. Found: {name or repr(function)}.")
-    path = task.module_path
-    for problem in _problems(task, path):
-        raise compat.InvalidTask(f"{path}: {problem}")
-
-
-def _problems(task: compat.Task[..., Any], path: str) -> list[str]:
-    problems = []
-    if len(path) > MAX_NAME_LENGTH:
-        problems.append(
-            f"its dotted path is {len(path)} characters long; expected at most {MAX_NAME_LENGTH}. "
-            "Move the function to a module with a shorter path."
-        )
-    if inspect.isgeneratorfunction(task.func) or inspect.isasyncgenfunction(task.func):
-        problems.append("it is a generator, whose body a call does not run. Return the values as a list.")
-    # What the types promise is found out here.
-    priority, queue = cast("tuple[Any, Any]", (task.priority, task.queue_name))
-    if isinstance(priority, bool) or not isinstance(priority, (int, float)) or not float(priority).is_integer():
-        problems.append(
-            f"priority must be a whole number between {compat.TASK_MIN_PRIORITY} and {compat.TASK_MAX_PRIORITY}. "
-            f"Found: {priority!r}."
-        )
-    if not isinstance(queue, str) or not 1 <= len(queue) <= MAX_NAME_LENGTH or not _storable(queue):
-        problems.append(
-            f"queue_name={_short(queue)}; expected text of 1 to {MAX_NAME_LENGTH} characters, "
-            "without NUL or lone surrogates."
-        )
-    problems.extend(_run_after_problems(task.run_after))
-    if isinstance(task, Task):
-        problems.extend(_option_problems(task))
-    return problems
-
-
-def _run_after_problems(run_after: Any) -> list[str]:
-    if run_after is None:
-        return []
-    if not isinstance(run_after, datetime):
-        return [f"run_after={run_after!r}; expected an aware datetime, or a timedelta from now."]
-    # Naive ones are Django's to judge: they are right where USE_TZ is False.
-    last = RUN_BEFORE if run_after.utcoffset() is not None else RUN_BEFORE.replace(tzinfo=None)
-    if run_after >= last:
-        return [f"run_after={run_after!r}; expected before {RUN_BEFORE:%Y-%m-%d}."]
-    return []
-
-
-def _option_problems(task: Task[..., Any]) -> list[str]:
-    # The fields' types say what is right; here it is found out.
-    retry, timeout, lock, keep = cast("tuple[Any, Any, Any, Any]", (task.retry, task.timeout, task.lock, task.keep))
-    problems = []
-    if retry is not None and not isinstance(retry, RetryPolicy):
-        problems.append(f"retry={retry!r}; expected None, a number of attempts (1 or more), or a RetryPolicy.")
-    problems.extend(_place_problems(task))
-    if timeout is not None:
-        right = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if not right or not 0 < timeout <= LONGEST:
-            problems.append(f"timeout={timeout!r}; expected more than 0 seconds, or a timedelta.")
-    problems.extend(_atomic_problems(task))
-    problems.extend(_redact_problems(task))
-    if isinstance(lock, str):
-        problems.extend(_lock_problems(task, lock))
-    elif lock is not None and not callable(lock):
-        problems.append(f"lock={lock!r}; expected a format string over the arguments, or a callable.")
-    if keep is None or keep is False:
-        return problems
-    if not isinstance(keep, timedelta) or not 0 <= keep.total_seconds() <= LONGEST:
-        problems.append(
-            f"keep={keep!r}; expected a timedelta of 0 or more, None (the default) or False (delete on success)."
-        )
-    return problems
-
-
-def _atomic_problems(task: Task[..., Any]) -> list[str]:
-    atomic: Any = task.atomic
-    if not isinstance(atomic, bool):
-        return [f"atomic={atomic!r}; expected True or False."]
-    if atomic and task.is_async:
-        problem = (
-            "atomic=True; a coroutine function cannot be atomic: Django's transactions are of one thread and one "
-            "connection, which coroutines do not have. Make it a plain function: its body runs in a thread."
-        )
-        return [problem]
-    return []
-
-
-def _redact_problems(task: Task[..., Any]) -> list[str]:
-    names: Any = task.redact
-    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-        return [f"redact={names!r}; expected a list of names of arguments."]
-    parameters = signature(task.func, takes_context=task.takes_context).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return []
-    known = ", ".join(parameters) or "none"
-    return [
-        f"redact names {name!r}, which is not an argument; the arguments are: {known}."
-        for name in names
-        if name not in parameters
-    ]
-
-
-def _place_problems(task: Task[..., Any]) -> list[str]:
-    problems = []
-    kind = "a coroutine function" if task.is_async else "a plain function"
-    possible = ("async",) if task.is_async else ("thread", "process")
-    if task.executor not in (None, *possible):
-        named = " or ".join(map(repr, possible))
-        problems.append(f"executor={task.executor!r}; {kind} runs in the {named} executor.")
-    limit: Any = task.memory_limit
-    if limit is not None:
-        if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MAX_MEMORY:
-            problems.append(f"memory_limit={limit!r}; expected a whole number of bytes, 1 or more.")
-        if task.executor != "process":
-            problems.append(f"memory_limit={limit!r}; only executor='process' can limit a body's memory.")
-    return problems
-
-
-def _lock_problems(task: Task[..., Any], lock: str) -> list[str]:
-    """A lock that names what is no argument is told where it is written, not at the first enqueue."""
-    parameters = signature(task.func, takes_context=task.takes_context).parameters
-    try:
-        named = [name for _, name, _, _ in Formatter().parse(lock) if name is not None]
-    except ValueError as exc:
-        return [f"lock={lock!r} is not a format string: {exc}. Write {{{{ for a brace."]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return []
-    known = ", ".join(parameters) or "none"
-    return [
-        f"lock={lock!r} names {name!r}, which is not an argument; the arguments are: {known}."
-        for name in named
-        if name.replace("[", ".").split(".")[0] not in parameters
-    ]
-
-
-def _storable(text: str) -> bool:
-    """Whether Postgres can hold the text."""
-    try:
-        return b"\x00" not in text.encode()
-    except UnicodeEncodeError:
-        return False
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}... ({len(text):,} characters)"  # noqa: PLR2004 - for a message
 
 
 def keep_seconds(task: compat.Task[..., Any], default: timedelta | None) -> float | None:

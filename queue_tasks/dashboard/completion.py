@@ -13,6 +13,7 @@ from queue_tasks.dashboard.filters import KEYS, STATES, JobFilter
 from queue_tasks.dashboard.preferences import backend, is_hidden_somewhere
 from queue_tasks.dashboard.serving import visible_workers
 from queue_tasks.jobs import JobState
+from queue_tasks.signatures import signature
 
 MAX_WORDS = 500
 """Words that are offered at most."""
@@ -47,6 +48,6 @@ def _all(request: HttpRequest, queues: Iterable[str]) -> Iterator[str]:
         parameters = {
             name
             for task in list(tasks.declared.values())
-            for name in tasks.signature(task.func, takes_context=task.takes_context).parameters
+            for name in signature(task.func, takes_context=task.takes_context).parameters
         }
         yield from (f"args.{name}:" for name in sorted(parameters) if not is_hidden_somewhere(name))

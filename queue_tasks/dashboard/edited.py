@@ -13,6 +13,7 @@ from typing import Any
 
 from queue_tasks import tasks
 from queue_tasks.dashboard.redaction import HIDDEN, Hides, redacted
+from queue_tasks.signatures import signature
 
 MAX_LENGTH = 1_000_000
 """Characters of a form's arguments that are read."""
@@ -84,7 +85,7 @@ def _names(task_name: str) -> list[str] | None:
     task = tasks.declared.get(task_name)
     if task is None:
         return None
-    parameters = tasks.signature(task.func, takes_context=task.takes_context).parameters.values()
+    parameters = signature(task.func, takes_context=task.takes_context).parameters.values()
     if any(one.kind in (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL) for one in parameters):
         return None
     return [one.name for one in parameters if one.kind is Parameter.POSITIONAL_OR_KEYWORD]

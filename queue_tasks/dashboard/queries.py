@@ -18,6 +18,7 @@ from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.exceptions import JobNotFound
 from queue_tasks.jobs import JobState
 from queue_tasks.overview import STATUSES, JobLine
+from queue_tasks.signatures import signature
 from queue_tasks.statements import (
     INSPECT_JOB,
     LIST_EVENTS,
@@ -136,7 +137,7 @@ def positions(name: str) -> dict[str, int]:
     found = {}
     for path, task in list(tasks.declared.items()):
         with contextlib.suppress(TypeError, ValueError):
-            names = list(tasks.signature(task.func, takes_context=task.takes_context).parameters)
+            names = list(signature(task.func, takes_context=task.takes_context).parameters)
             if name in names:
                 found[path] = names.index(name)
     return found
@@ -149,7 +150,7 @@ def names_of(task_name: str, count: int) -> list[str]:
     rest = None
     if task is not None:
         with contextlib.suppress(TypeError, ValueError):
-            for parameter in tasks.signature(task.func, takes_context=task.takes_context).parameters.values():
+            for parameter in signature(task.func, takes_context=task.takes_context).parameters.values():
                 if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
                     names.append(parameter.name)
                 elif parameter.kind is Parameter.VAR_POSITIONAL:

@@ -10,6 +10,7 @@ from django.db import connections
 from queue_tasks import arguments, compat, results, tasks
 from queue_tasks.exceptions import ArgumentsNotStorable, ArgumentsOutOfRange
 from queue_tasks.results import JobRow, TaskResult
+from queue_tasks.signatures import signature
 from queue_tasks.statements import WAITING_JOBS
 
 
@@ -42,7 +43,7 @@ def waiting_jobs(
 
 def require_arguments(task: compat.Task[..., Any], wanted: Mapping[str, Any]) -> None:
     """Raise TypeError when the task can have no argument of a wanted name."""
-    shape = tasks.signature(task.func, takes_context=task.takes_context)
+    shape = signature(task.func, takes_context=task.takes_context)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in shape.parameters.values()):
         return
     unknown = wanted.keys() - shape.parameters.keys()
@@ -63,7 +64,7 @@ def matches(result: TaskResult[Any], wanted: Mapping[str, Any]) -> bool:
 
 def arguments_of(result: TaskResult[Any]) -> dict[str, Any]:
     """Name -> value of all arguments the task will be called with, defaults among them."""
-    shape = tasks.signature(result.task.func, takes_context=result.task.takes_context)
+    shape = signature(result.task.func, takes_context=result.task.takes_context)
     try:
         bound = shape.bind(*result.args, **result.kwargs)
     except TypeError:

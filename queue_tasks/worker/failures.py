@@ -12,7 +12,8 @@ from queue_tasks.arguments import decode
 from queue_tasks.exceptions import RaisedInProcess
 from queue_tasks.frames import MAX_PLACE, OURS, fingerprint, place_of
 from queue_tasks.jobs import FetchedJob
-from queue_tasks.tasks import declared, signature
+from queue_tasks.signatures import signature
+from queue_tasks.tasks import declared
 
 MAX_MESSAGE = 1_000
 """Characters of a message that are kept."""

@@ -16,6 +16,7 @@ from queue_tasks.exceptions import ArgumentsDoNotFit, ArgumentsNotStorable, Argu
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.retry import RetryPolicy
+from queue_tasks.signatures import signature
 from queue_tasks.worker import atomic, failures
 from queue_tasks.worker.attempt import Attempt
 from queue_tasks.worker.context import make_context
@@ -122,7 +123,7 @@ class DjangoRunnable:
         if not failures.is_ours(error):
             return error
         args, kwargs = self._arguments(attempt.job)
-        shape = tasks.signature(self.task.func, takes_context=self.task.takes_context)
+        shape = signature(self.task.func, takes_context=self.task.takes_context)
         try:
             shape.bind(*args, **kwargs)
         except TypeError as misfit:

@@ -14,7 +14,9 @@ from django.utils import timezone
 from queue_tasks import RetryPolicy, Task, compat, task
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import TaskNotFound
-from queue_tasks.tasks import _shape, adopt, declared, find_task, keep_seconds, make_spec, signature
+from queue_tasks.signatures import shape_of, signature
+from queue_tasks.specs import make_spec
+from queue_tasks.tasks import adopt, declared, find_task, keep_seconds
 from tests import testapp
 from tests.testapp import tasks
 
@@ -304,7 +306,7 @@ SHAPES = [plain, by_place_only, by_name_only, by_place_and_any_name, with_anythi
 
 @pytest.mark.parametrize("func", SHAPES)
 def test_arguments_are_taken_without_inspect_only_if_they_fit(func):
-    shape = _shape(func, False)
+    shape = shape_of(func, False)
     taken = 0
     for count in range(4):
         for names in itertools.chain.from_iterable(itertools.combinations("abcx", size) for size in range(4)):
@@ -329,7 +331,7 @@ def test_arguments_are_taken_without_inspect_only_if_they_fit(func):
     ],
 )
 def test_the_usual_calls_need_no_inspect(func, args, kwargs):
-    assert _shape(func, False).takes(args, kwargs)
+    assert shape_of(func, False).takes(args, kwargs)
 
 
 def test_the_context_is_no_argument_of_a_job():
@@ -448,7 +450,7 @@ def test_a_plain_django_task_is_adopted_with_default_options():
     own = adopt(django_task(priority=3))
     assert isinstance(own, Task)
     assert (own.priority, own.retry, own.keep, own.func) == (3, None, None, plain)
-    assert make_spec(django_task(), (1,), {"b": 2}).args == [1]
+    assert make_spec(adopt(django_task()), (1,), {"b": 2}).args == [1]
 
 
 def test_what_using_made_of_a_django_task_is_not_taken_for_its_declaration():
