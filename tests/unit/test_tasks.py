@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import itertools
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,9 +11,7 @@ import pytest
 from django.utils import timezone
 
 from queue_tasks import RetryPolicy, Task, compat, task
-from queue_tasks.conf import Options
 from queue_tasks.exceptions import TaskNotFound
-from queue_tasks.signatures import shape_of, signature
 from queue_tasks.specs import make_spec
 from queue_tasks.tasks import adopt, declared, find_task, keep_seconds
 from tests import testapp
@@ -33,12 +30,6 @@ def with_context(context, a): ...
 
 
 def context_last(a, context): ...
-
-
-def with_anything(*args, **kwargs): ...
-
-
-def context_and_anything(context, **kwargs): ...
 
 
 def generator():
@@ -265,138 +256,6 @@ def test_using_checks_what_it_changes(changes):
         tasks.add.using(**changes)
 
 
-# ---------------------------------------------------------------------------------------------------------------- bind
-
-
-def test_a_bound_job_has_its_task_and_arguments():
-    spec = tasks.add.bind(1, b=2)
-    assert spec.task is tasks.add
-    assert (spec.args, spec.kwargs, spec.lock) == ([1], {"b": 2}, None)
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "problem"),
-    [
-        ((), {}, "missing a required argument: 'a'"),
-        ((1, 2, 3), {}, "too many positional arguments"),
-        ((1,), {"a": 2}, "multiple values for argument 'a'"),
-        ((1,), {"c": 2}, "got an unexpected keyword argument 'c'"),
-    ],
-)
-def test_arguments_that_do_not_fit_the_function_are_refused_with_its_signature(args, kwargs, problem):
-    with pytest.raises(TypeError, match=re.escape(problem)) as refusal:
-        tasks.add.bind(*args, **kwargs)
-    assert "tests.testapp.tasks.add(a: 'int', b: 'int' = 1)" in str(refusal.value)
-
-
-def by_place_only(a, b=1, /): ...
-
-
-def by_name_only(a, *, b, c=1): ...
-
-
-def by_place_and_any_name(a, /, **rest): ...
-
-
-def nothing(): ...
-
-
-SHAPES = [plain, by_place_only, by_name_only, by_place_and_any_name, with_anything, nothing]
-
-
-@pytest.mark.parametrize("func", SHAPES)
-def test_arguments_are_taken_without_inspect_only_if_they_fit(func):
-    shape = shape_of(func, False)
-    taken = 0
-    for count in range(4):
-        for names in itertools.chain.from_iterable(itertools.combinations("abcx", size) for size in range(4)):
-            args, kwargs = (0,) * count, dict.fromkeys(names, 0)
-            if shape.takes(args, kwargs):
-                taken += 1
-                shape.signature.bind(*args, **kwargs)
-    assert taken
-
-
-@pytest.mark.parametrize(
-    ("func", "args", "kwargs"),
-    [
-        (plain, (1,), {}),
-        (plain, (1, 2), {}),
-        (plain, (1,), {"b": 2}),
-        (plain, (), {"b": 2, "a": 1}),
-        (by_place_only, (1, 2), {}),
-        (by_name_only, (1,), {"b": 2}),
-        (with_anything, (1, 2, 3), {}),
-        (nothing, (), {}),
-    ],
-)
-def test_the_usual_calls_need_no_inspect(func, args, kwargs):
-    assert shape_of(func, False).takes(args, kwargs)
-
-
-def test_the_context_is_no_argument_of_a_job():
-    spec = tasks.ask_again.bind(3)
-    assert spec.args == [3]
-    with pytest.raises(TypeError, match="unexpected keyword argument 'context'"):
-        tasks.ask_again.bind(3, context=1)  # type: ignore[call-arg]
-
-
-def test_the_context_cannot_be_slipped_in_among_any_names():
-    greedy = task(takes_context=True)(context_and_anything)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="the worker gives the argument 'context'"):
-        greedy.bind(context=1)
-
-
-def test_a_refused_argument_is_named():
-    with pytest.raises(TypeError, match=re.escape('tests.testapp.tasks.add: argument "a": Unsupported type')):
-        tasks.add.bind(object())  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=re.escape("tests.testapp.tasks.echo: argument 1: Unsupported type")):
-        tasks.echo.bind(1, object())
-
-
-def test_the_signature_without_the_context_is_that_of_a_job():
-    assert list(signature(with_context, takes_context=True).parameters) == ["a"]
-    assert list(signature(with_context, takes_context=False).parameters) == ["context", "a"]
-
-
-# ---------------------------------------------------------------------------------------------------------------- lock
-
-
-def test_a_lock_is_formatted_with_the_arguments_and_their_defaults():
-    assert task(lock="{a}-{b}")(plain).bind(5).lock == "5-1"
-    assert task(lock="{a[id]}")(plain).bind({"id": 7}).lock == "7"
-    assert task(lock="{{}}")(plain).bind(5).lock == "{}"
-    assert task(lock="{x}")(with_anything).bind(x=3).lock == "3"
-
-
-def test_a_lock_may_be_a_callable_of_the_arguments():
-    assert task(lock=lambda a, b=1: f"{a}/{b}")(plain).bind(2, b=3).lock == "2/3"
-
-
-@pytest.mark.parametrize(
-    ("lock", "problem"),
-    [
-        (lambda a, b=1: "", "came out as ''; expected text of 1 to 1,000 bytes"),
-        (lambda a, b=1: None, "came out as None; expected text"),
-        (lambda a, b=1: 5, "came out as 5; expected text"),
-        (lambda a, b=1: "a\x00", "expected text"),
-        (lambda a, b=1: "\ud800", "expected text"),
-        (lambda a, b=1: "é" * 501, "expected text of 1 to 1,000 bytes"),
-        ("{a.name}", "cannot be filled in with these arguments: 'int' object has no attribute 'name'"),
-        ("{a:%Y}", "cannot be filled in with these arguments"),
-    ],
-)
-def test_a_lock_that_postgres_cannot_hold_is_refused(lock, problem):
-    with pytest.raises(ValueError, match=re.escape(problem)) as refusal:
-        task(lock=lock)(plain).bind(1)
-    assert str(refusal.value).startswith(f"{__name__}.plain: ")
-
-
-def test_a_lock_of_any_names_that_names_none_of_the_given_is_refused():
-    with pytest.raises(ValueError, match="names 'x', which is not an argument; the arguments are: args, y"):
-        task(lock="{x}")(with_anything).bind(y=3)
-
-
 # ---------------------------------------------------------------------------------------------------------------- find
 
 
@@ -491,16 +350,6 @@ def test_how_long_a_row_stays(keep, default, expected):
 
 def test_a_row_kept_for_no_time_is_not_ephemeral():
     assert 0 < keep_seconds(task(keep=timedelta(0))(plain), None) < 1
-
-
-def test_the_defaults_of_options_serve_a_task_of_another_backend(settings):
-    settings.TASKS = {
-        "default": {"BACKEND": "queue_tasks.backend.PostgresBackend"},
-        "now": {"BACKEND": f"{compat.FRAMEWORK}.backends.immediate.ImmediateBackend"},
-    }
-    here = task(backend="now")(plain)
-    with pytest.raises(ValueError, match=f"{Options().max_argument_bytes:,}"):
-        here.bind("x" * Options().max_argument_bytes)
 
 
 def test_every_option_of_the_decorator_is_documented_at_its_field():
