@@ -32,7 +32,14 @@ _KEPT = "_queue_tasks_kept_cursor"
 """The attribute of Django's connection that holds it: it is of the connection's thread, and goes with it."""
 
 
-def rows(database: str, statement: LiteralString, parameters: dict[str, Any], *, repeated: bool = False) -> list[Any]:
+def rows(database: str, statement: LiteralString, parameters: dict[str, Any]) -> list[Any]:
+    """Run one statement of ours on Django's connection of the alias, and give its rows; see `run`."""
+    return run(connections[database], statement, parameters)
+
+
+def run(
+    connection: BaseDatabaseWrapper, statement: LiteralString, parameters: dict[str, Any], *, repeated: bool = False
+) -> list[Any]:
     """Run one statement of ours and give its rows.
 
     repeated: it is the one that is run again and again, and gives no times: its cursor is kept (see `_repeat`).
@@ -40,7 +47,6 @@ def rows(database: str, statement: LiteralString, parameters: dict[str, Any], *,
     transaction of its own: then one that lost to another is tried again, as happens where SERIALIZABLE is the default.
     Raises Django's errors.
     """
-    connection = connections[database]
     for tries in range(1, TRIES + 1):
         try:
             if repeated and not _is_watched(connection):
@@ -109,14 +115,13 @@ def _repeat(connection: BaseDatabaseWrapper, statement: LiteralString, parameter
     return found
 
 
-def moment(database: str, microseconds: int) -> datetime:
-    """The time so long after the beginning of 1970, as Django reads times of this database.
+def moment(connection: BaseDatabaseWrapper, microseconds: int) -> datetime:
+    """The time so long after the beginning of 1970, as Django reads times of this connection.
 
     In the zone its settings name; naive in that zone where USE_TZ is False.
     """
     # By way of a float, which is exact until the year 2242 and takes a third of a timedelta's time.
     at = datetime.fromtimestamp(microseconds / 1_000_000, UTC)
-    connection = connections[database]
     if connection.timezone is UTC:
         return at
     local = at.astimezone(ZoneInfo(connection.timezone_name))

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -189,37 +190,38 @@ _OF_A_NEW_JOB: dict[str, Callable[[], Any]] = {
 """What is known of the other fields of a job that was just enqueued."""
 
 
+_put_task, _put_id, _put_time, _put_backend, _put_arguments = (
+    getattr(TaskResult, name).__set__ for name in ("task", "id", "enqueued_at", "backend", "_arguments")
+)
+# Functions of a result and a value: by them a new result is filled, which is frozen otherwise, in half the time.
+
+
 def ready(spec: JobSpec[R_co], job_id: int, enqueued_at: datetime) -> TaskResult[R_co]:
     """The result of a job just enqueued.
 
     Most callers never look at it, or at its id only: all that can be found out later is, at the first look.
     """
     result: TaskResult[R_co] = object.__new__(TaskResult)
-    assign = object.__setattr__
-    assign(result, "task", spec.task)
-    assign(result, "id", str(job_id))
-    assign(result, "enqueued_at", enqueued_at)
-    assign(result, "backend", spec.task.backend)
-    assign(result, "_arguments", spec.arguments)
+    _put_task(result, spec.task)
+    _put_id(result, str(job_id))
+    _put_time(result, enqueued_at)
+    _put_backend(result, spec.task.backend)
+    _put_arguments(result, spec.arguments)
     return result
-
-
-_PUT = [getattr(TaskResult, name).__set__ for name in ("task", "id", "enqueued_at", "backend", "_arguments")]
-"""The setters of what is known of a new job: functions of a result, which is frozen otherwise, and a value."""
 
 
 def ready_many(specs: Sequence[JobSpec[R_co]], ids: Sequence[int], enqueued_at: datetime) -> list[TaskResult[R_co]]:
     """As `ready`, for the jobs of one statement; a field at a time for all of them, which takes half the time."""
     results: list[TaskResult[R_co]] = [object.__new__(TaskResult) for _ in specs]
     tasks = [spec.task for spec in specs]
-    known: tuple[list[Any], ...] = (
-        tasks,
-        [str(job_id) for job_id in ids],
-        [enqueued_at] * len(specs),
-        [task.backend for task in tasks],
-        [spec.arguments for spec in specs],
+    known = (
+        (_put_task, tasks),
+        (_put_id, map(str, ids)),
+        (_put_time, repeat(enqueued_at)),
+        (_put_backend, [task.backend for task in tasks]),
+        (_put_arguments, [spec.arguments for spec in specs]),
     )
-    for put, values in zip(_PUT, known, strict=True):
+    for put, values in known:
         # A deque of no length only drains the map.
         deque(map(put, results, values), maxlen=0)
     return results

@@ -244,7 +244,7 @@ def test_a_time_is_what_django_reads(
             cursor.execute("select timestamptz '2026-03-29 01:30:00.123456+00'")
             [(read,)] = cursor.fetchall()
         at = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
-        found = caller.moment("default", (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
+        found = caller.moment(there, (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
     finally:
         connections["default"] = connection
         there.close()
