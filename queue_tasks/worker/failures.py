@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -14,6 +13,7 @@ from queue_tasks.frames import MAX_PLACE, OURS, fingerprint, place_of
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.signatures import signature
 from queue_tasks.tasks import declared
+from queue_tasks.worker import tracebacks
 
 MAX_MESSAGE = 1_000
 """Characters of a message that are kept."""
@@ -100,10 +100,9 @@ def message_of(error: BaseException) -> str:
 def traceback_of(error: BaseException) -> str:
     """The traceback as Python prints it, from the task's first frame on: the worker's own say nothing to its reader."""
     try:
-        lines = traceback.format_exception(type(error), error, _without_ours(error.__traceback__))
+        return tracebacks.traceback_of(error, _without_ours(error.__traceback__))
     except BaseException:  # noqa: BLE001 - a task's exception may do anything
         return f"{path_of(type(error))}: {message_of(error)}\n"
-    return "".join(lines)
 
 
 def told_path_of(error: BaseException) -> str:
@@ -116,11 +115,12 @@ def frames_of(error: BaseException) -> str:
 
     Empty for one that was raised in a process: of its text nobody can tell what is message.
     """
+    if isinstance(error, RaisedInProcess):
+        return ""
     try:
-        lines = traceback.format_tb(_without_ours(error.__traceback__))
+        return storable(tracebacks.frames_of(_without_ours(error.__traceback__)), MAX_TRACEBACK)
     except BaseException:  # noqa: BLE001 - a task's exception may do anything
         return ""
-    return storable("".join(lines), MAX_TRACEBACK) if not isinstance(error, RaisedInProcess) else ""
 
 
 def _place_of(error: BaseException, task_name: str) -> str:
