@@ -102,6 +102,11 @@ class Options:
             raise OptionsInvalid([problem])
         return options
 
+    @property
+    def keep_seconds(self) -> float | None:
+        """For how long finished jobs are kept; None: for ever."""
+        return None if self.keep is None else self.keep.total_seconds()
+
 
 def seconds(value: float | timedelta) -> float:
     """A duration in seconds, from seconds or a timedelta."""

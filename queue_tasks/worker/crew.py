@@ -80,10 +80,8 @@ class Crew:
         )
 
         # What bodies run in.
-        self.threads = ThreadExecutor(settings.concurrency, options.timeout_patience)
-        self.threads.on_stuck = ending.recycle
-        self.loops = LoopExecutor()
-        self.loops.on_stuck = self._end_blocked
+        self.threads = ThreadExecutor(settings.concurrency, options.timeout_patience, ending.recycle)
+        self.loops = LoopExecutor(self._end_blocked)
         self.processes = ProcessExecutor(options, settings.name)
         self.facade = bridge.WorkerFacade(settings.name, 0, settings.queues, ending.stop)
         self.execution = Execution(options, self.threads, self.loops, self.facade, self.processes)
@@ -126,12 +124,11 @@ class Crew:
             on_failed=self.rescuer.note_failed_fetch,
             last_chance=max(1, options.max_crashes - 1),
             max_jobs=settings.max_jobs,
+            on_exhausted=lambda: ending.recycle(f"it has fetched {settings.max_jobs} jobs", stuck=False),
+            on_idle=self._end_if_drained if settings.drain else None,
             meter=meter,
             rest=self.waking.rest if settings.is_told else None,
         )
-        self.fetcher.on_exhausted = lambda: ending.recycle(f"it has fetched {settings.max_jobs} jobs", stuck=False)
-        if settings.drain:
-            self.fetcher.on_idle = self._end_if_drained
 
         # What gives hints, or tidies up.
         self.promoter = Promoter(store.maintenance, options.poll_interval, self._look, self.hears)

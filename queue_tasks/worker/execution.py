@@ -227,10 +227,9 @@ class Execution:
         obeyed = isinstance(error, JobAborted) or bridge.is_abort(error)
         if (stopped or obeyed) and attempt.shutting_down():
             return Outcome(OutcomeKind.RELEASED, now)
-        keep = None if self._options.keep is None else self._options.keep.total_seconds()
         if obeyed or (stopped and attempt.stop_reason is not None):
             told = error if not stopped else _caused(JobAborted("told to stop, and did"), error)
-            return Outcome(OutcomeKind.ABORTED, now, attempt.started, error=told, keep=keep)
+            return Outcome(OutcomeKind.ABORTED, now, attempt.started, error=told, keep=self._options.keep_seconds)
         if isinstance(error, Snooze):
             return Outcome(OutcomeKind.SNOOZED, now, attempt.started, wait=error.after, until=error.until)
         if isinstance(error, TaskNotFound) and runnable is None:

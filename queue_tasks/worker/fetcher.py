@@ -58,6 +58,9 @@ class Fetcher(Service):
     rest waits, after a fetch that was not full, until the next look; without it, for a hint or the poll.
     on_unknown is called with the worker's number when it is not registered any more; on_failed after each fetch that
     failed otherwise and may have taken jobs all the same.
+    on_exhausted is called when max_jobs have been fetched and have ended.
+    on_idle is awaited, in place of the rest, after a fetch that found nothing while nothing was in hand: who drains has
+    it end the worker.
     last_chance: crashes from which on a job runs with no other beside it: the next one fails it, and must be its own.
     """
 
@@ -79,6 +82,8 @@ class Fetcher(Service):
         on_failed: Callable[[], None] = lambda: None,
         last_chance: int,
         max_jobs: int | None = None,
+        on_exhausted: Callable[[], None] = lambda: None,
+        on_idle: Callable[[], Awaitable[None]] | None = None,
         meter: Meter | None = None,
         rest: Rest | None = None,
     ) -> None:
@@ -99,6 +104,8 @@ class Fetcher(Service):
         self._alone = False
         self._hushed = False
         self._left = max_jobs
+        self._on_exhausted = on_exhausted
+        self._on_idle = on_idle
         self._meter = meter or Meter()
         # With the time each was fetched.
         self._waiting: deque[tuple[float, FetchedJob]] = deque()
@@ -116,10 +123,6 @@ class Fetcher(Service):
         self._mean_duration = PREFETCH_WITHIN
         self.idle_fetches = 0
         """Fetches in a row that found nothing while nothing was in hand."""
-        self.on_idle: Callable[[], Awaitable[None]] | None = None
-        """Awaited after such a fetch, instead of waiting; used to drain."""
-        self.on_exhausted: Callable[[], None] | None = None
-        """Called when max_jobs have been fetched and have ended."""
 
     @property
     def in_hand(self) -> int:
@@ -188,17 +191,16 @@ class Fetcher(Service):
                 self._give_back_waiting()
                 continue
             self._fill_slots()
-            if not jobs and not self.in_hand and self.on_idle is not None:
+            if not jobs and not self.in_hand and self._on_idle is not None:
                 self.idle_fetches += 1
-                await self.on_idle()
+                await self._on_idle()
                 continue
             self.idle_fetches = 0
             # Of jobs with locks there may be more than a fetch has found.
             full = len(jobs) == wanted or any(job.lock is not None for job in jobs)
-            if not jobs or self.on_idle is None:
+            if not jobs or self._on_idle is None:
                 await self._rest(self._wake, len(jobs), full)
-        if self.on_exhausted is not None:
-            self.on_exhausted()
+        self._on_exhausted()
 
     async def _fetch(self, wanted: int) -> list[FetchedJob] | None:
         """Ask for jobs; None: this worker is not registered any more."""
@@ -344,7 +346,7 @@ class Fetcher(Service):
     def _note_quiet(self) -> None:
         if not self.in_hand:
             self._quiet.set()
-            if self.on_idle is not None:
+            if self._on_idle is not None:
                 self._wake.set()
 
 

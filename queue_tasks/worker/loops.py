@@ -26,8 +26,8 @@ class LoopExecutor:
     on_stuck is called, in another thread, when a coroutine with a timeout keeps the loop blocked whatever is done.
     """
 
-    def __init__(self) -> None:
-        self.on_stuck: Callable[[Limit], None] = lambda _: None
+    def __init__(self, on_stuck: Callable[[Limit], None] = lambda _: None) -> None:
+        self.on_stuck = on_stuck
         # Last in, first out: few jobs at a time means few threads, and few connections.
         self._free: list[tuple[ThreadSensitiveContext, _SensitiveThread]] = []
         self._all: list[_SensitiveThread] = []

@@ -202,7 +202,7 @@ class Rescuer(Service):
                 dead_after=options.dead_after,
                 silent_after=self._silent_after,
                 max_crashes=options.max_crashes,
-                keep=_keep(options),
+                keep=options.keep_seconds,
                 max_jobs=RESCUE_CHUNK,
             )
             for worker_id in {job.worker_id for job in rescued}:
@@ -222,17 +222,13 @@ class Rescuer(Service):
             self._reclaim_at = time.monotonic() + RECLAIM_LATER
             return
         # Sent before any other fetch can be: whatever is ours and not in our hand now was lost.
-        strays = await self._store.reclaim_jobs(in_hand, older_than=0.0, keep=_keep(self._options))
+        strays = await self._store.reclaim_jobs(in_hand, older_than=0.0, keep=self._options.keep_seconds)
         if strays:
             logger.warning(
                 "%d jobs were running under this worker without its knowing and are ready again: %s",
                 len(strays),
                 strays[:20],
             )
-
-
-def _keep(options: Options) -> float | None:
-    return None if options.keep is None else options.keep.total_seconds()
 
 
 class Pruner(Service):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ _PAGE = resource.getpagesize()
 def resident(pid: int) -> int:
     """Bytes of memory a process holds; 0 when that cannot be known, or it has ended."""
     return _pages(pid, 1)
+
+
+def resident_here() -> int:
+    """Bytes of memory this process holds; where the system does not tell, the most there ever were."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _pages("self", 1) or (most if sys.platform == "darwin" else most * 1024)
 
 
 def give_back() -> None:

@@ -8,17 +8,13 @@ does not let go of the interpreter, the process writes its stacks and ends, as i
 from __future__ import annotations
 
 import faulthandler
-import os
-import resource
-import sys
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from queue_tasks.worker.health import Health
-from queue_tasks.worker.memory import give_back
+from queue_tasks.worker.memory import give_back, resident_here
 from queue_tasks.worker.report import EVERY, Report, SupervisorLine
 from queue_tasks.worker.worker import Worker
 
@@ -47,7 +43,7 @@ class Monitor:
         self.worker = worker
         self.line = line
         self._max_memory = max_memory
-        self._memory_at_first = resident_memory()
+        self._memory_at_first = resident_here()
         # Written by the loop, or by this thread when there is none.
         self._turned_at = time.monotonic()
         self._over = threading.Event()
@@ -111,7 +107,7 @@ class Monitor:
         limit = self._max_memory
         if limit is None or self.worker.recycled or not self.worker.ready:
             return
-        used = resident_memory()
+        used = resident_here()
         if used > limit:
             hint = "; it had more before it ran a job: give more" if self._memory_at_first > limit else ""
             self.worker.recycle(f"{used / MB:.0f} MB of memory, more than {limit / MB:.0f} MB{hint}", stuck=False)
@@ -129,17 +125,8 @@ class Monitor:
                 unready=health.unready,
                 ended=worker.tally.ended,
                 failed=worker.tally.failed,
-                memory=resident_memory(),
+                memory=resident_here(),
                 recycled=worker.recycled,
                 meter=worker.meter,
             )
         )
-
-
-def resident_memory() -> int:
-    """Bytes of this process in memory; where the system does not tell, the most there ever were."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024

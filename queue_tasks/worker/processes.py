@@ -15,8 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from queue_tasks import tracing
 from queue_tasks.conf import Options
@@ -149,7 +149,9 @@ class ProcessExecutor:
 class TaskProcess(asyncio.Protocol):
     """One child process, as the worker sees it. Owned by the loop; `kill` may be called from any thread."""
 
-    def __init__(self, process: subprocess.Popen[bytes], patience: float, on_end: Any) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], patience: float, on_end: Callable[[TaskProcess], None]
+    ) -> None:
         self._process = process
         self._patience = patience
         self._on_end = on_end

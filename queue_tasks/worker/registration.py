@@ -85,7 +85,7 @@ class Registration:
                 await self._register()
                 break
             except Exception as exc:  # noqa: BLE001 - until the database answers
-                logger.warning("could not register (%s); trying again in %.1f s", str(exc).strip(), wait)
+                logger.warning("could not register (%s); trying again in %.1f s", brief(exc), wait)
                 await asyncio.sleep(wait)
                 wait = min(LONGEST_WAIT, 2 * wait)
         self._renewing = None

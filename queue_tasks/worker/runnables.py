@@ -207,7 +207,7 @@ class StockRunnable:
     def __init__(self, task: bridge.StockTask, options: Options, worker: bridge.WorkerFacade) -> None:
         self.task = task
         self.name = task.name
-        self.keep = None if options.keep is None else options.keep.total_seconds()
+        self.keep = options.keep_seconds
         self.worker = worker
 
     def prepare(self, attempt: Attempt, *, announce: bool) -> Call:  # noqa: ARG002 - procrastinate has no such signal

@@ -34,10 +34,10 @@ class ThreadExecutor:
     replaced; on_stuck is then called, on the loop, with words on why the process should be.
     """
 
-    def __init__(self, size: int, patience: float = 5.0) -> None:
+    def __init__(self, size: int, patience: float = 5.0, on_stuck: Callable[[str], None] = lambda _: None) -> None:
         self._size = size
         self._patience = patience
-        self.on_stuck: Callable[[str], None] = lambda _: None
+        self._on_stuck = on_stuck
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         # Read and written by the loop only.
@@ -118,7 +118,7 @@ class ThreadExecutor:
         self._threads = [thread for thread in self._threads if thread.ident != limit.thread]
         if not future.done():
             future.set_result((None, limit.timeout()))
-        self.on_stuck(f"{owner} ignores its timeout")
+        self._on_stuck(f"{owner} ignores its timeout")
 
     def _tell_loop(self) -> None:
         try:

@@ -292,8 +292,7 @@ async def test_max_jobs_is_never_exceeded_and_what_was_given_back_does_not_count
     monkeypatch.setattr(module, "STALE_AFTER", 0.05)
     rows.add(60)
     exhausted = asyncio.Event()
-    mouth = Mouth(store, slots=2, max_jobs=30)
-    mouth.fetcher.on_exhausted = exhausted.set
+    mouth = Mouth(store, slots=2, max_jobs=30, on_exhausted=exhausted.set)
     mouth.fetcher._mean_duration = 0.001
     async with mouth.fetcher:
         await await_until(lambda: mouth.released)

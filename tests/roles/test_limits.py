@@ -179,7 +179,7 @@ async def test_a_body_that_ignores_it_is_given_up_and_its_thread_replaced(
 ) -> None:
     threads, go = impatient, threading.Event()
     said: list[str] = []
-    threads.on_stuck = said.append
+    threads._on_stuck = said.append
 
     def ignore() -> str:
         while not go.is_set():
