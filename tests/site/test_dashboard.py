@@ -10,6 +10,7 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 
 from tests.site.house import House
+from tests.site.keyboard import choose, listen_to_keys, open_list, strike, told, write
 from tests.site.operators import add_figures, add_job, add_schedule, add_worker, log_in, status
 from tests.site.presses import COLUMNS, FAILURE, FIND, OFFERED, PRESSES, click, press
 from tests.site.test_browser import DESK, PHONE, Browser, pytestmark  # noqa: F401 - the marks: where there is a browser
@@ -173,6 +174,57 @@ def test_the_admin_shows_the_same_things_and_leads_to_the_dashboard(stocked, sit
     browser.click("#content-main a[href^='/queue/jobs/']")
     wait_until(lambda: "/queue/jobs/" in browser.driver.current_url, message="the dashboard is shown")
     assert [line for line in browser.problems() if "favicon" not in line] == []
+
+
+# --------------------------------------------------------------------------------------------------- the filter's words
+
+
+def test_words_of_the_filter_are_chosen_by_keys_and_it_is_sent(staff, site):
+    found = add_job(site, "failed", task_name="site_app.photos.tasks.make_rendition")
+    add_job(site, "failed")
+    staff.open("/queue/jobs/")
+    listen_to_keys(staff)
+
+    def tabbed() -> bool:
+        staff.press("\ue004")  # Tab
+        return bool(staff.run("return document.activeElement.id") == "q")
+
+    wait_until(tabbed, message="Tab leads to the filter")
+    write(staff, "status:f")
+    assert choose(staff) == "status:failed"
+    write(staff, " task:make")
+    assert choose(staff) == "status:failed task:make_rendition"
+    write(staff, " since:")
+    assert choose(staff, "ArrowDown", "ArrowDown", "ArrowUp") == "status:failed task:make_rendition since:1h"
+    assert told(staff, "combobox")["value"] == "status:failed task:make_rendition since:1h"
+    staff.press("\ue007")  # Enter
+    wait_until(lambda: "?q=status" in staff.driver.current_url, message="the filter was sent")
+    assert staff.one("#q").get_attribute("value") == "status:failed task:make_rendition since:1h"
+    assert rows(staff) == [found]
+
+
+def test_escape_leaves_the_list_and_the_text_as_it_is(staff, site):
+    staff.open("/queue/jobs/")
+    listen_to_keys(staff)
+    staff.click("#q")
+    write(staff, "status:failed since:")
+    open_list(staff)
+    assert strike(staff, "Escape")
+    assert not strike(staff, "Enter"), "the list was closed"
+    assert staff.one("#q").get_attribute("value") == "status:failed since:"
+    assert staff.driver.current_url.endswith("/queue/jobs/")
+
+
+def test_a_screen_reader_is_told_that_the_filter_offers_words_and_what_is_wrong(staff):
+    staff.open("/queue/jobs/")
+    field = told(staff, "combobox")
+    assert (field["name"], field["autocomplete"], field["hasPopup"]) == ("Filter", "list", "listbox")
+    assert field["description"].startswith("For example task:resize status:failed since:1h. Keys: id: task:")
+    assert field["invalid"] == "false"
+    staff.open("/queue/jobs/?q=colour:red")
+    assert told(staff, "combobox")["invalid"] == "true"
+    assert "colour" in staff.text("[role=alert]")
+    staff.problems()
 
 
 # ---------------------------------------------------------------------------------------------------------------- live
