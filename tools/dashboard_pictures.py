@@ -26,7 +26,9 @@ from site_app.embedded_postgres import database_url  # noqa: E402 - the same
 from site_app.processes import migrate  # noqa: E402 - the same
 from tests.site.house import House  # noqa: E402 - the same
 from tests.site.operators import add_figures, add_job, add_schedule, log_in  # noqa: E402 - the same
+from tests.site.presses import FILL, FIND, click  # noqa: E402 - the same
 from tests.site.test_browser import DESK, PHONE, Browser  # noqa: E402 - the same
+from tests.waiting import wait_until  # noqa: E402 - the same
 
 LONGEST = 1600  # pixels
 FOLDER = PROJECT / "docs" / "images"
@@ -52,10 +54,23 @@ PICTURES = {
     "dashboard-schedules-phone": ("/queue/schedules/", PHONE, "light"),
     "dashboard-schedule-dark": ("/queue/schedules/show/?name=nightly", DESK, "dark"),
     "dashboard-database": ("/queue/database/", DESK, "light"),
-    "dashboard-changes-phone-dark": ("/queue/changes/", PHONE, "dark"),
     "admin-job": ("/admin/queue_tasks/job/{failed}/change/", DESK, "light"),
     "dashboard-confirm": ("/queue/jobs/retry/?id={failed}", DESK, "light"),
+    # Last, for what is on them is made by changing what the others show.
+    "dashboard-changes": ("/queue/changes/", DESK, "light"),
+    "dashboard-changes-phone-dark": ("/queue/changes/", PHONE, "dark"),
 }
+
+# who, on which page, what is filled in, and the buttons pressed, one after the other
+CHANGES: tuple[tuple[str, str, dict[str, str], tuple[str, ...]], ...] = (
+    ("grace", "/queue/queues/", {"select[name=until]": "1h"}, ("Pause queue media", "Pause")),
+    ("grace", "/queue/failures/", {}, ("Retry all …", "Retry N job")),
+    ("grace", "/queue/schedules/show/?name=nightly", {}, ("Run now",)),
+    ("ada", "/queue/queues/", {}, ("Resume queue media", "Resume")),
+    ("ada", "/queue/queues/", {"input[name=concurrency]": "4"}, ("Limit queue reports", "Limit")),
+    ("ada", "/queue/schedules/show/?name=hourly-reports", {"[name=every]": "900"}, ("Change",)),
+    ("ada", "/queue/jobs/{waiting}/", {}, ("Cancel",)),
+)
 
 
 def main(names: list[str]) -> int:
@@ -86,6 +101,8 @@ def take(site: House, browser: Browser, names: list[str]) -> None:
     jobs = stock(site)
     for name in names:
         address, size, theme = PICTURES[name]
+        if address == "/queue/changes/" and not changes(site):
+            change(site, browser, jobs)
         features = [{"name": "prefers-color-scheme", "value": theme}]
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         browser.resize(size)
@@ -93,6 +110,29 @@ def take(site: House, browser: Browser, names: list[str]) -> None:
         browser.open(address.format(**jobs))
         (FOLDER / f"{name}.png").write_bytes(photograph(browser))
         print(f"docs/images/{name}.png")
+
+
+def changes(site: House) -> int:
+    """How many changes the page of them has."""
+    return int(site.value("select count(*) from queue_tasks_changes"))
+
+
+def change(site: House, browser: Browser, jobs: dict[str, int]) -> None:
+    """Have two operators do what they do, by the buttons."""
+    browser.resize(DESK)
+    here = "ada"
+    for who, page, fill, buttons in CHANGES:
+        if who != here:
+            log_in(site, browser, who)
+            here = who
+        before = changes(site)
+        browser.open(page.format(**jobs))
+        for button in buttons:
+            wait_until(lambda: browser.run(FIND, button), message=f"{button} is on {page}")  # noqa: B023 - called at once
+            for selector, text in fill.items():
+                browser.run(FILL, selector, text)
+            click(browser, button)
+        wait_until(lambda: changes(site) > before, message=f"{buttons} on {page}")  # noqa: B023 - the same
 
 
 def photograph(browser: Browser) -> bytes:
