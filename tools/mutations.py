@@ -396,6 +396,13 @@ MUTANTS = (
     ),
     # ---------------------------------------------------------------------------------------------------------- enqueue
     mutant(
+        "of several queues those without a ready job are told too",
+        "sql/triggers/procrastinate_jobs_qt_inserted.sql",
+        "        where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp());\n",
+        "        ;\n",
+        "tests/sql/test_notifications.py",
+    ),
+    mutant(
         "a transaction of jobs does not wait for the disk",
         "sql/triggers/procrastinate_jobs_qt_inserted.sql",
         "set_config('synchronous_commit', 'on', true)",
