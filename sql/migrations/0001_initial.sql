@@ -264,21 +264,21 @@ create index if not exists procrastinate_jobs_qt_failed_idx on procrastinate_job
 -- from sql/indexes/procrastinate_jobs_qt_locked_idx.sql
 drop index if exists procrastinate_jobs_qt_locked_idx;
 -- procrastinate_jobs_qt_locked_idx: ready jobs that have a lock, each lock's in the order it lets them run
--- Called by  queue_tasks_fetch_jobs_v1 (the head of each lock); the triggers on procrastinate_jobs (who waits for a released lock)
+-- Called by  queue_tasks_free_heads_v1, queue_tasks_take_first_v1 (the head of each lock); the triggers on procrastinate_jobs (who waits for a released lock)
 create index if not exists procrastinate_jobs_qt_locked_idx on procrastinate_jobs using btree (lock, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));
 
 -- from sql/indexes/procrastinate_jobs_qt_ready_idx.sql
 drop index if exists procrastinate_jobs_qt_ready_idx;
 -- procrastinate_jobs_qt_ready_idx: the jobs a worker may fetch now, in the order it fetches them
 -- Scheduled and parked jobs, and jobs that have a lock, are not in it: a fetch never walks past rows it cannot take.
--- Called by  queue_tasks_fetch_jobs_v1
+-- Called by  queue_tasks_fetch_jobs_v1 and its parts
 create index if not exists procrastinate_jobs_qt_ready_idx on procrastinate_jobs using btree (queue_name, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is null));
 
 -- from sql/indexes/procrastinate_jobs_qt_ready_locked_idx.sql
 drop index if exists procrastinate_jobs_qt_ready_locked_idx;
 -- procrastinate_jobs_qt_ready_locked_idx: ready jobs that have a lock, each queue's in fetch order
 -- Apart from the ready jobs without a lock, since these may have to be walked past: their lock is held.
--- Called by  queue_tasks_fetch_jobs_v1
+-- Called by  queue_tasks_ready_locked_queues_v1, queue_tasks_free_heads_v1
 create index if not exists procrastinate_jobs_qt_ready_locked_idx on procrastinate_jobs using btree (queue_name, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));
 
 -- from sql/indexes/procrastinate_jobs_qt_scheduled_idx.sql
@@ -512,20 +512,22 @@ comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, ti
 -- Nothing is taken of a paused queue, and of one with a limit no more than it lets run, over all workers. limited: whether
 -- the job's queue has one, so that its end lets another start.
 -- Called by  queries/fetch_jobs.sql
--- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at)
+-- Writes     procrastinate_jobs (status, worker_id, qt_lease, qt_started_at, qt_attempted_at), procrastinate_events
 -- Locks      the returned rows, for update skip locked, the worker, for key share skip locked, and the rows of queues that
 --            have a limit, room and ready jobs, for no key update, until commit
--- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx,
---            procrastinate_jobs_lock_idx_v1, procrastinate_jobs_priority_idx_v1 (of more than eight queues)
+-- Index      procrastinate_jobs_qt_ready_idx, and those that its parts name
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
 --
--- The planner is held to the indexes above: a queue is empty one moment and long the next, and a plan made from the
--- statistics of the empty one would read the whole queue. So other ways to scan are shut, and ">= and <=" stands for "=":
--- then the order wanted begins with the column, and only our index has it. With "=" the planner knows that the column is
--- constant, and upstream's index on (priority, id) would do as well, through all other queues' jobs. Sorting is shut, or
--- a plan made for any limit, of which the planner expects little, reads and sorts the whole queue by upstream's index on
--- its name. It is open for the one statement that must sort what it reads: before Postgres 18 the penalty would drown every
--- other difference between its plans.
+-- Which queues have ready jobs is found first. Where there is one, and no job with a lock is ready, which is the usual case,
+-- its first jobs are taken; everything else has a function of its own. A function that is called as a value costs nothing.
+--
+-- The planner is held to our indexes, here and in the parts, which run under these settings: a queue is empty one
+-- moment and long the next, and a plan made from the statistics of the empty one would read the whole queue. So other
+-- ways to scan are shut, and ">= and <=" stands for "=": then the order wanted begins with the column, and only our
+-- index has it. With "=" the planner knows that the column is constant, and upstream's index on (priority, id) would
+-- do as well, through all other queues' jobs. Sorting is shut, or a plan made for any limit, of which the planner
+-- expects little, reads and sorts the whole queue by upstream's index on its name. It is open for the one part that
+-- must sort what it reads: before Postgres 18 the penalty would drown every other difference between its plans.
 --
 -- Plans are for any values, and kept. Postgres would take a plan for the ids at hand to be worth the planning, as long as they
 -- are few, and make one at each fetch, for the triggers too: a sixth of what a fetch of one job costs.
@@ -566,34 +568,20 @@ create or replace function queue_tasks_fetch_jobs_v1(p_worker_id bigint, p_queue
 as $body$
 #variable_conflict use_column
 declare
-    v_queues text[];
-    v_locked_queues text[];
-    v_ids bigint[];
-    v_locked bigint[];
-    v_candidates bigint[];
-    v_window integer;
-    v_seen integer;
-    v_begun timestamp with time zone;
-    v_took interval;
-    v_read bigint;
-    v_priority integer;
-    v_first bigint;
-    v_newest bigint;
-    v_place jsonb := nullif(current_setting('queue_tasks.place', true), '');
+    c_many constant integer := 9;
     v_shut text[];
     v_limited text[];
+    v_queues text[];
+    v_locked_queues text[];
     v_open text[];
     v_rooms bigint[];
-    v_capped bigint[];
-    v_counted boolean;
+    v_heads bigint[];
+    v_ids bigint[];
+    v_began timestamp with time zone;
+    v_read bigint;
 begin
     if p_max_jobs is null or p_max_jobs < 1 then
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
-    end if;
-    perform from procrastinate_workers w where w.id = p_worker_id;
-    if not found then
-        raise exception 'queue_tasks_fetch_jobs_v1: worker % is not registered', p_worker_id
-            using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
 
     -- The gates in front of queues. Few have a row there, and fewer are shut.
@@ -607,363 +595,96 @@ begin
         where p_queues is null or q.queue_name = any (p_queues)
     ) g;
 
-    -- From the place that a costly look found. Newer jobs of a higher priority first.
-    if v_place is not null and (v_place ->> 'until')::timestamp with time zone > clock_timestamp()
-        and (p_queues is null or p_queues = array[v_place ->> 'queue'])
-        and v_place ->> 'queue' <> all (v_shut || v_limited)
-    then
-        v_queues := array[v_place ->> 'queue'];
-        v_priority := (v_place ->> 'priority')::integer;
-        v_first := (v_place ->> 'id')::bigint;
-        v_newest := (v_place ->> 'newest')::bigint;
-        select array_agg(t.id) into v_ids
-        from (
-            select j.id
-            from procrastinate_jobs j
-            where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1] and j.priority > v_priority and j.id > v_newest
-                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-            order by j.queue_name, j.priority desc, j.id
-            limit p_max_jobs
-            for update skip locked
-        ) t;
-        v_seen := coalesce(cardinality(v_ids), 0);
-        select array_agg(t.id) into v_candidates
-        from (
-            select j.id
-            from procrastinate_jobs j
-            where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1] and j.priority = v_priority and j.id >= v_first
-                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-            order by j.queue_name, j.priority desc, j.id
-            limit p_max_jobs - v_seen
-            for update skip locked
-        ) t;
-        v_ids := v_ids || v_candidates;
-        if cardinality(v_ids) = p_max_jobs then
-            v_first := coalesce(v_candidates[cardinality(v_candidates)], v_first);
-            perform set_config('queue_tasks.place', jsonb_set(v_place, '{id}', to_jsonb(v_first))::text, false);
-        else
-            -- The end of what it remembers: look from the beginning.
-            v_ids := null;
-            v_queues := null;
-        end if;
+    if current_setting('queue_tasks.place', true) <> '' then
+        v_ids := queue_tasks_take_from_place_v1(p_queues, v_shut || v_limited, p_max_jobs);
     end if;
-    v_begun := clock_timestamp();
+    v_began := clock_timestamp();
     v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass);
 
-    -- The queues that have ready jobs, without a lock and with one: an index probe for each queue. Those without in the
-    -- order of their first jobs: the first n jobs of all are in the first n of them. A paused queue is not looked into.
-    -- With more than eight of them the first jobs are first looked for in upstream's index, where the jobs of all queues
-    -- stand in one line, but with those that wait for a time or a lock between them: so not far, and the long way if too
-    -- few of what stands there may start, or if some belong to a queue with a limit, which must be held to be counted.
-    if v_ids is null then
-        v_seen := cardinality(p_queues);
-        foreach v_window in array array[9, null] loop
-            if p_queues is null then
-                with recursive ready (queue_name, priority, id) as (
-                    (select j.queue_name, j.priority, j.id from procrastinate_jobs j
-                     where j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                     order by j.queue_name, j.priority desc, j.id limit 1)
-                    union all
-                    select n.queue_name, n.priority, n.id
-                    from ready r
-                    cross join lateral (
-                        select j.queue_name, j.priority, j.id from procrastinate_jobs j
-                        where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                        order by j.queue_name, j.priority desc, j.id limit 1
-                    ) n
-                )
-                select array_agg(r.queue_name::text order by r.priority desc, r.id) filter (where r.queue_name <> all (v_shut)), count(*)
-                into v_queues, v_seen
-                from (select r.queue_name, r.priority, r.id from ready r limit v_window) r;
-            elsif v_window is null or v_seen < v_window then
-                select array_agg(q.name order by f.priority desc, f.id) into v_queues
-                from (select distinct u.name from unnest(p_queues) u (name)) q
-                cross join lateral (
-                    select j.priority, j.id from procrastinate_jobs j
-                    where j.queue_name >= q.name and j.queue_name <= q.name
-                        and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                    order by j.queue_name, j.priority desc, j.id limit 1
-                ) f
-                where q.name <> all (v_shut);
-            end if;
-            exit when v_window is null or v_seen < v_window;
+    -- With many queues the first jobs are first looked for where those of all queues stand in one line. What is paused is
+    -- left out of the queues below.
+    if v_ids is null and (cardinality(p_queues) >= c_many) is not true then
+        v_queues := queue_tasks_ready_queues_v1(p_queues, c_many);
+    end if;
+    if v_ids is null and (cardinality(p_queues) >= c_many or cardinality(v_queues) = c_many) then
+        v_ids := queue_tasks_take_first_v1(p_queues, v_shut, v_limited, p_max_jobs);
+        if v_ids is null then
+            v_queues := queue_tasks_ready_queues_v1(p_queues, null);
+        end if;
+    end if;
 
-            select array_agg(c.id), bool_or(c.queue_name = any (v_limited)) into v_candidates, v_counted
-            from (
-                select w.id, w.queue_name
-                from (
-                    select j.id, j.queue_name, j.lock, j.scheduled_at
-                    from procrastinate_jobs j
-                    where j.status = 'todo'
-                    order by j.priority desc, j.id
-                    limit 100 + 4 * p_max_jobs
-                ) w
-                where w.scheduled_at is null and w.queue_name <> all (v_shut) and (p_queues is null or w.queue_name = any (p_queues))
-                    and (w.lock is null or (
-                        not exists (select from procrastinate_jobs o where o.lock = w.lock and o.status = 'doing')
-                        and w.id = (
-                            select o.id
-                            from procrastinate_jobs o
-                            where o.lock >= w.lock and o.lock <= w.lock and o.status = 'todo' and o.scheduled_at is null
-                            order by o.lock, o.priority desc, o.id
-                            limit 1
-                        )
-                    ))
-                limit 2 * p_max_jobs
-            ) c;
-            continue when v_counted or coalesce(cardinality(v_candidates), 0) < p_max_jobs;
-            perform set_config('enable_sort', 'on', true);
+    if v_ids is null then
+        v_locked_queues := queue_tasks_ready_locked_queues_v1(p_queues);
+        if v_shut <> '{}' then
+            v_queues := array(
+                select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_shut) order by q.place
+            );
+            v_locked_queues := nullif(array(select q.name from unnest(v_locked_queues) q (name) where q.name <> all (v_shut)), '{}');
+        end if;
+
+        -- Of the queues with a limit go on those that have room; their jobs without a lock are not taken by their lines,
+        -- but counted out below.
+        if v_limited && (v_queues || v_locked_queues) then
+            select array_agg(h.queue_name), array_agg(h.room) into v_open, v_rooms
+            from queue_tasks_hold_limits_v1(array(
+                select l.name from unnest(v_limited) l (name) where l.name = any (v_queues || v_locked_queues)
+            )) h;
+            v_queues := array(
+                select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_limited) order by q.place
+            );
+            v_locked_queues := nullif(array(
+                select q.name
+                from unnest(v_locked_queues) q (name)
+                where q.name <> all (v_limited) or q.name = any (v_open)
+            ), '{}');
+        end if;
+
+        -- Usually no job with a lock is ready.
+        if v_locked_queues is not null then
+            v_heads := queue_tasks_free_heads_v1(v_locked_queues, p_max_jobs);
+        end if;
+        if v_open is not null then
+            v_heads := queue_tasks_take_limited_v1(v_open, v_rooms, v_heads, p_max_jobs);
+        end if;
+
+        if v_heads is not null or cardinality(v_queues) > 1 then
+            v_ids := queue_tasks_take_merged_v1(v_queues, v_heads, p_max_jobs);
+        elsif cardinality(v_queues) = 1 then
             select array_agg(t.id) into v_ids
             from (
                 select j.id
                 from procrastinate_jobs j
-                where j.id = any (v_candidates) and j.status is not distinct from 'todo' and j.scheduled_at is null
-                order by j.priority desc, j.id
-                limit p_max_jobs
-                for update skip locked
-            ) t;
-            perform set_config('enable_sort', 'off', true);
-            exit when cardinality(v_ids) = p_max_jobs;
-            -- Others hold some of those: ours are found again by the long way.
-            v_ids := null;
-        end loop;
-    end if;
-
-    if v_ids is not null then
-        v_queues := null;
-    elsif p_queues is null then
-        with recursive ready (queue_name) as (
-            (select j.queue_name from procrastinate_jobs j
-             where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-             order by j.queue_name, j.priority desc, j.id limit 1)
-            union all
-            select (
-                select j.queue_name from procrastinate_jobs j
-                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-                order by j.queue_name, j.priority desc, j.id limit 1
-            )
-            from ready r
-            where r.queue_name is not null
-        )
-        select array_agg(r.queue_name::text) into v_locked_queues
-        from ready r
-        where r.queue_name is not null and r.queue_name <> all (v_shut);
-    else
-        select
-            array_agg(distinct q.name) filter (where (
-                select j.id from procrastinate_jobs j
-                where j.queue_name >= q.name and j.queue_name <= q.name
-                    and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-                order by j.queue_name, j.priority desc, j.id limit 1
-            ) is not null)
-        into v_locked_queues
-        from unnest(p_queues) q (name)
-        where q.name <> all (v_shut);
-    end if;
-
-    -- Of the queues with a limit go on those that have room; their jobs without a lock are not taken by their lines, but
-    -- counted out below.
-    if v_limited && (v_queues || v_locked_queues) then
-        select array_agg(h.queue_name), array_agg(h.room) into v_open, v_rooms
-        from queue_tasks_hold_limits_v1(array(
-            select l.name from unnest(v_limited) l (name) where l.name = any (v_queues || v_locked_queues)
-        )) h;
-        v_queues := array(
-            select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_limited) order by q.place
-        );
-        v_locked_queues := nullif(array(
-            select q.name
-            from unnest(v_locked_queues) q (name)
-            where q.name <> all (v_limited) or q.name = any (v_open)
-        ), '{}');
-    end if;
-
-    -- The jobs with a lock that may start: the head of its lock's line, whatever that line's queues, while nobody holds
-    -- the lock. Usually there are none at all. Looked for among the first of each queue; if all of those wait behind a
-    -- few busy locks, at the head of each lock; and only if the locks are many too, among all.
-    if v_locked_queues is not null then
-        foreach v_window in array array[greatest(100, 2 * p_max_jobs), null] loop
-            with busy as materialized (
-                select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
-            )
-            select array_agg(c.id) into v_locked
-            from unnest(v_locked_queues) q (name)
-            cross join lateral (
-                select w.id
-                from (
-                    select j.id, j.lock, j.priority, j.queue_name
-                    from procrastinate_jobs j
-                    where j.queue_name >= q.name and j.queue_name <= q.name
-                        and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-                    order by j.queue_name, j.priority desc, j.id
-                    limit v_window
-                ) w
-                where w.lock not in (select b.lock from busy b)
-                    and w.id = (
-                        select o.id
-                        from procrastinate_jobs o
-                        where o.lock >= w.lock and o.lock <= w.lock and o.status = 'todo' and o.scheduled_at is null
-                        order by o.lock, o.priority desc, o.id
-                        limit 1
-                    )
-                order by w.queue_name, w.priority desc, w.id
-                limit p_max_jobs
-            ) c;
-            exit when v_locked is not null or v_window is null;
-
-            with recursive line (lock) as (
-                (select j.lock from procrastinate_jobs j
-                 where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
-                 order by j.lock, j.priority desc, j.id limit 1)
-                union all
-                select (
-                    select j.lock from procrastinate_jobs j
-                    where j.lock > l.lock and j.status = 'todo' and j.scheduled_at is null
-                    order by j.lock, j.priority desc, j.id limit 1
-                )
-                from line l
-                where l.lock is not null
-            ),
-            visited as materialized (
-                select l.lock from line l where l.lock is not null limit 1000
-            ),
-            head as materialized (
-                select c.id, c.lock
-                from visited v
-                cross join lateral (
-                    select j.id, j.queue_name, j.lock
-                    from procrastinate_jobs j
-                    where j.lock >= v.lock and j.lock <= v.lock and j.status = 'todo' and j.scheduled_at is null
-                    order by j.lock, j.priority desc, j.id
-                    limit 1
-                ) c
-                where c.queue_name = any (v_locked_queues)
-            )
-            select
-                array_agg(h.id) filter (where not exists (
-                    select from procrastinate_jobs o where o.lock = h.lock and o.status = 'doing'
-                )),
-                (select count(*) from visited)
-            into v_locked, v_seen
-            from head h;
-            exit when v_locked is not null or v_seen < 1000;
-        end loop;
-    end if;
-
-    -- Of each queue with a limit as many as it has room for, the first of those with a lock and of those without. Held
-    -- before they are counted: one that somebody else holds must not take the place of one that can be had.
-    if v_open is not null then
-        v_capped := array(select j.id from procrastinate_jobs j where j.id = any (v_locked) and j.queue_name <> all (v_open));
-        for v_seen in 1..cardinality(v_open) loop
-            v_rooms[v_seen] := least(v_rooms[v_seen], p_max_jobs);
-            select array_agg(t.id) into v_candidates
-            from (
-                select j.id
-                from procrastinate_jobs j
-                where j.queue_name >= v_open[v_seen] and j.queue_name <= v_open[v_seen]
+                where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1]
                     and j.status = 'todo' and j.scheduled_at is null and j.lock is null
                 order by j.queue_name, j.priority desc, j.id
-                limit v_rooms[v_seen]
-                for update skip locked
-            ) t;
-            perform set_config('enable_sort', 'on', true);
-            with held as materialized (
-                select j.id
-                from procrastinate_jobs j
-                where j.id = any (v_locked) and j.queue_name is not distinct from v_open[v_seen]
-                    and j.status is not distinct from 'todo' and j.scheduled_at is null
-                for update skip locked
-            )
-            select v_capped || array_agg(t.id) into v_capped
-            from (
-                select j.id
-                from procrastinate_jobs j
-                where j.id = any (v_candidates || array(select h.id from held h))
-                order by j.priority desc, j.id
-                limit v_rooms[v_seen]
-            ) t;
-            perform set_config('enable_sort', 'off', true);
-        end loop;
-        v_locked := nullif(v_capped, '{}');
-    end if;
-
-    if v_ids is not null then
-        null;
-    elsif v_locked is null and cardinality(v_queues) = 1 then
-        select array_agg(t.id) into v_ids
-        from (
-            select j.id
-            from procrastinate_jobs j
-            where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1]
-                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-            order by j.queue_name, j.priority desc, j.id
-            limit p_max_jobs
-            for update skip locked
-        ) t;
-        v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass) - v_read;
-        if v_locked_queues is null and v_ids is not null and v_read > 300 + 8 * p_max_jobs then
-            v_took := clock_timestamp() - v_begun;
-            perform set_config('queue_tasks.place', jsonb_build_object(
-                'until', clock_timestamp() + least(50 * v_took, interval '2 seconds'),
-                'queue', v_queues[1],
-                'priority', (select j.priority from procrastinate_jobs j where j.id = v_ids[1]),
-                'id', v_ids[1],
-                'newest', (select s.last_value from procrastinate_jobs_id_seq s)
-            )::text, false);
-        end if;
-    elsif v_locked is not null or cardinality(v_queues) > 1 then
-        -- Several lines to merge by priority. Only rows that are taken may be locked, so the candidates are read first;
-        -- when other fetches hold some of those, look further down the lines instead of going to sleep beside ready jobs.
-        v_window := p_max_jobs;
-        loop
-            select array_agg(f.id), count(*) into v_candidates, v_seen
-            from (
-                select c.id
-                from (
-                    select line.id, line.priority
-                    from unnest(v_queues[:v_window]) q (name)
-                    cross join lateral (
-                        select j.id, j.priority
-                        from procrastinate_jobs j
-                        where j.queue_name >= q.name and j.queue_name <= q.name
-                            and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                        order by j.queue_name, j.priority desc, j.id
-                        limit v_window
-                    ) line
-                    union all
-                    select j.id, j.priority from procrastinate_jobs j where j.id = any (v_locked)
-                ) c
-                order by c.priority desc, c.id
-                limit v_window
-            ) f;
-            -- "is not distinct from": an index on the jobs that are todo must not be walked for the sake of a few ids.
-            perform set_config('enable_sort', 'on', true);
-            select array_agg(t.id) into v_ids
-            from (
-                select j.id
-                from procrastinate_jobs j
-                where j.id = any (v_candidates) and j.status is not distinct from 'todo' and j.scheduled_at is null
-                order by j.priority desc, j.id
                 limit p_max_jobs
                 for update skip locked
             ) t;
-            perform set_config('enable_sort', 'off', true);
-            -- Others may have emptied those lines since they were put in order: then there may be more in the rest.
-            exit when cardinality(v_ids) = p_max_jobs or v_window > 50000
-                or (v_seen < v_window and coalesce(cardinality(v_queues), 0) <= v_window);
-            v_window := v_window * 4;
-        end loop;
+            v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass) - v_read;
+            if v_locked_queues is null and v_ids is not null and v_read > 300 + 8 * p_max_jobs then
+                perform queue_tasks_note_place_v1(v_queues[1], v_ids[1], v_began);
+            end if;
+        end if;
     end if;
 
+    -- Of a fetch that takes jobs, held until commit; and without waiting: who deletes the worker at this moment may be about
+    -- to wait for these jobs.
     if v_ids is null then
-        return;
+        perform from procrastinate_workers w where w.id = p_worker_id;
+    else
+        perform from procrastinate_workers w where w.id = p_worker_id for key share skip locked;
     end if;
-    -- Held until commit, and without waiting: who deletes the worker at this moment may be about to wait for these jobs.
-    perform from procrastinate_workers w where w.id = p_worker_id for key share skip locked;
     if not found then
         raise exception 'queue_tasks_fetch_jobs_v1: worker % is not registered', p_worker_id
             using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
+    if v_ids is null then
+        return;
+    end if;
+
+    -- What follows from it is written here: the trigger would compare all rows to find that they were started, which took
+    -- a quarter of the time of a fetch of one job. The setting would last until the end of the transaction.
+    perform set_config('queue_tasks.fetching', 'on', true);
     return query
     with taken as (
         update procrastinate_jobs j
@@ -984,8 +705,12 @@ begin
             case when j.qt_enqueued_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_enqueued_at end,
             j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text,
             j.queue_name = any (v_limited)
+    ),
+    noted as (
+        insert into procrastinate_events (job_id, type) select t.id, 'started' from taken t where not t.qt_ephemeral
     )
     select * from taken t order by t.priority desc, t.id;
+    perform set_config('queue_tasks.fetching', 'off', true);
 end
 $body$;
 
@@ -1255,6 +980,96 @@ $body$;
 
 comment on function queue_tasks_fire_schedule_v1(bigint, bigint, timestamp with time zone, timestamp with time zone[], integer, timestamp with time zone, timestamp with time zone, timestamp with time zone, double precision) is 'See to the ticks of a schedule: one job for each, once.';
 
+-- from sql/functions/queue_tasks_free_heads_v1.sql
+-- queue_tasks_free_heads_v1(queues text[], max_jobs integer) -> bigint[], in any order; null: there is none
+-- Of jobs with a lock those that may start: each is the head of its lock's line, whatever that line's queues, while nobody
+-- holds the lock. Of each queue the first max_jobs at least, if there are so many. Nothing is locked: it may have changed.
+-- queues: names of those that have such jobs, each once
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Index      procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_locked_idx, procrastinate_jobs_lock_idx_v1
+--
+-- Looked for among the first of each queue; if all of those wait behind a few busy locks, at the head of each lock; and only
+-- if the locks are many too, among all.
+create or replace function queue_tasks_free_heads_v1(p_queues text[], p_max_jobs integer) returns bigint[]
+    language plpgsql
+as $body$
+declare
+    v_window integer;
+    v_heads bigint[];
+    v_seen integer;
+begin
+    foreach v_window in array array[greatest(100, 2 * p_max_jobs), null] loop
+        with busy as materialized (
+            select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
+        )
+        select array_agg(c.id) into v_heads
+        from unnest(p_queues) q (name)
+        cross join lateral (
+            select w.id
+            from (
+                select j.id, j.lock, j.priority, j.queue_name
+                from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id
+                limit v_window
+            ) w
+            where w.lock not in (select b.lock from busy b)
+                and w.id = (
+                    select o.id
+                    from procrastinate_jobs o
+                    where o.lock >= w.lock and o.lock <= w.lock and o.status = 'todo' and o.scheduled_at is null
+                    order by o.lock, o.priority desc, o.id
+                    limit 1
+                )
+            order by w.queue_name, w.priority desc, w.id
+            limit p_max_jobs
+        ) c;
+        exit when v_heads is not null or v_window is null;
+
+        with recursive line (lock) as (
+            (select j.lock from procrastinate_jobs j
+             where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
+             order by j.lock, j.priority desc, j.id limit 1)
+            union all
+            select (
+                select j.lock from procrastinate_jobs j
+                where j.lock > l.lock and j.status = 'todo' and j.scheduled_at is null
+                order by j.lock, j.priority desc, j.id limit 1
+            )
+            from line l
+            where l.lock is not null
+        ),
+        visited as materialized (
+            select l.lock from line l where l.lock is not null limit 1000
+        ),
+        head as materialized (
+            select c.id, c.lock
+            from visited v
+            cross join lateral (
+                select j.id, j.queue_name, j.lock
+                from procrastinate_jobs j
+                where j.lock >= v.lock and j.lock <= v.lock and j.status = 'todo' and j.scheduled_at is null
+                order by j.lock, j.priority desc, j.id
+                limit 1
+            ) c
+            where c.queue_name = any (p_queues)
+        )
+        select
+            array_agg(h.id) filter (where not exists (
+                select from procrastinate_jobs o where o.lock = h.lock and o.status = 'doing'
+            )),
+            (select count(*) from visited)
+        into v_heads, v_seen
+        from head h;
+        exit when v_heads is not null or v_seen < 1000;
+    end loop;
+    return v_heads;
+end
+$body$;
+
+comment on function queue_tasks_free_heads_v1(text[], integer) is 'Of jobs with a lock those that may start.';
+
 -- from sql/functions/queue_tasks_hold_limits_v1.sql
 -- queue_tasks_hold_limits_v1(queues text[]) -> rows: queue_name text, room bigint; only queues that have room
 -- How many jobs of these queues, which have a limit, may be started now. Until commit nobody else can start any: whoever
@@ -1302,6 +1117,28 @@ end
 $body$;
 
 comment on function queue_tasks_hold_limits_v1(text[]) is 'How many jobs of queues with a limit may be started now; nobody else can until commit.';
+
+-- from sql/functions/queue_tasks_note_place_v1.sql
+-- queue_tasks_note_place_v1(queue text, first bigint, began timestamp with time zone) -> void
+-- Remember, for this session, where a costly look found its first job, for fifty times as long as it took and at most two
+-- seconds: see queue_tasks_fetch_jobs_v1.
+-- queue: the one looked into. first: the job. began: when the look did.
+-- Called by  queue_tasks_fetch_jobs_v1
+create or replace function queue_tasks_note_place_v1(p_queue text, p_first bigint, p_began timestamp with time zone) returns void
+    language plpgsql
+as $body$
+begin
+    perform set_config('queue_tasks.place', jsonb_build_object(
+        'until', clock_timestamp() + least(50 * (clock_timestamp() - p_began), interval '2 seconds'),
+        'queue', p_queue,
+        'priority', (select j.priority from procrastinate_jobs j where j.id = p_first),
+        'id', p_first,
+        'newest', (select s.last_value from procrastinate_jobs_id_seq s)
+    )::text, false);
+end
+$body$;
+
+comment on function queue_tasks_note_place_v1(text, bigint, timestamp with time zone) is 'Remember where a costly look found its first job.';
 
 -- from sql/functions/queue_tasks_promote_jobs_v1.sql
 -- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
@@ -1392,6 +1229,131 @@ end
 $body$;
 
 comment on function queue_tasks_prune_jobs_v1(integer) is 'Delete finished jobs whose time to be kept is over.';
+
+-- from sql/functions/queue_tasks_ready_locked_queues_v1.sql
+-- queue_tasks_ready_locked_queues_v1(queues text[]) -> text[], in any order; null: there is none
+-- The queues that have ready jobs with a lock, whether it is held or not. An index probe for each queue.
+-- queues: names; null means every queue.
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Index      procrastinate_jobs_qt_ready_locked_idx
+create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[]) returns text[]
+    language plpgsql
+as $body$
+declare
+    v_first text;
+begin
+    if p_queues is not null then
+        return (
+            select array_agg(distinct q.name)
+            from unnest(p_queues) q (name)
+            where (
+                select j.id from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null
+        );
+    end if;
+
+    -- Mostly there is none, and to be told so costs a third of what it takes to list them.
+    v_first := (
+        select j.queue_name from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+        order by j.queue_name, j.priority desc, j.id limit 1
+    );
+    if v_first is null then
+        return null;
+    end if;
+    return (
+        with recursive ready (queue_name) as (
+            select v_first
+            union all
+            select (
+                select j.queue_name::text from procrastinate_jobs j
+                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            )
+            from ready r
+            where r.queue_name is not null
+        )
+        select array_agg(r.queue_name) from ready r where r.queue_name is not null
+    );
+end
+$body$;
+
+comment on function queue_tasks_ready_locked_queues_v1(text[]) is 'The queues that have ready jobs with a lock.';
+
+-- from sql/functions/queue_tasks_ready_queues_v1.sql
+-- queue_tasks_ready_queues_v1(queues text[], most integer) -> text[]; null: there is none
+-- The queues that have ready jobs without a lock, in the order of their first jobs: the first n jobs of all are in the first
+-- n of them. An index probe for each queue.
+-- queues: names, of which one may come twice; null means every queue. most: of every queue, so many at the most; null: all.
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Index      procrastinate_jobs_qt_ready_idx
+create or replace function queue_tasks_ready_queues_v1(p_queues text[], p_most integer) returns text[]
+    language plpgsql
+as $body$
+declare
+    v_first text;
+    v_first_priority integer;
+    v_first_id bigint;
+    v_second text;
+    v_second_priority integer;
+    v_second_id bigint;
+begin
+    if p_queues is not null then
+        return (
+            select array_agg(q.name order by f.priority desc, f.id)
+            from (select distinct u.name from unnest(p_queues) u (name)) q
+            cross join lateral (
+                select j.priority, j.id from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) f
+        );
+    end if;
+
+    -- Mostly there is one or none, and to be told so costs half of what it takes to list them.
+    select f.queue_name, f.priority, f.id, s.queue_name, s.priority, s.id
+    into v_first, v_first_priority, v_first_id, v_second, v_second_priority, v_second_id
+    from (
+        select j.queue_name, j.priority, j.id from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at is null and j.lock is null
+        order by j.queue_name, j.priority desc, j.id limit 1
+    ) f
+    left join lateral (
+        select j.queue_name, j.priority, j.id from procrastinate_jobs j
+        where j.queue_name > f.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+        order by j.queue_name, j.priority desc, j.id limit 1
+    ) s on true;
+    if v_second is null then
+        return case when v_first is not null then array[v_first] end;
+    end if;
+
+    return (
+        with recursive ready (queue_name, priority, id) as (
+            select v_second, v_second_priority, v_second_id
+            union all
+            select n.queue_name, n.priority, n.id
+            from ready r
+            cross join lateral (
+                select j.queue_name::text, j.priority, j.id from procrastinate_jobs j
+                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) n
+        )
+        select array_agg(q.queue_name order by q.priority desc, q.id)
+        from (
+            select v_first, v_first_priority, v_first_id
+            union all
+            select r.queue_name, r.priority, r.id from (select r.queue_name, r.priority, r.id from ready r limit p_most - 1) r
+        ) q (queue_name, priority, id)
+    );
+end
+$body$;
+
+comment on function queue_tasks_ready_queues_v1(text[], integer) is 'The queues that have ready jobs without a lock, in the order of their first jobs.';
 
 -- from sql/functions/queue_tasks_reclaim_jobs_v1.sql
 -- queue_tasks_reclaim_jobs_v1(worker_id, in_hand, older_than, keep) -> id bigint; the jobs taken back
@@ -1874,6 +1836,241 @@ $body$;
 
 comment on function queue_tasks_sync_schedules_v1(jsonb) is 'Bring what the code declares to the database.';
 
+-- from sql/functions/queue_tasks_take_candidates_v1.sql
+-- queue_tasks_take_candidates_v1(ids bigint[], max_jobs bigint) -> bigint[]; null: none of them can be had
+-- Of some jobs, those that are ready still and held by nobody else: the first max_jobs, highest priority first, then oldest.
+-- Called by  queue_tasks_take_first_v1, queue_tasks_take_limited_v1, queue_tasks_take_merged_v1
+-- Locks      the jobs returned, for update skip locked, until commit
+-- Index      procrastinate_jobs_pkey
+--
+-- What it reads it must sort, which is shut for all other statements of a fetch. "is not distinct from": an index on the
+-- jobs that are todo must not be walked for the sake of a few ids.
+create or replace function queue_tasks_take_candidates_v1(p_ids bigint[], p_max_jobs bigint) returns bigint[]
+    language plpgsql
+    set enable_sort = on
+as $body$
+begin
+    return (
+        select array_agg(t.id)
+        from (
+            select j.id
+            from procrastinate_jobs j
+            where j.id = any (p_ids) and j.status is not distinct from 'todo' and j.scheduled_at is null
+            order by j.priority desc, j.id
+            limit p_max_jobs
+            for update skip locked
+        ) t
+    );
+end
+$body$;
+
+comment on function queue_tasks_take_candidates_v1(bigint[], bigint) is 'Of some jobs, the first that are ready still and held by nobody else.';
+
+-- from sql/functions/queue_tasks_take_first_v1.sql
+-- queue_tasks_take_first_v1(queues text[], shut text[], limited text[], max_jobs integer) -> bigint[], max_jobs of them; or null
+-- The first ready jobs of many queues, where they stand in one line: in upstream's index. Jobs that wait for a time or a
+-- lock stand between them, so it is not looked far. Null: too few of what stands there may start, or can be had, or some
+-- belong to a queue with a limit, which must be held to be counted. Then each queue is to be looked into.
+-- queues: names; null means every queue. shut, limited: those that are paused, or have a limit.
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Locks      the jobs returned, and some more, for update skip locked, until commit
+-- Index      procrastinate_jobs_priority_idx_v1, procrastinate_jobs_lock_idx_v1, procrastinate_jobs_qt_locked_idx
+create or replace function queue_tasks_take_first_v1(p_queues text[], p_shut text[], p_limited text[], p_max_jobs integer) returns bigint[]
+    language plpgsql
+as $body$
+declare
+    v_candidates bigint[];
+    v_counted boolean;
+    v_ids bigint[];
+begin
+    select array_agg(c.id), bool_or(c.queue_name = any (p_limited)) into v_candidates, v_counted
+    from (
+        select w.id, w.queue_name
+        from (
+            select j.id, j.queue_name, j.lock, j.scheduled_at
+            from procrastinate_jobs j
+            where j.status = 'todo'
+            order by j.priority desc, j.id
+            limit 100 + 4 * p_max_jobs
+        ) w
+        where w.scheduled_at is null and w.queue_name <> all (p_shut) and (p_queues is null or w.queue_name = any (p_queues))
+            and (w.lock is null or (
+                not exists (select from procrastinate_jobs o where o.lock = w.lock and o.status = 'doing')
+                and w.id = (
+                    select o.id
+                    from procrastinate_jobs o
+                    where o.lock >= w.lock and o.lock <= w.lock and o.status = 'todo' and o.scheduled_at is null
+                    order by o.lock, o.priority desc, o.id
+                    limit 1
+                )
+            ))
+        limit 2 * p_max_jobs
+    ) c;
+    if v_counted or coalesce(cardinality(v_candidates), 0) < p_max_jobs then
+        return null;
+    end if;
+    v_ids := queue_tasks_take_candidates_v1(v_candidates, p_max_jobs);
+    -- Others hold some of those: ours are found again by the long way.
+    return case when cardinality(v_ids) = p_max_jobs then v_ids end;
+end
+$body$;
+
+comment on function queue_tasks_take_first_v1(text[], text[], text[], integer) is 'The first ready jobs of many queues, where they stand in one line.';
+
+-- from sql/functions/queue_tasks_take_from_place_v1.sql
+-- queue_tasks_take_from_place_v1(queues text[], closed text[], max_jobs integer) -> bigint[], max_jobs of them; or null
+-- The first ready jobs from the place on that a costly look has found, newer ones of a higher priority first. Null: no place
+-- is remembered, or not one for these queues, or it is time to look from the beginning, as it is at the place's end.
+-- queues: names; null means every queue. closed: those that are paused or have a limit.
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Locks      the jobs returned, and some more, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_ready_idx
+create or replace function queue_tasks_take_from_place_v1(p_queues text[], p_closed text[], p_max_jobs integer) returns bigint[]
+    language plpgsql
+as $body$
+declare
+    v_place jsonb := current_setting('queue_tasks.place', true);
+    v_queue text := v_place ->> 'queue';
+    v_priority integer := v_place ->> 'priority';
+    v_first bigint := v_place ->> 'id';
+    v_newest bigint := v_place ->> 'newest';
+    v_higher bigint[];
+    v_seen integer;
+    v_ids bigint[];
+begin
+    if not (v_place ->> 'until')::timestamp with time zone > clock_timestamp()
+        or p_queues <> array[v_queue]
+        or v_queue = any (p_closed)
+    then
+        return null;
+    end if;
+    select array_agg(t.id) into v_higher
+    from (
+        select j.id
+        from procrastinate_jobs j
+        where j.queue_name >= v_queue and j.queue_name <= v_queue and j.priority > v_priority and j.id > v_newest
+            and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+        order by j.queue_name, j.priority desc, j.id
+        limit p_max_jobs
+        for update skip locked
+    ) t;
+    v_seen := coalesce(cardinality(v_higher), 0);
+    select array_agg(t.id) into v_ids
+    from (
+        select j.id
+        from procrastinate_jobs j
+        where j.queue_name >= v_queue and j.queue_name <= v_queue and j.priority = v_priority and j.id >= v_first
+            and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+        order by j.queue_name, j.priority desc, j.id
+        limit p_max_jobs - v_seen
+        for update skip locked
+    ) t;
+    if v_seen + coalesce(cardinality(v_ids), 0) < p_max_jobs then
+        return null;
+    end if;
+    v_first := coalesce(v_ids[cardinality(v_ids)], v_first);
+    perform set_config('queue_tasks.place', jsonb_set(v_place, '{id}', to_jsonb(v_first))::text, false);
+    return v_higher || v_ids;
+end
+$body$;
+
+comment on function queue_tasks_take_from_place_v1(text[], text[], integer) is 'The first ready jobs from the place on that a costly look has found.';
+
+-- from sql/functions/queue_tasks_take_limited_v1.sql
+-- queue_tasks_take_limited_v1(queues text[], rooms bigint[], heads bigint[], max_jobs integer) -> bigint[]; null: there is none
+-- Of each queue with a limit the first ready jobs, as many as it has room for; and of the others the heads as they are given.
+-- queues, rooms: those that have room, and how much, held by queue_tasks_hold_limits_v1. heads: jobs with a lock that may
+-- start, of any queue.
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Locks      the jobs returned of these queues, and some more, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_pkey
+--
+-- Held before they are counted: one that somebody else holds must not take the place of one that can be had.
+create or replace function queue_tasks_take_limited_v1(p_queues text[], p_rooms bigint[], p_heads bigint[], p_max_jobs integer) returns bigint[]
+    language plpgsql
+as $body$
+declare
+    v_place integer;
+    v_room bigint;
+    v_taken bigint[] := array(select j.id from procrastinate_jobs j where j.id = any (p_heads) and j.queue_name <> all (p_queues));
+    v_plain bigint[];
+    v_heads bigint[];
+begin
+    for v_place in 1..cardinality(p_queues) loop
+        v_room := least(p_rooms[v_place], p_max_jobs);
+        select array_agg(t.id) into v_plain
+        from (
+            select j.id
+            from procrastinate_jobs j
+            where j.queue_name >= p_queues[v_place] and j.queue_name <= p_queues[v_place]
+                and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.queue_name, j.priority desc, j.id
+            limit v_room
+            for update skip locked
+        ) t;
+        v_heads := array(
+            select j.id from procrastinate_jobs j where j.id = any (p_heads) and j.queue_name is not distinct from p_queues[v_place]
+        );
+        v_taken := v_taken || queue_tasks_take_candidates_v1(v_plain || v_heads, v_room);
+    end loop;
+    return nullif(v_taken, '{}');
+end
+$body$;
+
+comment on function queue_tasks_take_limited_v1(text[], bigint[], bigint[], integer) is 'Of each queue with a limit the first ready jobs, as many as it has room for.';
+
+-- from sql/functions/queue_tasks_take_merged_v1.sql
+-- queue_tasks_take_merged_v1(queues text[], jobs bigint[], max_jobs integer) -> bigint[]; null: none can be had
+-- The first ready jobs of several lines, merged by priority: those without a lock of some queues, and some more.
+-- queues: in the order of their first jobs. jobs: those that may start beside them, such as the heads of locks.
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Locks      the jobs returned, for update skip locked, until commit
+-- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_pkey
+--
+-- Only rows that are taken may be locked, so the candidates are read first; when other fetches hold some of those, it looks
+-- further down the lines instead of going to sleep beside ready jobs.
+create or replace function queue_tasks_take_merged_v1(p_queues text[], p_jobs bigint[], p_max_jobs integer) returns bigint[]
+    language plpgsql
+as $body$
+declare
+    v_window integer := p_max_jobs;
+    v_candidates bigint[];
+    v_seen integer;
+    v_ids bigint[];
+begin
+    loop
+        select array_agg(f.id), count(*) into v_candidates, v_seen
+        from (
+            select c.id
+            from (
+                select line.id, line.priority
+                from unnest(p_queues[:v_window]) q (name)
+                cross join lateral (
+                    select j.id, j.priority
+                    from procrastinate_jobs j
+                    where j.queue_name >= q.name and j.queue_name <= q.name
+                        and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                    order by j.queue_name, j.priority desc, j.id
+                    limit v_window
+                ) line
+                union all
+                select j.id, j.priority from procrastinate_jobs j where j.id = any (p_jobs)
+            ) c
+            order by c.priority desc, c.id
+            limit v_window
+        ) f;
+        v_ids := queue_tasks_take_candidates_v1(v_candidates, p_max_jobs);
+        -- Others may have emptied those lines since they were put in order: then there may be more in the rest.
+        exit when cardinality(v_ids) = p_max_jobs or v_window > 50000
+            or (v_seen < v_window and coalesce(cardinality(p_queues), 0) <= v_window);
+        v_window := v_window * 4;
+    end loop;
+    return v_ids;
+end
+$body$;
+
+comment on function queue_tasks_take_merged_v1(text[], bigint[], integer) is 'The first ready jobs of several lines, merged by priority.';
+
 -- from sql/functions/queue_tasks_take_queueing_locks_v1.sql
 -- queue_tasks_take_queueing_locks_v1(ids bigint[], queueing_locks text[]) -> void; arrays of one length, or null
 -- Give jobs that have just come back into their line the queueing locks they came with. One whose lock a waiting twin has
@@ -2015,8 +2212,9 @@ comment on function queue_tasks_worker_lock_v1(bigint) is 'The key of a worker''
 
 -- from sql/triggers/procrastinate_events_qt_inserted.sql
 -- procrastinate_events_qt_inserted: after insert on procrastinate_events, for each row
--- An event is of a job that exists. Events written by our own triggers are, and are not checked again: for these a row's
--- trigger costs a comparison, where a statement's would have the server copy each of them.
+-- An event is of a job that exists. Events written by our own triggers, or by a fetch, are, and are not checked again: for these
+-- a row's trigger costs a comparison, where a statement's would have the server copy each of them. Who may not change jobs
+-- may say that he fetches as he likes: his events are checked.
 -- Called by  whoever inserts events directly
 create or replace function queue_tasks_events_inserted_v1() returns trigger
     language plpgsql
@@ -2032,7 +2230,10 @@ comment on function queue_tasks_events_inserted_v1() is 'Refuse events of jobs t
 create or replace trigger procrastinate_events_qt_inserted
     after insert on procrastinate_events
     for each row
-    when (pg_trigger_depth() = 0)
+    when (((pg_trigger_depth() = 0) and (
+        (current_setting('queue_tasks.fetching'::text, true) is distinct from 'on'::text)
+        or (not has_table_privilege('procrastinate_jobs'::text, 'update'::text))
+    )))
     execute function queue_tasks_events_inserted_v1();
 
 -- from sql/triggers/procrastinate_jobs_qt_deleted.sql
@@ -2208,7 +2409,8 @@ create or replace trigger procrastinate_jobs_qt_inserted
 -- procrastinate_jobs_qt_updated: after update on procrastinate_jobs, for each statement
 -- Writes the events of changed jobs in one statement; wakes the queues in which a job became ready, also by a retry or
 -- because a lock was released, or that a job has left which have a limit; tells of scheduled, finished and aborting jobs.
--- Called by  every update, ours, upstream's functions or anybody's
+-- Called by  every update, ours, upstream's functions or anybody's, but that of queue_tasks_fetch_jobs_v1: nothing follows
+--            from it but the events, which it writes itself, and it holds the worker
 -- Writes     procrastinate_events, each job's in the order of upstream's triggers: abort_requested, scheduled, status
 -- Index      procrastinate_jobs_qt_locked_idx
 --
@@ -2355,6 +2557,7 @@ create or replace trigger procrastinate_jobs_qt_updated
     after update on procrastinate_jobs
     referencing old table as old_jobs new table as new_jobs
     for each statement
+    when ((current_setting('queue_tasks.fetching'::text, true) is distinct from 'on'::text))
     execute function queue_tasks_jobs_updated_v1();
 
 -- from sql/triggers/procrastinate_periodic_defers_qt_inserted.sql

@@ -1,7 +1,8 @@
 -- procrastinate_jobs_qt_updated: after update on procrastinate_jobs, for each statement
 -- Writes the events of changed jobs in one statement; wakes the queues in which a job became ready, also by a retry or
 -- because a lock was released, or that a job has left which have a limit; tells of scheduled, finished and aborting jobs.
--- Called by  every update, ours, upstream's functions or anybody's
+-- Called by  every update, ours, upstream's functions or anybody's, but that of queue_tasks_fetch_jobs_v1: nothing follows
+--            from it but the events, which it writes itself, and it holds the worker
 -- Writes     procrastinate_events, each job's in the order of upstream's triggers: abort_requested, scheduled, status
 -- Index      procrastinate_jobs_qt_locked_idx
 --
@@ -148,4 +149,5 @@ create or replace trigger procrastinate_jobs_qt_updated
     after update on procrastinate_jobs
     referencing old table as old_jobs new table as new_jobs
     for each statement
+    when ((current_setting('queue_tasks.fetching'::text, true) is distinct from 'on'::text))
     execute function queue_tasks_jobs_updated_v1();

@@ -204,6 +204,7 @@ def test_a_producer_enqueues_in_every_way_and_reads_nothing(house: House, dsn: s
         "insert into procrastinate_jobs (queue_name, task_name, args) values ('q', 't', '{}') returning args",
         "insert into procrastinate_jobs (queue_name, task_name, status) values ('q', 't', 'succeeded')",
         "insert into procrastinate_events (job_id, type) values (1, 'succeeded')",
+        "set queue_tasks.fetching = 'on'; insert into procrastinate_events (job_id, type) values (1, 'succeeded')",
         "update procrastinate_jobs set args = '{}'",
         "delete from procrastinate_jobs",
         "select 1 from procrastinate_events",

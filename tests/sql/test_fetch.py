@@ -28,6 +28,24 @@ def test_every_fetch_of_a_job_raises_its_lease(session):
         session.finish(worker, fetched, "released")
 
 
+def test_a_fetch_of_ephemeral_jobs_leaves_no_event(session):
+    worker = session.worker()
+    kept, ephemeral = session.job(), session.job(qt_ephemeral=True)
+    assert [job.id for job in session.fetch(worker)] == [kept, ephemeral]
+    assert session.events(kept) == ["deferred", "started"]
+    assert session.events(ephemeral) == []
+
+
+def test_only_a_fetch_is_let_past_the_triggers_and_not_what_comes_after_it(session):
+    worker = session.worker()
+    job = session.job()
+    session.fetch(worker)
+    session.rows("update procrastinate_jobs set status = 'failed'")
+    assert session.events(job) == ["deferred", "started", "failed"]
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), session.connection.transaction():
+        session.rows("insert into procrastinate_events (job_id, type) values (%s, 'failed')", job + 1)
+
+
 def test_the_row_comes_as_the_worker_needs_it(session):
     worker = session.worker()
     session.job(

@@ -1,0 +1,51 @@
+-- queue_tasks_ready_locked_queues_v1(queues text[]) -> text[], in any order; null: there is none
+-- The queues that have ready jobs with a lock, whether it is held or not. An index probe for each queue.
+-- queues: names; null means every queue.
+-- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
+-- Index      procrastinate_jobs_qt_ready_locked_idx
+create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[]) returns text[]
+    language plpgsql
+as $body$
+declare
+    v_first text;
+begin
+    if p_queues is not null then
+        return (
+            select array_agg(distinct q.name)
+            from unnest(p_queues) q (name)
+            where (
+                select j.id from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null
+        );
+    end if;
+
+    -- Mostly there is none, and to be told so costs a third of what it takes to list them.
+    v_first := (
+        select j.queue_name from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+        order by j.queue_name, j.priority desc, j.id limit 1
+    );
+    if v_first is null then
+        return null;
+    end if;
+    return (
+        with recursive ready (queue_name) as (
+            select v_first
+            union all
+            select (
+                select j.queue_name::text from procrastinate_jobs j
+                where j.queue_name > r.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            )
+            from ready r
+            where r.queue_name is not null
+        )
+        select array_agg(r.queue_name) from ready r where r.queue_name is not null
+    );
+end
+$body$;
+
+comment on function queue_tasks_ready_locked_queues_v1(text[]) is 'The queues that have ready jobs with a lock.';
