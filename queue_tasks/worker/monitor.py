@@ -74,10 +74,12 @@ class Monitor:
             if away > max(DATABASE_LIMIT, 3 * worker.options.heartbeat):
                 unready.append(f"the database has not answered for {away:.0f} s")
             for service in (crew.fetcher, crew.finisher):
-                if (failing := service.failing_for) > FAILING_LIMIT:
-                    (dead if failing > HOPELESS_AFTER and not unready else unready).append(
-                        f"the {service.name} has been failing for {failing:.0f} s"
-                    )
+                failing = service.failing_for
+                problem = f"the {service.name} has been failing for {failing:.0f} s"
+                if failing > HOPELESS_AFTER and not unready:
+                    dead.append(problem)
+                elif failing > FAILING_LIMIT:
+                    unready.append(problem)
         if worker.stopping:
             unready.append("it is stopping")
         elif not worker.ready:
