@@ -66,7 +66,7 @@ class LentConnection:
 
 def lend(
     alias: str,
-    name: str,  # noqa: ARG001 - as store.Connect, as the rest
+    name: str,  # noqa: ARG001 - as store.client.Connect, as the rest
     *,
     statement_timeout: float,  # noqa: ARG001
     lock_timeout: float | None = None,  # noqa: ARG001

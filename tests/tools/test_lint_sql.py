@@ -11,7 +11,7 @@ GOOD = {
     "sql/queries/fetch_jobs.sql": """\
 -- fetch_jobs(queue, wait) -> rows
 -- Take what is ready; it's 100 % fair, "%(as)s" they say.
--- Called by  store.Store.fetch_jobs
+-- Called by  store.JobStore.fetch_jobs
 with ready as (select id from jobs where queue = %(queue)s and due < now() + make_interval(secs => %(wait)s))
 select * from ready union all select * from queue_tasks_fetch_jobs_v1(%(queue)s)
 """,
