@@ -180,6 +180,34 @@ MUTANTS = (
         "        self._task = asyncio.create_task(self._beat(home))\n        self._thread = None\n",
         "tests/roles/test_heartbeat.py::test_it_beats_while_the_event_loop_is_blocked",
     ),
+    mutant(
+        "a worker that takes its first job for long is dead",
+        RESCUE,
+        "                            and j.qt_attempted_at <= clock_timestamp()\n",
+        "                            and false\n",
+        "tests/sql/test_rescue.py::test_a_fetch_is_a_sign_of_life_of_one_that_had_nothing_to_do",
+    ),
+    mutant(
+        "nobody looks after one that has taken its first job for long",
+        "sql/functions/queue_tasks_beat_v1.sql",
+        "(w.qt_busy or f.jobs > 0)",
+        "w.qt_busy",
+        "tests/sql/test_rescue.py::test_a_heartbeat_sees_that_another_has_taken_a_job_and_since_when_it_is_silent",
+    ),
+    mutant(
+        "the listener gives the signs of life of one that has a job",
+        "queue_tasks/worker/heartbeat.py",
+        "            and not self._busy()\n",
+        "",
+        "tests/roles/test_heartbeat.py::test_nobody_does_with_a_job_in_hand_or_without_ears",
+    ),
+    mutant(
+        "a look that found nothing for one loop is every loop's poll",
+        "queue_tasks/worker/lookout.py",
+        "            self._nothing_at.pop(find, None)\n",
+        "            self._nothing_at[find] = now\n",
+        "tests/roles/test_lookout.py::test_a_look_that_found_something_does_not",
+    ),
     # ----------------------------------------------------------------------------------------------- the order of locks
     mutant(
         "a cancel locks its rows the other way round",

@@ -22,7 +22,7 @@ WATCH = 30.0
 """Seconds for which an idle worker is watched."""
 
 OF_OURS = re.compile(r"^queue_tasks LOG: {2}(?:statement|execute [^:]*): (?P<text>.*)", re.MULTILINE)
-LIVENESS = re.compile(r"queue_tasks: (?:heartbeat|notify_usage)")
+LIVENESS = re.compile(r"queue_tasks: (?:heartbeat|look_around|notify_usage)")
 
 
 def idle(bench: Bench) -> Found:

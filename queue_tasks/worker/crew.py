@@ -27,6 +27,7 @@ from queue_tasks.worker.finisher import Finisher
 from queue_tasks.worker.heartbeat import Heartbeat
 from queue_tasks.worker.limits import Limit
 from queue_tasks.worker.listener import Listener
+from queue_tasks.worker.lookout import Lookout
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.maintenance import PROMOTE_CHUNK, Aborter, Promoter, Pruner, Rescuer
 from queue_tasks.worker.orders import Orders
@@ -102,14 +103,16 @@ class Crew:
         )
 
         # Where jobs come from.
+        self.lookout = Lookout()
         self.waking = Waking(
             store.workers,
             settings.queues,
             options.poll_interval,
             wake=self._look,
             has_room=lambda: self.fetcher.has_room,
+            lookout=self.lookout,
         )
-        self.rescuer = Rescuer(store.maintenance, options, self._ids_in_hand)
+        self.rescuer = Rescuer(store.maintenance, options, self._ids_in_hand, self.lookout)
         self.fetcher = Fetcher(
             store.jobs,
             queues=settings.queues,
@@ -130,11 +133,25 @@ class Crew:
             rest=self.waking.rest if settings.is_told else None,
         )
 
+        # Signs of life.
+        self.heartbeat = Heartbeat(
+            options,
+            0,
+            on_unknown=self.registration.taken_for_dead,
+            on_late=self.rescuer.note_silence,
+            on_told=self.orders.obey,
+            queues=settings.queues,
+            busy=self._has_jobs,
+            carries=self.hears,
+            lookout=self.lookout,
+        )
+        self.watchdog = Watchdog(options.block_warning, 0, self.attempts.name_of)
+
         # What gives hints, or tidies up.
-        self.promoter = Promoter(store.maintenance, options.poll_interval, self._look, self.hears)
+        self.promoter = Promoter(store.maintenance, options.poll_interval, self._look, self.hears, self.lookout)
         self.aborter = Aborter(store.maintenance, options.poll_interval, self.attempts.abort, self.attempts.any)
-        self.scheduler = Scheduler(store.schedules, options, self.hears)
-        self.pruner = Pruner(store.maintenance, self.hears)
+        self.scheduler = Scheduler(store.schedules, options, self.hears, self.lookout)
+        self.pruner = Pruner(store.maintenance, self.hears, self.lookout)
         self.listener = Listener(
             options,
             0,
@@ -147,17 +164,8 @@ class Crew:
             on_listening=self._note_hearing if settings.is_told else on_ready,
             on_deaf=on_ready,
             meter=meter,
+            errand=self.heartbeat,
         )
-
-        # Signs of life.
-        self.heartbeat = Heartbeat(
-            options,
-            0,
-            on_unknown=self.registration.taken_for_dead,
-            on_late=self.rescuer.note_silence,
-            on_told=self.orders.obey,
-        )
-        self.watchdog = Watchdog(options.block_warning, 0, self.attempts.name_of)
 
         self.writers: list[Service] = [self.recorder, self.announcer, self.finisher, self.progress]
         """The loops that write and tell what jobs did; each may be needed until those after it have ended."""
@@ -214,6 +222,10 @@ class Crew:
         """Jobs may have become ready, or due sooner, by what this worker has written."""
         self.fetcher.wake()
         self.promoter.wake()
+
+    def _has_jobs(self) -> bool:
+        """Whether jobs are in hand; from any thread."""
+        return bool(self.fetcher.in_hand or self.finisher.backlog)
 
     def _ids_in_hand(self) -> list[int] | None:
         """The jobs that are this worker's by its own knowledge; None while it waits for more."""

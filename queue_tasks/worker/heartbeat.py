@@ -1,6 +1,8 @@
 """Heartbeat: the worker's sign of life, from a thread, an event loop and a connection of its own.
 
 A body that blocks the worker's event loop, or a finish that waits for a lock, must not make a living worker look dead.
+While no job runs, here or elsewhere, the listener gives the sign in its place, half as often: on its connection one
+statement asks whether that connection lives, beats, and looks around. If it does not, the thread beats after all.
 """
 
 from __future__ import annotations
@@ -11,17 +13,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from queue_tasks.conf import Options
 from queue_tasks.connections import WorkerConnection
 from queue_tasks.database_errors import StatementRefused
 from queue_tasks.events import ServiceFailed, publish
 from queue_tasks.statements import HEARTBEAT
+from queue_tasks.worker.lookout import Lookout, Sight
 from queue_tasks.worker.memory import resident
 from queue_tasks.worker.service import wait_for
+from queue_tasks.worker.silence import silent_after
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -34,6 +38,16 @@ STOP_WITHIN = 5.0
 LATE_BEATS = 1.1
 """Heartbeats after which one that has not come is late."""
 
+CALM_BEATS = 2
+"""Heartbeats between two signs of life while no job runs anywhere. Not more: the end of a worker that takes a job a
+moment after one of them is noticed with the next, and its jobs are to be ready again within five seconds."""
+
+CARRIED_WITHIN = 2.25
+"""Heartbeats within which the listener must have given a sign in our place."""
+
+LEAST_BEATS = 8
+"""Heartbeats that a worker may be silent, at the least, for its signs to be that seldom."""
+
 
 class Heartbeat:
     """Beats every `options.heartbeat` seconds.
@@ -43,6 +57,8 @@ class Heartbeat:
     of life is late: to notice that a worker may be dead costs no statement of its own.
     on_told is called there at each beat with the worker's number and what an operator has told it; `beat_now` when it
     may have been told something.
+    busy tells whether a job is in hand, carries whether somebody asks for a `question` in time; from any thread.
+    lookout is told what the answers say.
     `worker_id` may be changed.
     """
 
@@ -55,14 +71,25 @@ class Heartbeat:
         on_unknown: Callable[[int], None],
         on_late: Callable[[float], None] = lambda _: None,
         on_told: Callable[[int, str | None], None] = lambda *_: None,
+        *,
+        queues: Sequence[str] | None = None,
+        busy: Callable[[], bool] = lambda: True,
+        carries: Callable[[], bool] = lambda: False,
+        lookout: Lookout | None = None,
     ) -> None:
         self._options = options
         self.worker_id = worker_id
         self._on_unknown = on_unknown
         self._on_late = on_late
         self._on_told = on_told
+        self._queues = queues
+        self._busy = busy
+        self._carries = carries
+        self._lookout = lookout or Lookout()
         self.answered_at = time.monotonic()
-        """When the database last answered; at first, when this was made."""
+        """When the database last answered; at first, when this was made. Written by whoever beats."""
+        # Whether others have jobs in hand, as the last answer said.
+        self._others_run = True
         self._stopping = threading.Event()
         self._ended = asyncio.Event()
         self._thread: threading.Thread | None = None
@@ -110,6 +137,44 @@ class Heartbeat:
         """Whether its thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
+    # ------------------------------------------------------------------------------------- by others, while all is calm
+
+    @property
+    def calm(self) -> bool:
+        """Whether a sign of life now and then is enough: no job runs that anybody knows of. From any thread."""
+        options = self._options
+        return (
+            not self._others_run
+            and options.dead_after >= LEAST_BEATS * options.heartbeat
+            and self._carries()
+            and not self._busy()
+        )
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until the listener is to ask our question; None: it is not to."""
+        if not self.calm:
+            return None
+        return max(0.0, self.answered_at + CALM_BEATS * self._options.heartbeat - time.monotonic())
+
+    def question(self) -> dict[str, Any]:
+        """The parameters of sql/queries/look_around.sql, for who asks in our place."""
+        return {**self._sign(self.worker_id), "queues": self._queues}
+
+    def heed(self, worker_id: int, sight: Sight | None) -> None:
+        """What the answer was, on the worker's loop. sight: None when the worker is not registered."""
+        self.answered_at = time.monotonic()
+        if sight is None:
+            self._on_unknown(worker_id)
+            return
+        self._others_run = sight.running
+        if sight.silence > LATE_BEATS * self._options.heartbeat:
+            self._on_late(sight.silence)
+        self._on_told(worker_id, sight.told)
+        self._lookout.note(sight)
+
+    # ------------------------------------------------------------------------------------------------ by its own thread
+
     def _supervise(self, home: asyncio.AbstractEventLoop) -> None:
         """Beat until stopped. What ends the beating unasked, even a SystemExit thrown in, begins it anew."""
         while not self._stopping.is_set():
@@ -135,15 +200,10 @@ class Heartbeat:
         quiet = False
         try:
             while not self._stopping.is_set():
-                worker_id = self.worker_id
                 self._again.clear()
+                worker_id = self.worker_id
                 try:
-                    beat = {
-                        "worker_id": worker_id,
-                        "dead_after": options.dead_after,
-                        "memory": resident(os.getpid()) or None,
-                    }
-                    rows = await connection.rows(HEARTBEAT, beat)
+                    rows = await connection.rows(HEARTBEAT, {**self._sign(worker_id), "busy": self._busy()})
                 except (StatementRefused, OSError) as exc:
                     if not quiet:
                         logger.warning(
@@ -153,19 +213,38 @@ class Heartbeat:
                 else:
                     quiet = False
                     self.answered_at = time.monotonic()
-                    self._heed(home, worker_id, rows[0][0] if rows else None)
-                    if rows:
-                        self._tell(home, self._on_told, worker_id, rows[0][1])
-                await wait_for(self._again, options.heartbeat)
+                    self._heed(home, worker_id, rows)
+                wait = options.heartbeat
+                while not await wait_for(self._again, wait) and (left := self._carried_for) > 0:
+                    # Not longer than a heartbeat: who takes a job must give signs as often, at once.
+                    wait = min(left, options.heartbeat)
         finally:
             await connection.close()
 
-    def _heed(self, home: asyncio.AbstractEventLoop, worker_id: int, silence: float | None) -> None:
-        """Pass on what a beat has found out. silence: None when the worker is not registered."""
-        if silence is None:
+    @property
+    def _carried_for(self) -> float:
+        """Seconds for which the last sign of life is enough, whoever gave it; 0: none is, or a job is in hand."""
+        if not self.calm:
+            return 0.0
+        return max(0.0, self.answered_at + CARRIED_WITHIN * self._options.heartbeat - time.monotonic())
+
+    def _sign(self, worker_id: int) -> dict[str, Any]:
+        return {
+            "worker_id": worker_id,
+            "memory": resident(os.getpid()) or None,
+            "dead_after": self._options.dead_after,
+            "silent_after": silent_after(self._options),
+        }
+
+    def _heed(self, home: asyncio.AbstractEventLoop, worker_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Pass on what a beat has found out."""
+        if not rows:
             self._tell(home, self._on_unknown, worker_id)
-        elif silence > LATE_BEATS * self._options.heartbeat:
+            return
+        silence, self._others_run, told = rows[0]
+        if silence > LATE_BEATS * self._options.heartbeat:
             self._tell(home, self._on_late, silence)
+        self._tell(home, self._on_told, worker_id, told)
 
     def _tell(self, home: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
         try:

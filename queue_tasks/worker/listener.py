@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
 
 from queue_tasks.conf import Options
 from queue_tasks.connections import Deadline, WorkerConnection, connect
+from queue_tasks.database_errors import StatementRefused
 from queue_tasks.meter import Meter
-from queue_tasks.statements import ECHO, HOLD_LOCK, NOTIFY_USAGE
+from queue_tasks.statements import ECHO, HOLD_LOCK, LOOK_AROUND, NOTIFY_USAGE
+from queue_tasks.worker.lookout import Sight
 from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service
 
@@ -39,7 +42,7 @@ CHECK_EVERY = 5.0
 """Seconds between questions whether the connection still lives."""
 
 ANSWER_WITHIN = 5.0
-"""Seconds an answer on this connection may take at the most: nothing here waits for a lock."""
+"""Seconds an answer on this connection may take at the most: nothing here waits for a lock for long."""
 
 ECHO_WITHIN = 5.0
 """Seconds a notification may take before LISTEN is taken not to work."""
@@ -59,11 +62,28 @@ def channels_of(queues: Sequence[str] | None) -> list[str]:
     return [*names, SCHEDULED]
 
 
+class Errand(Protocol):
+    """What is asked for somebody else by the question whether the connection lives; heartbeat.Heartbeat has some."""
+
+    worker_id: int
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until it is to be asked; None: not now."""
+
+    def question(self) -> dict[str, Any]:
+        """The parameters of sql/queries/look_around.sql."""
+
+    def heed(self, worker_id: int, sight: Sight | None) -> None:
+        """Take the answer; None: the worker is not registered."""
+
+
 class Listener(Service):
     """Holds the listening connection and, on it, the worker's advisory lock.
 
     on_listening is called whenever it begins to hear, on_deaf when LISTEN turns out not to work; on_ready with the
     numbers of the workers that are to look for jobs, in turn; None: all.
+    errand: asked for whenever it is due.
     """
 
     name = "listener"
@@ -82,8 +102,12 @@ class Listener(Service):
         on_listening: Callable[[], None],
         on_deaf: Callable[[], None] = lambda: None,
         meter: Meter | None = None,
+        errand: Errand | None = None,
     ) -> None:
         super().__init__()
+        self._errand = errand
+        # After one that was refused: when to ask again.
+        self._errand_at = 0.0
         self.worker_id = worker_id
         self.hears = False
         """Whether notifications reach us, as far as is known."""
@@ -163,13 +187,40 @@ class Listener(Service):
         self._on_abort()
         self._on_control()
         while True:
-            async for notice in connection.notifies(timeout=CHECK_EVERY):
+            due_in = self._errand_in
+            async for notice in connection.notifies(timeout=CHECK_EVERY if due_in is None else due_in):
                 self._meter.notifications += 1
                 self.hear(notice.channel, notice.payload)
+            errand = self._errand
+            if errand is None or self._errand_in is None:
+                with Deadline(connection, self._patience):
+                    cursor = await connection.execute(NOTIFY_USAGE)
+                    self._watch.note(self.worker_id, (await cursor.fetchall())[0][0])
+            else:
+                await self._run_errand(errand, connection)
+
+    @property
+    def _errand_in(self) -> float | None:
+        """Seconds until there is something to ask for; None: there is nothing."""
+        due_in = None if self._errand is None else self._errand.due_in
+        return None if due_in is None or time.monotonic() < self._errand_at else due_in
+
+    async def _run_errand(self, errand: Errand, connection: psycopg.AsyncConnection[Any]) -> None:
+        worker_id = errand.worker_id
+        try:
             with Deadline(connection, self._patience):
-                cursor = await connection.execute(NOTIFY_USAGE)
-                used = (await cursor.fetchall())[0][0]
-            self._watch.note(self.worker_id, used)
+                cursor = await connection.execute(LOOK_AROUND, errand.question())
+                rows = await cursor.fetchall()
+        except StatementRefused:
+            if connection.closed:
+                raise
+            # It lives: the server has answered, by it. Whose errand it is will see to it, and say what is wrong.
+            self._errand_at = time.monotonic() + CHECK_EVERY
+            return
+        sight = Sight(*rows[0]) if rows else None
+        if sight is not None:
+            self._watch.note(self.worker_id, sight.used)
+        errand.heed(worker_id, sight)
 
     def hear(self, channel: str, payload: str) -> None:
         """Pass one notification on. Whatever its payload, the worst it does is to make us look at our rows."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -17,16 +18,18 @@ from collections.abc import Callable, Sequence
 from queue_tasks.conf import Options
 from queue_tasks.events import JobsRescued, publish
 from queue_tasks.store import MaintenanceStore
+from queue_tasks.worker.lookout import Find, Lookout
 from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service, wait_for
+from queue_tasks.worker.silence import silent_after
 
 logger = logging.getLogger("queue_tasks.worker")
 
 RESCUE_EVERY = 30.0
-"""Seconds between looks for dead workers that no late heartbeat has asked for."""
+"""Seconds between looks for dead workers that neither a late heartbeat nor a look around has asked for."""
 
 RECLAIM_EVERY = 60.0
-"""Seconds between looks for jobs this worker has lost track of that no failed fetch has asked for."""
+"""Seconds between looks for jobs this worker has lost track of that no failed fetch and no look around asked for."""
 
 RESCUE_SPREAD = 0.2
 """Seconds over which the workers that notice the same death spread their looks."""
@@ -36,12 +39,6 @@ RECLAIM_LATER = 1.0
 
 RESCUE_CHUNK = 1000
 """Jobs taken back in one statement."""
-
-SILENT_BEATS = 1.5
-"""Heartbeats a worker of ours may miss before its advisory lock is looked at."""
-
-LEAST_SILENCE = 3.0
-"""Seconds of silence before that at the least: other workers may beat more slowly than this one."""
 
 PROMOTE_CHUNK = 1000
 """Jobs made ready in one statement."""
@@ -54,6 +51,9 @@ PRUNE_CHUNK = 500
 
 PRUNE_EVERY = 60.0
 """Seconds between prunes."""
+
+LOOK_COUNTS_FOR = 10.0
+"""Seconds for which what a look around has found is news to the pruner; a look comes more often, if any does."""
 
 
 class Promoter(Service):
@@ -72,12 +72,15 @@ class Promoter(Service):
         poll_interval: float,
         on_promoted: Callable[[], None],
         hears: Callable[[], bool] = lambda: False,
+        lookout: Lookout | None = None,
     ) -> None:
         super().__init__()
         self._store = store
         self._poll_interval = poll_interval
         self._on_promoted = on_promoted
         self._hears = hears
+        self._lookout = lookout or Lookout()
+        self._lookout.call(Find.DUE, self.wake)
         self._wake = asyncio.Event()
         self._resumes_at: float | None = None
         self._changed = False
@@ -105,9 +108,9 @@ class Promoter(Service):
             if found.promoted == PROMOTE_CHUNK:
                 continue
             longest = self._poll_interval * (POLLS_WHEN_HEARING if self._hears() else 1)
-            wait = min([longest, *(when for when in (found.next_due_in, found.resumes_in) if when is not None)])
+            known = [when for when in (found.next_due_in, found.resumes_in) if when is not None]
             # Due and not promoted: another worker is at it.
-            await wait_for(self._wake, max(wait, 0.002))
+            await self._lookout.poll(Find.DUE, self._wake, longest, max(min(known, default=math.inf), 0.002))
 
 
 class Aborter(Service):
@@ -146,22 +149,33 @@ class Aborter(Service):
 class Rescuer(Service):
     """Takes back the jobs of dead workers, and this worker's own that it does not know of.
 
-    It looks when the heartbeat has seen that another worker's is late, when it starts, and seldom besides: an idle
-    fleet asks next to nothing.
+    It looks when the heartbeat has seen that another worker's is late, when a look around has found a lost job, when it
+    starts, and seldom besides: an idle fleet asks next to nothing.
     in_hand gives the ids of the jobs that this worker has fetched and whose outcome is not written; None while it
     waits for the answer to a fetch.
     """
 
     name = "rescuer"
 
-    def __init__(self, store: MaintenanceStore, options: Options, in_hand: Callable[[], Sequence[int] | None]) -> None:
+    def __init__(
+        self,
+        store: MaintenanceStore,
+        options: Options,
+        in_hand: Callable[[], Sequence[int] | None],
+        lookout: Lookout | None = None,
+    ) -> None:
         super().__init__()
+        self._lookout = lookout or Lookout()
+        self._lookout.call(Find.LOST, self.note_lost)
         self._store = store
         self._options = options
         self._in_hand = in_hand
-        self._silent_after = max(LEAST_SILENCE, SILENT_BEATS * options.heartbeat)
+        self._silent_after = silent_after(options)
         self._rescue_at = 0.0
         self._reclaim_at = time.monotonic() + RECLAIM_EVERY
+        # Whether there is a reason to, and not only a time.
+        self._rescue_asked = True
+        self._reclaim_asked = False
         self._failed_at = 0.0
         self._changed = asyncio.Event()
 
@@ -169,26 +183,39 @@ class Rescuer(Service):
         """Some worker has given no sign of life for so long: look when it may be dead."""
         wait = max(0.0, self._silent_after - seconds) + random.uniform(0, RESCUE_SPREAD)  # noqa: S311 - jitter
         self._rescue_at = time.monotonic() + wait
+        self._rescue_asked = True
+        self._changed.set()
+
+    def note_lost(self) -> None:
+        """A look has found jobs that run under nobody, or under this worker when it had none in hand."""
+        self._rescue_asked = self._reclaim_asked = True
+        self._rescue_at = 0.0
+        self._reclaim_at = min(self._reclaim_at, time.monotonic() + RECLAIM_LATER)
         self._changed.set()
 
     def note_failed_fetch(self) -> None:
         """The answer to a fetch was lost, perhaps jobs with it: look for them soon, and until it is over for sure."""
         self._failed_at = time.monotonic()
+        self._reclaim_asked = True
         self._reclaim_at = min(self._reclaim_at, self._failed_at + RECLAIM_LATER)
         self._changed.set()
 
     async def run(self) -> None:
         """Look at once, and whenever it is time to."""
-        self._rescue_at = 0.0
+        self._rescue_at, self._rescue_asked = 0.0, True
         while True:
             if time.monotonic() >= self._rescue_at:
                 self._rescue_at = time.monotonic() + RESCUE_EVERY * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-                await self._rescue()
+                asked, self._rescue_asked = self._rescue_asked, False
+                if asked or not self._lookout.saw_nothing(Find.LOST, RESCUE_EVERY):
+                    await self._rescue()
             if time.monotonic() >= self._reclaim_at:
                 # The server may go on with a statement whose connection is gone.
                 uncertain = time.monotonic() < self._failed_at + self._options.statement_timeout + RECLAIM_LATER
                 self._reclaim_at = time.monotonic() + (RECLAIM_LATER if uncertain else RECLAIM_EVERY)
-                await self._reclaim()
+                asked, self._reclaim_asked = self._reclaim_asked, uncertain
+                if asked or not self._lookout.saw_nothing(Find.LOST, RECLAIM_EVERY):
+                    await self._reclaim()
             self._changed.clear()
             wait = min(self._rescue_at, self._reclaim_at) - time.monotonic()
             if wait > 0:
@@ -220,6 +247,7 @@ class Rescuer(Service):
         in_hand = self._in_hand()
         if in_hand is None:
             self._reclaim_at = time.monotonic() + RECLAIM_LATER
+            self._reclaim_asked = True
             return
         # Sent before any other fetch can be: whatever is ours and not in our hand now was lost.
         strays = await self._store.reclaim_jobs(in_hand, older_than=0.0, keep=self._options.keep_seconds)
@@ -232,16 +260,19 @@ class Rescuer(Service):
 
 
 class Pruner(Service):
-    """Deletes finished jobs whose time to be kept is over, in small chunks, about once a minute.
+    """Deletes finished jobs whose time to be kept is over, in small chunks, about once a minute if there may be any.
 
     hears: whether a listener looks after the server's queue of notifications; else that is done here.
     """
 
     name = "pruner"
 
-    def __init__(self, store: MaintenanceStore, hears: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, store: MaintenanceStore, hears: Callable[[], bool] = lambda: False, lookout: Lookout | None = None
+    ) -> None:
         super().__init__()
         self._store = store
+        self._lookout = lookout or Lookout()
         self._hears = hears
         self._watch = NotifyQueueWatch()
 
@@ -251,6 +282,6 @@ class Pruner(Service):
             await asyncio.sleep(PRUNE_EVERY * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             if not self._hears():
                 self._watch.note(self.worker_id, await self._store.notify_usage())
-            deleted = PRUNE_CHUNK
+            deleted = 0 if self._lookout.saw_nothing(Find.EXPIRED, LOOK_COUNTS_FOR) else PRUNE_CHUNK
             while deleted == PRUNE_CHUNK:
                 deleted = await self._store.prune_jobs(PRUNE_CHUNK)

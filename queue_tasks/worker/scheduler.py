@@ -19,7 +19,8 @@ from queue_tasks.cron import Timetable, plan
 from queue_tasks.exceptions import ScheduleInvalid
 from queue_tasks.periodic import rows_for
 from queue_tasks.store import DueSchedule, ScheduleStore
-from queue_tasks.worker.service import Service, wait_for
+from queue_tasks.worker.lookout import Find, Lookout
+from queue_tasks.worker.service import Service
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -51,9 +52,17 @@ class Scheduler(Service):
 
     name = "scheduler"
 
-    def __init__(self, store: ScheduleStore, options: Options, hears: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        store: ScheduleStore,
+        options: Options,
+        hears: Callable[[], bool] = lambda: False,
+        lookout: Lookout | None = None,
+    ) -> None:
         super().__init__()
         self._hears = hears
+        self._lookout = lookout or Lookout()
+        self._lookout.call(Find.TICKS, self.wake)
         self._store = store
         self._database = options.database
         self._poll_interval = options.poll_interval
@@ -73,7 +82,8 @@ class Scheduler(Service):
         await self._sync()
         while True:
             self._wake.clear()
-            await wait_for(self._wake, max(await self._look(), 0.001))
+            longest, known = await self._look()
+            await self._lookout.poll(Find.TICKS, self._wake, longest, max(known, 0.001))
 
     async def _sync(self) -> None:
         declared, wrong = rows_for(self._database)
@@ -82,23 +92,24 @@ class Scheduler(Service):
         for name, change in await self._store.sync_schedules(declared):
             logger.info('schedule "%s" %s', name, CHANGES.get(change, change))
 
-    async def _look(self) -> float:
-        """See to what is due; the seconds until the next look."""
+    async def _look(self) -> tuple[float, float]:
+        """See to what is due; the seconds until the next look at the latest, and until something is known to be due."""
         now, next_in, found = await self._store.due_schedules(MAX_SCHEDULES)
         read_at = time.monotonic()
         due = [schedule for schedule in found if (schedule.id, schedule.revision) not in self._wrong]
         fired = 0
         for schedule in due:
             fired += await self._fire(schedule, now)
-        wait = min(
-            self._longest(any_declared=bool(found) or next_in is not None),
-            await self._defer_stock(now.timestamp(), read_at),
-        )
+        longest = self._longest(any_declared=bool(found) or next_in is not None)
+        known = await self._defer_stock(now.timestamp(), read_at)
+        if self._stock.any:
+            # Those tick by this process's clock, which no look around reads.
+            known = min(known, longest)
         if next_in is not None:
-            wait = min(wait, next_in - (time.monotonic() - read_at))
-        if not due:
-            return wait
-        return 0.0 if fired else min(wait, AGAIN)
+            known = min(known, next_in - (time.monotonic() - read_at))
+        if due:
+            known = 0.0 if fired else min(known, AGAIN)
+        return longest, known
 
     def _longest(self, *, any_declared: bool) -> float:
         """Seconds it may sleep; beside a schedule a poll interval: a clock may be moved, or a notification be lost."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 
 from queue_tasks.database_errors import StatementRefused
 from queue_tasks.store import WorkerStore
+from queue_tasks.worker.lookout import Find, Lookout
 from queue_tasks.worker.service import Service, wait_for
 
 CALLS = 15
@@ -75,8 +76,11 @@ class Waking(Service):
         *,
         wake: Callable[[], None],
         has_room: Callable[[], bool],
+        lookout: Lookout | None = None,
     ) -> None:
         super().__init__()
+        self._lookout = lookout or Lookout()
+        self._lookout.call(Find.READY, wake)
         self._store = store
         self._queues = queues
         self._poll_interval = poll_interval
@@ -227,7 +231,7 @@ class Waking(Service):
             return
         self._owes = False
         if self._stopped or self.asleep:
-            await wait_for(wake, self._poll_interval)
+            await self._lookout.poll(Find.READY, wake, self._poll_interval)
         elif not self._awake:
             await self._settle(wake)
         elif now - self._quiet_since < max(QUIET, QUIET_LOOKS * self._slowest):

@@ -3,7 +3,8 @@
 -- counted apart from attempts: the first for every job the worker had in hand, further ones only for a job whose body
 -- was noted to have started. A job that reaches max_crashes so is a poison pill and fails; the others are ready again.
 -- dead_after:   seconds; a worker silent for longer is dead, lock or not. The only rule for stock workers.
--- silent_after: seconds; a worker of ours silent for longer is dead if its advisory lock is free as well.
+-- silent_after: seconds; a worker of ours silent for longer is dead if its advisory lock is free as well; without a job,
+--               which makes it beat more seldom, after twice as long. If it took one since, that fetch is a sign of life too.
 -- keep:         seconds the row of a job stays whose abort had been asked for; null: for ever
 -- Called by  queries/rescue_jobs.sql
 -- Writes     procrastinate_jobs, procrastinate_workers
@@ -40,6 +41,21 @@ begin
         or (
             w.qt_locked
             and w.last_heartbeat < clock_timestamp() - make_interval(secs => p_silent_after)
+            and (
+                w.qt_busy
+                or (
+                    (
+                        w.last_heartbeat < clock_timestamp() - make_interval(secs => 2 * p_silent_after)
+                        or exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing')
+                    )
+                    and not exists (
+                        select from procrastinate_jobs j
+                        where j.worker_id = w.id and j.status = 'doing'
+                            and j.qt_attempted_at > clock_timestamp() - make_interval(secs => p_silent_after)
+                            and j.qt_attempted_at <= clock_timestamp()
+                    )
+                )
+            )
             -- Looked up, not tried: its worker could not take a lock that we hold for a moment.
             and not exists (
                 select from pg_locks l

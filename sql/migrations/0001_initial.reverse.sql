@@ -52,6 +52,7 @@ drop function if exists queue_tasks_ready_locked_queues_v1;
 drop function if exists queue_tasks_prune_jobs_v1;
 drop function if exists queue_tasks_promote_jobs_v1;
 drop function if exists queue_tasks_note_place_v1;
+drop function if exists queue_tasks_look_v1;
 drop function if exists queue_tasks_hold_limits_v1;
 drop function if exists queue_tasks_free_heads_v1;
 drop function if exists queue_tasks_fire_schedule_v1;
@@ -61,6 +62,7 @@ drop function if exists queue_tasks_enqueue_v1;
 drop function if exists queue_tasks_enqueue_ticks_v1;
 drop function if exists queue_tasks_enqueue_job_v1;
 drop function if exists queue_tasks_count_running_v1;
+drop function if exists queue_tasks_beat_v1;
 drop function if exists queue_tasks_parked_until_v1;
 -- end of functions
 
@@ -91,6 +93,7 @@ drop table if exists queue_tasks_listeners;
 drop table if exists queue_tasks_figures;
 drop table if exists queue_tasks_changes;
 alter table procrastinate_workers
+    drop column if exists qt_busy,
     drop column if exists qt_concurrency,
     drop column if exists qt_host,
     drop column if exists qt_locked,

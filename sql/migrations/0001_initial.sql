@@ -66,12 +66,14 @@ alter table procrastinate_workers
     add column if not exists qt_started_at timestamp with time zone,
     add column if not exists qt_told text,
     add column if not exists qt_version text,
-    add column if not exists qt_memory bigint;
+    add column if not exists qt_memory bigint,
+    add column if not exists qt_busy boolean not null default false;
 
 comment on column procrastinate_workers.qt_name is 'The worker''s name; null for a stock procrastinate worker.';
 comment on column procrastinate_workers.qt_locked is 'True: the worker holds its advisory lock; nobody holding it means that it is dead.';
 comment on column procrastinate_workers.qt_queues is 'The queues it works; null means all.';
 comment on column procrastinate_workers.qt_memory is 'Bytes its process held at its last heartbeat; its task processes are not in it. Null: not known.';
+comment on column procrastinate_workers.qt_busy is 'Whether it had a job in hand at its last heartbeat.';
 comment on column procrastinate_workers.qt_told is 'What an operator has told it: quiet, fetch nothing more; stop, end in order; null: nothing.';
 
 -- from sql/tables/queue_tasks_changes.sql
@@ -330,6 +332,74 @@ as $body$
 $body$;
 
 comment on function queue_tasks_parked_until_v1() is 'The scheduled_at of a parked job.';
+
+-- from sql/functions/queue_tasks_beat_v1.sql
+-- queue_tasks_beat_v1(worker_id, busy, memory, dead_after, silent_after) -> 0 or 1 row: silence, running, told; no row: the worker is not registered any more
+-- A worker's sign of life, and what it finds out of the others with it.
+-- busy:         whether it has a job in hand
+-- memory:       bytes it holds; null: not known
+-- dead_after, silent_after: seconds, as in queue_tasks_rescue_jobs_v1
+-- silence:      seconds for which the most silent of the others has given no sign of life that it should have given; 0: there is none
+-- running:      whether another worker that holds a lock has a job in hand: its end would have to be noticed soon
+-- told:         what an operator has told this worker
+-- Called by  queries/heartbeat.sql, queries/look_around.sql
+-- Writes     procrastinate_workers
+-- Locks      the worker's row, until commit; waits for it for a second at the most, as its listener waits here too
+-- Index      idx_procrastinate_jobs_worker_not_null
+--
+-- Of a worker that said it is busy, the heartbeat counts. One that said it is not gives signs more seldom: when it has
+-- taken a job since, the time of its fetch is a sign as well. One without a lock counts when it is dead by its silence alone.
+create or replace function queue_tasks_beat_v1(
+    p_worker_id bigint,
+    p_busy boolean,
+    p_memory bigint,
+    p_dead_after double precision,
+    p_silent_after double precision
+) returns table (silence double precision, running boolean, told text)
+    language plpgsql
+    set lock_timeout = '1s'
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+begin
+    update procrastinate_workers w
+    set last_heartbeat = clock_timestamp(), qt_busy = p_busy, qt_memory = p_memory
+    where w.id = p_worker_id
+    returning w.qt_told into told;
+    if not found then
+        return;
+    end if;
+    select
+        coalesce(
+            max(case
+                when a.age > p_dead_after or (w.qt_locked and w.qt_busy) then a.age
+                when w.qt_locked and f.jobs > 0 then least(a.age, f.age)
+                when w.qt_locked and a.age > 2 * p_silent_after then a.age
+            end),
+            0
+        ),
+        coalesce(bool_or(w.qt_locked and a.age <= p_dead_after and (w.qt_busy or f.jobs > 0)), false)
+    into silence, running
+    from procrastinate_workers w
+    -- Seconds as numbers: an infinite time, which a stranger may have written, has no difference to another.
+    cross join lateral (
+        select date_part('epoch', clock_timestamp()) - date_part('epoch', w.last_heartbeat) as age
+    ) a
+    left join lateral (
+        select
+            count(*) as jobs,
+            date_part('epoch', clock_timestamp()) - date_part('epoch', max(j.qt_attempted_at)) as age
+        from procrastinate_jobs j
+        where j.worker_id = w.id and j.status = 'doing'
+    ) f on w.qt_locked and not w.qt_busy
+    where w.id <> p_worker_id;
+    return next;
+end
+$body$;
+
+comment on function queue_tasks_beat_v1(bigint, boolean, bigint, double precision, double precision) is 'A worker''s sign of life, and what it finds out of the others with it.';
 
 -- from sql/functions/queue_tasks_count_running_v1.sql
 -- queue_tasks_count_running_v1(queues text[]) -> one row for each of them: queue_name text, running bigint
@@ -1118,6 +1188,79 @@ $body$;
 
 comment on function queue_tasks_hold_limits_v1(text[]) is 'How many jobs of queues with a limit may be started now; nobody else can until commit.';
 
+-- from sql/functions/queue_tasks_look_v1.sql
+-- queue_tasks_look_v1(worker_id, queues) -> one row: ready, due, ticks, lost, expired; booleans
+-- What a worker that has nothing to do could find to do, in one look.
+-- queues:  names that it works; null: all
+-- ready:   whether some job is ready in its queues; it may be held back by a pause, a lock or a limit
+-- due:     whether the time of some scheduled job has come
+-- ticks:   whether some schedule has ticked, or its next tick is to be found
+-- lost:    whether some job runs under no worker, or under this one, which has none in hand
+-- expired: whether the time of some finished job to be kept is over
+-- Called by  queries/look_around.sql
+-- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_scheduled_idx,
+--            procrastinate_jobs_qt_unowned_idx, idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_expires_idx
+create or replace function queue_tasks_look_v1(p_worker_id bigint, p_queues text[])
+    returns table (ready boolean, due boolean, ticks boolean, lost boolean, expired boolean)
+    language plpgsql
+    stable
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $body$
+declare
+    -- A volatile function is no bound for an index.
+    v_now timestamp with time zone := clock_timestamp();
+begin
+    if p_queues is null then
+        ready := exists (
+            select from procrastinate_jobs j
+            where j.status = 'todo' and j.scheduled_at is null and j.lock is null
+        ) or exists (
+            select from procrastinate_jobs j
+            where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+        );
+    else
+        ready := exists (
+            select
+            from unnest(p_queues) q (name)
+            where exists (
+                select from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            ) or exists (
+                select from procrastinate_jobs j
+                where j.queue_name >= q.name and j.queue_name <= q.name
+                    and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+            )
+        );
+    end if;
+    due := exists (
+        select from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at is not null and j.scheduled_at <= v_now
+    );
+    ticks := exists (
+        select from queue_tasks_schedules s
+        where s.paused_at is null and s.gone_at is null and (s.next_tick is null or s.next_tick <= v_now)
+    );
+    lost := exists (
+        select from procrastinate_jobs j where j.status = 'doing' and j.worker_id is null
+    ) or exists (
+        select from procrastinate_jobs j where j.status = 'doing' and j.worker_id = p_worker_id
+    );
+    expired := exists (
+        select from procrastinate_jobs j
+        where j.qt_expires_at <= v_now
+            and j.status = any (array['succeeded', 'cancelled', 'aborted']::procrastinate_job_status[])
+    );
+    return next;
+end
+$body$;
+
+comment on function queue_tasks_look_v1(bigint, text[]) is 'What a worker that has nothing to do could find to do.';
+
 -- from sql/functions/queue_tasks_note_place_v1.sql
 -- queue_tasks_note_place_v1(queue text, first bigint, began timestamp with time zone) -> void
 -- Remember, for this session, where a costly look found its first job, for fifty times as long as it took and at most two
@@ -1476,7 +1619,8 @@ comment on function queue_tasks_require_workers_v1(bigint[]) is 'Refuse a job wh
 -- counted apart from attempts: the first for every job the worker had in hand, further ones only for a job whose body
 -- was noted to have started. A job that reaches max_crashes so is a poison pill and fails; the others are ready again.
 -- dead_after:   seconds; a worker silent for longer is dead, lock or not. The only rule for stock workers.
--- silent_after: seconds; a worker of ours silent for longer is dead if its advisory lock is free as well.
+-- silent_after: seconds; a worker of ours silent for longer is dead if its advisory lock is free as well; without a job,
+--               which makes it beat more seldom, after twice as long. If it took one since, that fetch is a sign of life too.
 -- keep:         seconds the row of a job stays whose abort had been asked for; null: for ever
 -- Called by  queries/rescue_jobs.sql
 -- Writes     procrastinate_jobs, procrastinate_workers
@@ -1513,6 +1657,21 @@ begin
         or (
             w.qt_locked
             and w.last_heartbeat < clock_timestamp() - make_interval(secs => p_silent_after)
+            and (
+                w.qt_busy
+                or (
+                    (
+                        w.last_heartbeat < clock_timestamp() - make_interval(secs => 2 * p_silent_after)
+                        or exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing')
+                    )
+                    and not exists (
+                        select from procrastinate_jobs j
+                        where j.worker_id = w.id and j.status = 'doing'
+                            and j.qt_attempted_at > clock_timestamp() - make_interval(secs => p_silent_after)
+                            and j.qt_attempted_at <= clock_timestamp()
+                    )
+                )
+            )
             -- Looked up, not tried: its worker could not take a lock that we hold for a moment.
             and not exists (
                 select from pg_locks l

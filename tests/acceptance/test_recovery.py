@@ -57,6 +57,46 @@ def test_the_jobs_of_a_killed_worker_are_ready_again_within_five_seconds_with_no
         assert cursor.fetchone() == (0,)
 
 
+def looks_around() -> int:
+    """Workers that have nothing to do, and know that no other has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_stat_activity where application_name = 'queue_tasks listen' "
+            "and query like '/* queue_tasks: look_around */%' and datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_so_are_those_of_one_that_is_killed_as_it_takes_its_first_job_for_long(dsn: str, listens: bool) -> None:
+    """Who is left works another queue, and hears nothing of that job, whether it listens or not."""
+    with (
+        running_worker(queues=["none"], listen=listens),
+        worker_process(dsn, "--concurrency", "1", "--queues", "default") as process,
+    ):
+        wait_until(lambda: looks_around() == 1 + listens)
+        running = tasks.sleep.enqueue(60)
+        wait_until(lambda: column(running.id, "status::text") == "doing")
+        process.send_signal(signal.SIGKILL)
+        wait_until(lambda: column(running.id, "status::text") == "todo", 5 + BUSY)
+        assert column(running.id, "qt_crashes") == 1
+        wait_until(lambda: len(workers()) == 1)
+
+
+def test_one_that_had_nothing_to_do_says_so_soon_when_it_has(dsn: str) -> None:
+    with worker_process(dsn):
+        wait_until(lambda: looks_around() == 1)
+        enqueued = enqueue_many([tasks.sleep.bind(60)])
+        wait_until(lambda: column(enqueued[0].id, "status::text") == "doing")
+
+        def is_busy() -> bool:
+            with connection.cursor() as cursor:
+                cursor.execute("select qt_busy from procrastinate_workers")
+                return bool(cursor.fetchone()[0])
+
+        wait_until(is_busy)
+
+
 def test_a_frozen_worker_that_comes_back_changes_nothing_and_goes_on_under_a_new_number(dsn: str) -> None:
     result = tasks.wait_for_group.enqueue("go")
     flags = ("--concurrency", "2", "--queues", "default,after")

@@ -11,10 +11,15 @@ from psycopg import sql
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.worker.attempt import Attempt
+from queue_tasks.worker.lookout import Sight
 from tests.waiting import wait_until
 
 NOOP = "tests.testapp.tasks.noop"
 NOTHING = '{"args": [], "kwargs": {}}'
+NOTHING_SEEN = Sight(
+    0, running=False, told=None, ready=False, due=False, ticks=False, lost=False, expired=False, used=0
+)
+"""By who looks around where nothing is to be done."""
 
 
 class Rows:

@@ -13,7 +13,8 @@ import pytest
 from queue_tasks.conf import Options
 from queue_tasks.store import Store
 from queue_tasks.worker.heartbeat import Heartbeat
-from tests.roles.parts import Calls, Rows
+from queue_tasks.worker.lookout import Find, Lookout
+from tests.roles.parts import NOTHING_SEEN, Calls, Rows
 from tests.waiting import PATIENCE, await_until, wait_until
 
 SESSION = "queue_tasks heartbeat"
@@ -113,6 +114,86 @@ async def test_it_tells_with_each_beat_that_the_worker_is_not_registered_until_i
         heartbeat.worker_id = await store.workers.register_worker("again", "host", 1, None, 1)
         before = last(rows)
         await await_until(lambda: last(rows) > before)
+
+
+# ----------------------------------------------------------------------------------------- by others, while all is calm
+
+
+class Idle:
+    """A heartbeat that somebody else may give the signs for, and what it is asked and tells."""
+
+    def __init__(self, **options: float) -> None:
+        self.busy, self.carries = False, True
+        self.unknown, self.late, self.told, self.ready = Calls(), Calls(), Calls(), Calls()
+        lookout = Lookout()
+        lookout.call(Find.READY, self.ready)
+        self.heartbeat = Heartbeat(
+            Options.read(options),
+            7,
+            self.unknown,
+            self.late,
+            self.told,
+            queues=["a"],
+            busy=lambda: self.busy,
+            carries=lambda: self.carries,
+            lookout=lookout,
+        )
+
+
+def test_nobody_gives_a_sign_in_its_place_before_it_knows_that_no_other_has_a_job() -> None:
+    idle = Idle()
+    assert (idle.heartbeat.due_in, idle.heartbeat._carried_for) == (None, 0)
+    idle.heartbeat.heed(7, NOTHING_SEEN)
+    assert 0 < idle.heartbeat.due_in <= 4 < idle.heartbeat._carried_for <= 4.5
+    idle.heartbeat.heed(7, NOTHING_SEEN._replace(running=True))
+    assert (idle.heartbeat.due_in, idle.heartbeat._carried_for) == (None, 0)
+
+
+@pytest.mark.parametrize(("busy", "carries"), [(True, True), (False, False)])
+def test_nobody_does_with_a_job_in_hand_or_without_ears(busy: bool, carries: bool) -> None:
+    idle = Idle()
+    idle.heartbeat.heed(7, NOTHING_SEEN)
+    assert idle.heartbeat.calm
+    idle.busy, idle.carries = busy, carries
+    assert (idle.heartbeat.due_in, idle.heartbeat._carried_for) == (None, 0)
+
+
+def test_nobody_does_where_a_worker_may_not_be_silent_for_long() -> None:
+    idle = Idle(heartbeat=5, dead_after=30)
+    idle.heartbeat.heed(7, NOTHING_SEEN)
+    assert not idle.heartbeat.calm
+
+
+def test_a_sign_that_did_not_come_is_given_by_itself() -> None:
+    idle = Idle()
+    idle.heartbeat.heed(7, NOTHING_SEEN)
+    idle.heartbeat.answered_at -= 4.4
+    assert idle.heartbeat.due_in == 0
+    assert 0 < idle.heartbeat._carried_for <= 0.1
+    idle.heartbeat.answered_at -= 0.1
+    assert idle.heartbeat._carried_for == 0
+
+
+def test_what_another_was_answered_is_passed_on() -> None:
+    idle = Idle()
+    idle.heartbeat.heed(7, NOTHING_SEEN._replace(silence=2.1, told="quiet", ready=True))
+    assert (idle.told.all, idle.late.all, len(idle.ready)) == ([(7, "quiet")], [], 1)
+    idle.heartbeat.heed(7, NOTHING_SEEN._replace(silence=2.3))
+    assert idle.late.all == [(2.3,)]
+    idle.heartbeat.heed(7, None)
+    assert idle.unknown.all == [(7,)]
+
+
+async def test_it_says_whether_a_job_is_in_hand(store: Store, rows: Rows, options: Options) -> None:
+    idle = Idle(heartbeat=0.1, dead_after=5)
+    idle.heartbeat.worker_id, idle.carries = store.worker_id, False
+
+    def says(busy: bool) -> bool:
+        return rows.db.execute("select qt_busy from procrastinate_workers").fetchone() == {"qt_busy": busy}
+
+    async with idle.heartbeat:
+        for idle.busy in (True, False, True):
+            await await_until(lambda: says(idle.busy))
 
 
 async def test_it_stops_at_once_between_two_beats(store: Store, rows: Rows) -> None:

@@ -1,12 +1,14 @@
 """Listener: hears, whatever is said, and hears again after its connection was lost."""
 
 import json
-from typing import Self
+from typing import Any, Self
 
+import psycopg
 import pytest
 
 from queue_tasks.conf import Options
-from queue_tasks.worker.listener import ANY_QUEUE, ONE_QUEUE, SCHEDULED, Listener, channels_of
+from queue_tasks.store import Store
+from queue_tasks.worker.listener import ANY_QUEUE, ONE_QUEUE, SCHEDULED, Errand, Listener, channels_of
 from tests.roles.parts import NOOP, Calls, Rows
 from tests.waiting import await_until
 
@@ -34,7 +36,9 @@ HOSTILE_PAYLOADS = [
 class Ears:
     """A listener and what it passes on."""
 
-    def __init__(self, options: Options, queues: list[str] | None = None, worker_id: int = 7) -> None:
+    def __init__(
+        self, options: Options, queues: list[str] | None = None, worker_id: int = 7, errand: Errand | None = None
+    ) -> None:
         self.ready, self.scheduled, self.abort, self.listening = Calls(), Calls(), Calls(), Calls()
         self.schedules = Calls()
         self.listener = Listener(
@@ -46,6 +50,7 @@ class Ears:
             on_schedules=self.schedules,
             on_abort=self.abort,
             on_listening=self.listening,
+            errand=errand,
         )
 
     async def __aenter__(self) -> Self:
@@ -164,6 +169,55 @@ async def test_a_hostile_payload_is_a_hint_to_look_and_nothing_more(
         assert not ears.abort
     assert not failures
     assert rows.get(job)["status"] == "doing"
+
+
+class Asked:
+    """An errand that is always due; what it was answered."""
+
+    due_in = 0.0
+
+    def __init__(self, worker_id: int) -> None:
+        self.worker_id = worker_id
+        self.heed = Calls()
+
+    def question(self) -> dict[str, Any]:
+        return {"worker_id": self.worker_id, "queues": None, "memory": 1, "dead_after": 30, "silent_after": 3}
+
+
+async def test_its_question_is_the_sign_of_life_of_one_that_has_nothing_to_do(
+    store: Store, rows: Rows, options: Options
+) -> None:
+    rows.db.execute("update procrastinate_workers set last_heartbeat = now() - interval '1 hour'")
+    asked = Asked(store.worker_id)
+    async with Ears(options, errand=asked):
+        await await_until(lambda: asked.heed)
+        (beat,) = rows.db.execute(
+            "select now() - last_heartbeat < interval '1 minute' as lately from procrastinate_workers"
+        )
+        assert beat["lately"]
+        rows.db.execute("set session_replication_role = replica")  # nobody is told
+        rows.add()
+        await await_until(lambda: asked.heed.all[-1][1].ready)
+        rows.db.execute("delete from procrastinate_workers")
+        await await_until(lambda: asked.heed.all[-1] == (store.worker_id, None))
+
+
+async def test_a_question_that_is_refused_leaves_it_its_ears(
+    store: Store, rows: Rows, options: Options, dsn: str, failures: list
+) -> None:
+    asked = Asked(store.worker_id)
+    with psycopg.connect(dsn, application_name="tests.roles") as other:
+        other.execute("select from procrastinate_workers for update")
+        async with Ears(options, errand=asked) as ears:
+            pids = rows.sessions(SESSION)
+            await await_until(lambda: rows.waits_for_lock(SESSION))
+            await await_until(lambda: not rows.waits_for_lock(SESSION))
+            rows.add()
+            await await_until(lambda: ears.ready)
+            assert not asked.heed
+            assert ears.listener._errand_in is None, "and is not asked again and again"
+            assert rows.sessions(SESSION) == pids
+    assert failures == []
 
 
 def test_all_queues_are_one_channel() -> None:

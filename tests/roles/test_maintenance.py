@@ -7,8 +7,9 @@ import pytest
 
 from queue_tasks.store import Store
 from queue_tasks.worker import maintenance
+from queue_tasks.worker.lookout import Lookout
 from queue_tasks.worker.maintenance import Aborter, Promoter, Pruner, Rescuer
-from tests.roles.parts import Calls, Rows
+from tests.roles.parts import NOTHING_SEEN, Calls, Rows
 from tests.waiting import await_until
 
 SESSION = "queue_tasks tend"
@@ -211,6 +212,41 @@ async def test_a_late_worker_is_looked_at_when_it_may_be_dead_and_not_before(
         assert looks[1] - begun >= 0.5
         rescuer.note_silence(100)
         await await_until(lambda: len(looks) == 3)
+
+
+async def test_a_look_that_has_just_found_nothing_lost_is_the_rescuer_s(store: Store) -> None:
+    looks, rescue, lookout = Calls(), store.maintenance.rescue_jobs, Lookout()
+
+    async def counted(**given: Any) -> Any:
+        looks()
+        return await rescue(**given)
+
+    store.maintenance.rescue_jobs = counted  # type: ignore[method-assign]
+    rescuer = Rescuer(store.maintenance, store_options(store), list, lookout)
+
+    async def come_to_its_time() -> None:
+        rescuer._rescue_at = 0
+        rescuer._changed.set()
+        await await_until(lambda: rescuer._rescue_at > 0)
+
+    async with rescuer:
+        await await_until(lambda: looks)
+        lookout.note(NOTHING_SEEN)
+        await come_to_its_time()
+        assert len(looks) == 1
+        lookout.note(NOTHING_SEEN._replace(lost=True))
+        await await_until(lambda: len(looks) == 2)
+        await come_to_its_time()
+        await await_until(lambda: len(looks) == 3)
+
+
+async def test_what_a_look_finds_under_this_worker_without_its_knowing_is_taken_back(store: Store, rows: Rows) -> None:
+    lookout = Lookout()
+    async with Rescuer(store.maintenance, store_options(store), list, lookout):
+        (job,) = rows.add()
+        assert len(await store.jobs.fetch_jobs(None, 1)) == 1
+        lookout.note(NOTHING_SEEN._replace(lost=True))
+        await await_until(lambda: rows.get(job)["status"] == "todo")
 
 
 async def test_a_promoter_that_is_told_of_jobs_looks_for_others_less_often(store: Store, rows: Rows) -> None:

@@ -65,10 +65,15 @@ def nobody_was_there_for(rows: Rows, ago: timedelta) -> None:
     )
 
 
+async def next_look(scheduler: Scheduler) -> float:
+    """Look; the seconds until it does again."""
+    return min(await scheduler._look())
+
+
 async def settle(scheduler: Scheduler) -> None:
     """Bring declarations to the database and see to what is due, until nothing is."""
     await scheduler._sync()
-    while await scheduler._look() == 0.0:
+    while await next_look(scheduler) == 0.0:
         pass
 
 
@@ -439,7 +444,7 @@ async def test_a_worker_that_lags_behind_does_not_enqueue_again_what_others_did(
 
 async def test_with_nothing_to_do_it_waits_without_having_failed(scheduler: Scheduler, failures: list) -> None:
     async with scheduler:
-        assert await scheduler._look() == 60
+        assert await next_look(scheduler) == 60
         await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(scheduler._look())), PATIENCE)
         assert not scheduler.failed
     assert failures == []
@@ -450,19 +455,19 @@ async def test_without_any_schedule_it_looks_seldom_while_it_would_be_told_of_on
 ) -> None:
     poll, hears = options.poll_interval, True
     scheduler = Scheduler(store.schedules, options, lambda: hears)
-    assert await scheduler._look() == POLLS_WITHOUT_SCHEDULES * poll
+    assert await next_look(scheduler) == POLLS_WITHOUT_SCHEDULES * poll
     hears = False
-    assert await scheduler._look() == poll
+    assert await next_look(scheduler) == poll
     hears = True
     declare(noop, cron=NEVER_SOON)
     await settle(scheduler)
     assert schedule(rows)["next_tick"] is not None
-    assert await scheduler._look() == poll
+    assert await next_look(scheduler) == poll
 
 
 async def test_beside_a_schedule_of_procrastinate_it_looks_as_often_as_ever(
     store: Store, options: Options, ticking: str
 ) -> None:
     scheduler = Scheduler(store.schedules, options, lambda: True)
-    assert await scheduler._look() <= options.poll_interval
+    assert await next_look(scheduler) <= options.poll_interval
     assert scheduler._stock.any, ticking

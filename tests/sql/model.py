@@ -94,6 +94,8 @@ class Worker:
     """Whether it has ever held its advisory lock."""
     holds: bool = False
     """Whether it does now."""
+    busy: bool = False
+    """Whether it said, when it beat, that it had a job in hand."""
 
 
 @dataclass(frozen=True)
@@ -166,18 +168,41 @@ class Model:
             if row.worker == worker and row.status == "doing":
                 row.worker = None
 
-    def beat(self, worker: int) -> bool:
-        if worker in self.workers:
-            self.workers[worker].beat_at = self.now
-        return worker in self.workers
+    def beat(self, worker: int, *, busy: bool) -> tuple[float, bool] | None:
+        """For how long the most silent of the others should have given a sign of life, and whether one has a job."""
+        if worker not in self.workers:
+            return None
+        self.workers[worker].beat_at = self.now
+        self.workers[worker].busy = busy
+        silence, running = 0.0, False
+        for number, other in self.workers.items():
+            age, fetches = self.now - other.beat_at, self.fetches(number)
+            if number == worker:
+                continue
+            if age > DEAD_AFTER or (other.locked and other.busy):
+                silence = max(silence, age)
+            elif other.locked and fetches:
+                silence = max(silence, min(age, self.now - max(fetches)))
+            elif other.locked and age >= 2 * SILENT_AFTER:
+                silence = max(silence, age)
+            running |= other.locked and age <= DEAD_AFTER and (other.busy or bool(fetches))
+        return silence, running
+
+    def fetches(self, worker: int) -> list[float]:
+        """When it took the jobs that run under it."""
+        rows = [row for row in self.jobs.values() if row.worker == worker and row.status == "doing"]
+        return [row.fetched_at for row in rows if row.fetched_at is not None]
 
     def dead(self) -> set[int]:
-        return {
-            number
-            for number, worker in self.workers.items()
-            if self.now - worker.beat_at > DEAD_AFTER
-            or (worker.locked and not worker.holds and self.now - worker.beat_at > SILENT_AFTER)
-        }
+        return {number for number, worker in self.workers.items() if self.is_dead(number, worker)}
+
+    def is_dead(self, number: int, worker: Worker) -> bool:
+        age, fetches = self.now - worker.beat_at, self.fetches(number)
+        if age > DEAD_AFTER or not worker.locked or worker.holds or age <= SILENT_AFTER:
+            return age > DEAD_AFTER
+        if worker.busy:
+            return True
+        return self.now - max(fetches) > SILENT_AFTER if fetches else age >= 2 * SILENT_AFTER
 
     # ---------------------------------------------------------------------------------------------------------- fetch
 

@@ -119,7 +119,10 @@ ACTS: dict[str, Act] = {
         statements.PROGRESS_JOBS, worker_id=LIVING, ids=RUNNING[::-1], leases=[1] * 4, progress=['{"done": 1}'] * 4
     ),
     "note a start": sends(statements.NOTE_START, worker_id=LIVING, id=2, lease=1),
-    "heartbeat": sends(statements.HEARTBEAT, worker_id=DEAD, dead_after=30.0, memory=1),
+    "heartbeat": sends(statements.HEARTBEAT, worker_id=DEAD, busy=True, memory=1, dead_after=30.0, silent_after=3.0),
+    "look around": sends(
+        statements.LOOK_AROUND, worker_id=DEAD, queues=None, memory=1, dead_after=30.0, silent_after=3.0
+    ),
     "hold the lock": sends(statements.HOLD_LOCK, worker_id=LIVING),
     "register": sends(
         statements.REGISTER_WORKER, name="w", host="h", pid=1, version="1", queues=None, concurrency=1, told=None

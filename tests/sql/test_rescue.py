@@ -117,6 +117,61 @@ def test_the_living_keep_their_jobs(session, worker):
     assert list(rescue(session).values()) == ["todo"]
 
 
+def beat(session, worker, *, busy):
+    parameters = {"worker_id": worker, "busy": busy, "memory": None, "dead_after": 30.0, "silent_after": 3.0}
+    return session.connection.execute(statements.HEARTBEAT, parameters).fetchone()
+
+
+def lose_lock(session, worker):
+    session.connection.execute(statements.HOLD_LOCK, {"worker_id": worker})
+    session.rows("select pg_advisory_unlock(queue_tasks_worker_lock_v1(%s))", worker)
+
+
+def test_one_that_had_nothing_to_do_may_be_silent_for_twice_as_long(session, worker):
+    lose_lock(session, worker)
+    silence(session, worker, 5)
+    rescue(session)
+    assert session.column("select id from procrastinate_workers") == [worker]
+    beat(session, worker, busy=True)
+    silence(session, worker, 5)
+    rescue(session)
+    assert session.column("select id from procrastinate_workers") == []
+
+
+def test_a_fetch_is_a_sign_of_life_of_one_that_had_nothing_to_do(session, worker):
+    lose_lock(session, worker)
+    session.job()
+    silence(session, worker, 7)
+    session.fetch(worker)
+    assert rescue(session) == {}
+    session.rows("update procrastinate_jobs set qt_attempted_at = qt_attempted_at - interval '4 s'")
+    assert list(rescue(session).values()) == ["todo"]
+
+
+def test_of_one_that_said_it_is_busy_only_the_heartbeat_counts(session, worker):
+    lose_lock(session, worker)
+    beat(session, worker, busy=True)
+    silence(session, worker, 4)
+    session.job()
+    session.fetch(worker)
+    assert list(rescue(session).values()) == ["todo"]
+
+
+def test_a_heartbeat_sees_that_another_has_taken_a_job_and_since_when_it_is_silent(session, worker):
+    other = session.worker()
+    assert beat(session, other, busy=False) == (0, False, None)
+    session.connection.execute(statements.HOLD_LOCK, {"worker_id": worker})
+    session.rows("update procrastinate_workers set last_heartbeat = clock_timestamp() - interval '4 s'")
+    assert beat(session, other, busy=False) == (0, False, None), "it has none, and is not late"
+    session.job()
+    session.fetch(worker)
+    silent, running, _ = beat(session, other, busy=False)
+    assert (round(silent), running) == (0, True)
+    session.rows("update procrastinate_jobs set qt_attempted_at = clock_timestamp() - interval '1 minute'")
+    silent, running, _ = beat(session, other, busy=False)
+    assert (round(silent), running) == (4, True)
+
+
 def test_a_crash_is_counted_and_spends_no_attempt(session, worker):
     job = session.job()
     session.fetch(worker)

@@ -172,7 +172,7 @@ class Machine(RuleBasedStateMachine):
     # -------------------------------------------------------------------------------------------------------- workers
 
     @rule(
-        what=st.sampled_from(["register", "beat", "hold_lock", "hold_lock", "die", "unregister"]),
+        what=st.sampled_from(["register", "beat", "beat_busy", "hold_lock", "hold_lock", "die", "unregister"]),
         pick=st.integers(0, 3),
     )
     def live_or_die(self, what: str, pick: int) -> None:
@@ -198,10 +198,21 @@ class Machine(RuleBasedStateMachine):
         self.let_go(worker)
         self.model.unregister(worker)
 
-    def beat(self, pick: int) -> None:
+    def beat(self, pick: int, *, busy: bool = False) -> None:
         worker = self.some_worker(pick)
-        found = self.run(statements.HEARTBEAT, worker_id=worker, dead_after=DEAD_AFTER, memory=None)
-        assert bool(found) == self.model.beat(worker)
+        found = self.run(
+            statements.HEARTBEAT,
+            worker_id=worker,
+            busy=busy,
+            memory=None,
+            dead_after=DEAD_AFTER,
+            silent_after=SILENT_AFTER,
+        )
+        predicted = self.model.beat(worker, busy=busy)
+        assert [(rounded(silence), running) for silence, running, _ in found] == ([predicted] if predicted else [])
+
+    def beat_busy(self, pick: int) -> None:
+        self.beat(pick, busy=True)
 
     def hold_lock(self, pick: int) -> None:
         worker = self.some_worker(pick)
