@@ -62,7 +62,7 @@ class Crew:
         meter: Meter,
         on_ready: Callable[[], None],
     ) -> None:
-        self._store = store.maintenance
+        self._maintenance = store.maintenance
         self._options = options
         self._ending = ending
         self._on_ready = on_ready
@@ -239,7 +239,7 @@ class Crew:
     async def _end_if_drained(self) -> None:
         """Nothing was ready and nothing runs: stop, unless something is due or was made ready by what just ended."""
         await self.finisher.flush()
-        found = await self._store.promote_jobs(PROMOTE_CHUNK)
+        found = await self._maintenance.promote_jobs(PROMOTE_CHUNK)
         if found.promoted == 0 and self.fetcher.idle_fetches > 1:
             self._ending.told.set()
             await asyncio.Event().wait()
