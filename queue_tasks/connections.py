@@ -259,6 +259,8 @@ class WorkerConnection:
         """Whether the last connection was Postgres' own: a pooler is not spoken to as a session."""
         self._deadline = statement_timeout + min(MARGIN, statement_timeout)
         self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._cursor: psycopg.AsyncCursor[Any]
+        """Of the connection, once there is one."""
         self._turn = asyncio.Lock()
 
     async def rows(
@@ -294,8 +296,8 @@ class WorkerConnection:
         connection = await self.open()
         with Deadline(connection, self._deadline):
             if self.direct and not under:
-                cursor = await connection.execute(statement, parameters, binary=True)
-                return await cursor.fetchall() if cursor.description else ()
+                # One cursor: how to write each parameter and read each column it remembers for its last statement.
+                return await _rows_of(await self._cursor.execute(statement, parameters, binary=True))
             return await self._in_transaction(connection, statement, parameters, under)
 
     async def open(self) -> psycopg.AsyncConnection[Any]:
@@ -308,6 +310,7 @@ class WorkerConnection:
                 lock_timeout=self.lock_timeout,
                 durable=self.durable,
             )
+            self._cursor = self._connection.cursor()
         return self._connection
 
     async def close(self) -> None:
@@ -336,10 +339,14 @@ class WorkerConnection:
                 await connection.execute(PREPARE_TRANSACTION, settings)
             if under:
                 await connection.execute(under, parameters)
-            cursor = await connection.execute(statement, parameters, binary=True)
-            return await cursor.fetchall() if cursor.description else ()
+            return await _rows_of(await connection.execute(statement, parameters, binary=True))
 
     async def _notify_queue_is_full(self) -> bool:
         """Ask, which also clears what every listener has read: once it is full, nothing else does that."""
         ((used,),) = await self._rows(NOTIFY_USAGE, None, None)
         return bool(used >= QUEUE_IS_FULL)
+
+
+async def _rows_of(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """What a statement gave, if it gives rows; not told by `description`, which describes each column anew."""
+    return () if cursor.rownumber is None else await cursor.fetchall()

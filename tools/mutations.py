@@ -324,8 +324,8 @@ MUTANTS = (
     mutant(
         "prefetched jobs are not given back at the stop",
         "queue_tasks/worker/fetcher.py",
-        "self._take(await self._fetching)\n        self._give_back_waiting()",
-        "self._take(await self._fetching)\n        self._waiting.clear()\n        self._note_quiet()",
+        "await self._fetching\n        self._give_back_waiting()",
+        "await self._fetching\n        self._waiting.clear()\n        self._note_quiet()",
         "tests/roles/test_fetcher.py::test_stopping_gives_back_what_has_not_started_and_lets_the_rest_run",
     ),
     mutant(

@@ -183,14 +183,8 @@ class Fetcher(Service):
             if jobs is None:
                 await wait_for(self._wake, self._poll_interval)
                 continue
-            if self._left is not None:
-                self._left -= len(jobs)
-            self._take(jobs)
             if self._hushed:
-                # Told so while the fetch was under way.
-                self._give_back_waiting()
                 continue
-            self._fill_slots()
             if not jobs and not self.in_hand and self._on_idle is not None:
                 self.idle_fetches += 1
                 await self._on_idle()
@@ -206,9 +200,8 @@ class Fetcher(Service):
         """Ask for jobs; None: this worker is not registered any more."""
         worker_id = self.worker_id
         self._on_fetch()
-        asked_at = time.monotonic()
         # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
-        self._fetching = _start(self._event_loop, self._store.fetch_jobs(self._queues, wanted), "queue_tasks fetch")
+        self._fetching = _start(self._event_loop, self._ask(wanted), "queue_tasks fetch")
         try:
             jobs = await asyncio.shield(self._fetching)
         except WorkerNotRegistered:
@@ -220,7 +213,23 @@ class Fetcher(Service):
             self._on_failed()
             raise
         self._fetching = None
-        self._meter.note_fetch(time.monotonic() - asked_at, len(jobs))
+        return jobs
+
+    async def _ask(self, wanted: int) -> list[FetchedJob]:
+        """Take jobs, and start those that there are slots for: two turns of the loop before `run` has the answer."""
+        asked_at = time.monotonic()
+        jobs = await self._store.fetch_jobs(self._queues, wanted)
+        now = time.monotonic()
+        self._meter.note_fetch(now - asked_at, len(jobs))
+        if self._left is not None:
+            self._left -= len(jobs)
+        self._waiting.extend((now, job) for job in jobs)
+        if self._hushed:
+            # Told so while the fetch was under way.
+            self._give_back_waiting()
+        elif self._loop is not None:
+            # Not stopped meanwhile.
+            self._fill_slots()
         return jobs
 
     async def _poll(self, wake: asyncio.Event, taken: int, full: bool) -> None:  # noqa: ARG002, FBT001 - a Rest
@@ -233,7 +242,7 @@ class Fetcher(Service):
             # What it fails with is of no interest any more, least of all that the worker is not registered.
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(LAST_FETCH_WITHIN):
-                    self._take(await self._fetching)
+                    await self._fetching
         self._give_back_waiting()
 
     def forget_waiting(self) -> None:
@@ -271,10 +280,6 @@ class Fetcher(Service):
         ):
             self._room.clear()
             await self._room.wait()
-
-    def _take(self, jobs: Sequence[FetchedJob]) -> None:
-        now = time.monotonic()
-        self._waiting.extend((now, job) for job in jobs)
 
     def _give_back_waiting(self) -> None:
         if self._stale_check is not None:
