@@ -386,6 +386,20 @@ MUTANTS = (
         "tests/roles/test_finisher.py::test_a_lost_answer_is_no_lost_job",
     ),
     mutant(
+        "an abort stops whoever has the job by now",
+        "queue_tasks/worker/attempts.py",
+        "        if attempt is not None and attempt.job.lease == lease:",
+        "        if attempt is not None:",
+        "tests/roles/test_attempts.py::test_an_abort_is_for_one_lease",
+    ),
+    mutant(
+        "the outcome of an attempt that was lost is written",
+        "queue_tasks/worker/attempts.py",
+        "        elif attempt.stop_reason is not StopReason.LOST:",
+        "        else:",
+        "tests/roles/test_attempts.py::test_what_was_lost_is_handed_to_nobody_and_does_not_hide_who_has_the_job_now",
+    ),
+    mutant(
         "a loop that fails is not started again",
         "queue_tasks/worker/service.py",
         "            self._say(error, wait)\n",
