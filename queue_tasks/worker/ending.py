@@ -10,6 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
+from queue_tasks.worker.service import brief
+
 logger = logging.getLogger("queue_tasks.worker")
 
 STOP_MARGIN = 1.0
@@ -122,8 +124,8 @@ class Ending:
         if not running.done():
             logger.warning("%s did not end within %.1f s of stopping; it is left behind", what, limit)
             running.cancel()
-        elif not running.cancelled() and running.exception() is not None:
-            logger.warning("%s did not end in order: %s", what, str(running.exception()).strip())
+        elif not running.cancelled() and (error := running.exception()) is not None:
+            logger.warning("%s did not end in order: %s", what, brief(error))
 
 
 async def together(steps: Iterable[Awaitable[None]]) -> None:

@@ -211,7 +211,7 @@ class Finisher(Service):
         try:
             held = await self._store.held_jobs([job.id for job, _, _ in batch])
         except Exception as exc:  # noqa: BLE001 - the table itself is locked, or the database goes away
-            logger.warning("which rows are locked could not be found out: %s", str(exc).strip())
+            logger.warning("which rows are locked could not be found out: %s", brief(exc))
             return None
         for one in batch:
             if one[0].id in held:
