@@ -18,6 +18,8 @@ from tests.sql.session import Session
 FETCH = "select id, lock from queue_tasks_fetch_jobs_v1(%s, %s::text[], %s)"
 PROMOTE = "select promoted from queue_tasks_promote_jobs_v1(%s)"
 PRUNE = "select queue_tasks_prune_jobs_v1(%s)"
+LOOK = "select ready, due, ticks, lost, expired from queue_tasks_look_v1(%s, %s::text[])"
+BEAT = "select running from queue_tasks_beat_v1(%s, false, null, 30, 3)"
 QUEUES = (None, ["a"], ["a", "b"], ["other1", "other2"], ["empty"])
 
 
@@ -31,6 +33,8 @@ def loaded(template_database: str) -> Iterator[Session]:
         for _ in range(7):
             for queues in QUEUES:
                 session.rows(FETCH, 1, queues, 5)
+                session.rows(LOOK, 1, queues)
+            session.rows(BEAT, 1)
             session.rows(PROMOTE, 5)
             session.rows(PRUNE, 5)
             session.rows("update procrastinate_jobs set status = 'doing' where id = 0")
@@ -246,6 +250,23 @@ def test_prune_reads_what_has_expired(meter):
     assert read["procrastinate_jobs_qt_expires_idx"] <= 100
     assert read["heap"] <= 300
     assert "seq_scan" not in read
+
+
+@pytest.mark.parametrize("queues", [None, ["a"], ["empty", "other1"]])
+def test_a_look_around_probes_an_index_for_each_of_its_answers(meter, queues):
+    rows, read = meter.measure(LOOK, 1, queues)
+    assert rows == [(queues != ["a"], False, False, False, False)]
+    assert "seq_scan" not in read
+    assert sum(read.values()) <= 60, read
+
+
+def test_a_heartbeat_probes_for_the_jobs_of_each_worker_that_had_none(meter):
+    other = meter.session.worker()
+    meter.session.rows("update procrastinate_workers set qt_locked = true where id = %s", other)
+    rows, read = meter.measure(BEAT, 1)
+    assert rows == [(False,)]
+    assert "seq_scan" not in read
+    assert 0 < sum(read.values()) <= 20, read
 
 
 def test_a_finish_reads_its_rows_by_id(meter):
