@@ -1206,6 +1206,7 @@ create or replace function queue_tasks_look_v1(p_worker_id bigint, p_queues text
     stable
     set enable_seqscan = off
     set enable_bitmapscan = off
+    set enable_sort = off
     set enable_hashjoin = off
     set enable_mergejoin = off
     set jit = off
@@ -1214,27 +1215,32 @@ declare
     -- A volatile function is no bound for an index.
     v_now timestamp with time zone := clock_timestamp();
 begin
+    -- In the order of the index that is meant: there are others that a planner might walk along.
     if p_queues is null then
-        ready := exists (
-            select from procrastinate_jobs j
+        ready := (
+            select j.id from procrastinate_jobs j
             where j.status = 'todo' and j.scheduled_at is null and j.lock is null
-        ) or exists (
-            select from procrastinate_jobs j
+            order by j.queue_name, j.priority desc, j.id limit 1
+        ) is not null or (
+            select j.id from procrastinate_jobs j
             where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-        );
+            order by j.queue_name, j.priority desc, j.id limit 1
+        ) is not null;
     else
         ready := exists (
             select
             from unnest(p_queues) q (name)
-            where exists (
-                select from procrastinate_jobs j
+            where (
+                select j.id from procrastinate_jobs j
                 where j.queue_name >= q.name and j.queue_name <= q.name
                     and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-            ) or exists (
-                select from procrastinate_jobs j
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null or (
+                select j.id from procrastinate_jobs j
                 where j.queue_name >= q.name and j.queue_name <= q.name
                     and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-            )
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null
         );
     end if;
     due := exists (

@@ -13,8 +13,9 @@ OF_OTHERS = (
     "queue_tasks.schema",
     "queue_tasks.testing",
     "queue_tasks.worker.port",
+    "queue_tasks.worker.supervisor",
 )
-"""Modules for those who have a port, who migrate, who deploy, who test."""
+"""Modules for those who have a port, who supervise, who migrate, who deploy, who test."""
 
 START = """
 import sys

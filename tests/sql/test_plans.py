@@ -254,15 +254,19 @@ def test_prune_reads_what_has_expired(meter):
 
 @pytest.mark.parametrize("queues", [None, ["a"], ["empty", "other1"]])
 def test_a_look_around_probes_an_index_for_each_of_its_answers(meter, queues):
-    rows, read = meter.measure(LOOK, 1, queues)
-    assert rows == [(queues != ["a"], False, False, False, False)]
-    assert "seq_scan" not in read
-    assert sum(read.values()) <= 60, read
+    worker = meter.session.worker()
+    # Once past what other tests have deleted.
+    meter.measure(LOOK, worker, queues)
+    ((ready, *_),), read = meter.measure(LOOK, worker, queues)
+    assert ready == (queues != ["a"])
+    assert not {"seq_scan", "procrastinate_jobs_priority_idx_v1"} & read.keys(), read
+    assert sum(read.values()) <= 120, read
 
 
 def test_a_heartbeat_probes_for_the_jobs_of_each_worker_that_had_none(meter):
     other = meter.session.worker()
     meter.session.rows("update procrastinate_workers set qt_locked = true where id = %s", other)
+    meter.measure(BEAT, 1)
     rows, read = meter.measure(BEAT, 1)
     assert rows == [(False,)]
     assert "seq_scan" not in read

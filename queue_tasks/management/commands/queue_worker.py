@@ -37,7 +37,6 @@ from queue_tasks.worker.process import default_name, run
 from queue_tasks.worker.report import SupervisorLine
 from queue_tasks.worker.settings import WorkerSettings
 from queue_tasks.worker.stop_signals import STOP_SIGNALS
-from queue_tasks.worker.supervisor import Supervisor, SupervisorSettings
 from queue_tasks.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -124,6 +123,11 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _supervise(self, flags: dict[str, Any], options: Options) -> int:
+        from queue_tasks.worker.supervisor import (  # noqa: PLC0415 - no worker has to hold it
+            Supervisor,
+            SupervisorSettings,
+        )
+
         processes, drain = flags["processes"], flags["drain"]
         name = flags["name"] or default_name()
         if settings.SETTINGS_MODULE:
