@@ -191,6 +191,8 @@ class Listener(Service):
             async for notice in connection.notifies(timeout=CHECK_EVERY if due_in is None else due_in):
                 self._meter.notifications += 1
                 self.hear(notice.channel, notice.payload)
+                # Whoever was woken has his turn, and sends his request, before this one sets out to wait anew.
+                await asyncio.sleep(0)
             errand = self._errand
             if errand is None or self._errand_in is None:
                 with Deadline(connection, self._patience):
