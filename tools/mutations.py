@@ -360,8 +360,8 @@ MUTANTS = (
     mutant(
         "an error of the finish is swallowed",
         "queue_tasks/worker/finisher.py",
-        "            raise\n        return await self._recognise(",
-        "            return batch, {}\n        return await self._recognise(",
+        "            raise\n        finally:\n            self._sent_at = None",
+        "            return batch, {}\n        finally:\n            self._sent_at = None",
         "tests/roles/test_finisher.py::test_a_terminated_backend_in_the_middle_of_a_write_costs_nothing",
     ),
     mutant(

@@ -70,6 +70,8 @@ class Finisher(Service):
         self._idle = asyncio.Event()
         self._idle.set()
         self._last_size = 0
+        # When the write began that has no answer yet.
+        self._sent_at: float | None = None
         # Seconds until the next try, while the database takes nothing.
         self._wait = FIRST_WAIT
         # How often it was refused in a row for want of disk or memory, perhaps of one large row.
@@ -114,10 +116,13 @@ class Finisher(Service):
 
     async def stop(self) -> None:
         """Write what is left, then end."""
-        if not await wait_for(self._idle, self.patience / 2):
+        # A write that has waited for long already gets no more time, so that the next one has all there is.
+        waited = 0.0 if self._sent_at is None else time.monotonic() - self._sent_at
+        first = max(0.0, self.patience / 2 - waited)
+        if not await wait_for(self._idle, first):
             # Perhaps it waits for a connection that is lost without a word; what the server has got is recognised.
             self._store.break_off_finish()
-            if not await wait_for(self._idle, self.patience / 2):
+            if not await wait_for(self._idle, self.patience - first):
                 logger.error(
                     "could not write %d outcomes within %.1f s of stopping; their jobs will be rescued and run again",
                     self.backlog,
@@ -179,12 +184,15 @@ class Finisher(Service):
 
     async def _finish(self, batch: list[Written]) -> tuple[list[Written], dict[int, str]]:
         """Write a batch once; what is written now, by this or an earlier try, and the rows' statuses."""
+        self._sent_at = time.monotonic()
         try:
             written = await self._store.finish_jobs(batch)
         except Exception as exc:
             if is_doubtful(exc):
                 self._doubtful.update((job.id, job.lease) for job, _, _ in batch)
             raise
+        finally:
+            self._sent_at = None
         return await self._recognise(batch, written) if self._doubtful else (batch, written)
 
     async def _recognise(self, batch: list[Written], written: dict[int, str]) -> tuple[list[Written], dict[int, str]]:
