@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +20,11 @@ django.setup()
 from queue_tasks import TaskResult, compat, events, signals  # noqa: E402 - after setup
 from queue_tasks.worker import metering  # noqa: E402
 
-heard: Counter[type] = Counter()
+NEWEST = 100
+"""Of what is told, so much is kept by who hears it: to keep it costs next to nothing, and what is left is the telling."""
+
+heard: deque[events.Event] = deque(maxlen=NEWEST)
+results: deque[TaskResult[Any]] = deque(maxlen=NEWEST)
 
 
 def nothing() -> None:
@@ -35,12 +39,7 @@ def figures() -> None:
 def subscribers() -> None:
     """A subscriber of every event."""
     for signal in all_signals():
-        events.subscribe(signal.kind, hear)
-
-
-def hear(event: events.Event) -> None:
-    """Look at it."""
-    heard[type(event)] += 1
+        events.subscribe(signal.kind, heard.append)
 
 
 def receivers() -> None:
@@ -50,9 +49,8 @@ def receivers() -> None:
 
 
 def receive(*, events: tuple[events.Event, ...], **_: object) -> None:
-    """Look at each."""
-    for event in events:
-        hear(event)
+    """Keep the newest."""
+    heard.extend(events)
 
 
 def framework() -> None:
@@ -63,8 +61,8 @@ def framework() -> None:
 
 
 def receive_result(*, task_result: TaskResult[Any], **_: object) -> None:
-    """Look at it."""
-    heard[type(task_result)] += 1
+    """Keep the newest."""
+    results.append(task_result)
 
 
 def all_signals() -> list[signals.EventSignal[Any]]:

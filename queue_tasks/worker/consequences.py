@@ -73,9 +73,9 @@ class Consequences:
         if statuses and events.wanted(events.AttemptEnded):
             events.publish_batch(
                 [
-                    events.AttemptEnded(self.worker_id, job, outcome, statuses[job.id])
+                    events.AttemptEnded(self.worker_id, job, outcome, status)
                     for job, outcome, _ in batch
-                    if job.id in statuses
+                    if (status := statuses.get(job.id)) is not None
                 ]
             )
         self._announce(batch, statuses)
