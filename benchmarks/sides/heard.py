@@ -21,7 +21,7 @@ from queue_tasks import TaskResult, compat, events, signals  # noqa: E402 - afte
 from queue_tasks.worker import metering  # noqa: E402
 
 NEWEST = 100
-"""Of what is told, so much is kept by who hears it: to keep it costs next to nothing, and what is left is the telling."""
+"""Events that who hears them keeps: that costs next to nothing, and what is left is the telling."""
 
 heard: deque[events.Event] = deque(maxlen=NEWEST)
 results: deque[TaskResult[Any]] = deque(maxlen=NEWEST)
