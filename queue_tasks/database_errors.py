@@ -41,6 +41,9 @@ LOCK_NOT_AVAILABLE = "55P03"
 NOT_MIGRATED = ("42P01", "42703", "42883")
 """SQLSTATEs of a table, a column and a function that do not exist."""
 
+NOT_ALLOWED = "42501"
+"""The SQLSTATE of what the login's role may not do."""
+
 
 class NoAnswer(psycopg.OperationalError):
     """The database did not answer in time, as when the network swallows what is sent; the connection was given up."""
@@ -88,6 +91,11 @@ def is_of_the_session(error: Exception) -> bool:
 def is_of_the_schema(error: Exception) -> bool:
     """Whether the database lacks what the statement names, as before a migration."""
     return sqlstate(error) in NOT_MIGRATED
+
+
+def is_of_the_role(error: Exception) -> bool:
+    """Whether the login may not do what the statement does."""
+    return sqlstate(error) == NOT_ALLOWED
 
 
 # -------------------------------------------------------------------------------------------------- what has come of it

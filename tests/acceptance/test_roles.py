@@ -171,6 +171,14 @@ def test_a_worker_may_run_each_statement_of_a_worker_and_not_those_of_the_dashbo
     house.refuses("create table mine ()", "worker")
 
 
+def test_a_worker_whose_login_has_no_rights_says_what_it_needs(house: House) -> None:
+    with worker_process(house.nobody, ready=False) as worker:
+        assert worker.wait() == 1
+    assert len(worker.errors) == 1, worker.output
+    assert "permission denied" in worker.errors[0]
+    assert worker.errors[0].endswith("What a worker's role needs: manage.py queue roles")
+
+
 def test_a_worker_prunes(house: House) -> None:
     house.rows(
         "insert into procrastinate_jobs (queue_name, task_name, status, qt_expires_at) "

@@ -1,4 +1,4 @@
-"""What each of the database's errors is taken for: of the moment, of a value, of the session, of the schema."""
+"""What each of the database's errors is taken for: of the moment, a value, the session, the schema, the role."""
 
 import psycopg
 import pytest
@@ -8,6 +8,7 @@ from queue_tasks.database_errors import (
     NoAnswer,
     is_doubtful,
     is_of_the_moment,
+    is_of_the_role,
     is_of_the_schema,
     is_of_the_session,
     is_of_the_value,
@@ -80,7 +81,7 @@ def test_an_error_that_no_server_has_named_is_the_connections_or_the_values(
         ("57014", set()),  # query_canceled
         ("23505", set()),  # unique_violation
         ("42P01", {is_of_the_schema}),  # undefined_table
-        ("42501", set()),  # insufficient_privilege
+        ("42501", {is_of_the_role}),  # insufficient_privilege
         ("40001", {was_beaten}),  # serialization_failure
         ("40P01", {was_beaten}),  # deadlock_detected
         ("55P03", {waited_for_a_lock}),  # lock_not_available
@@ -90,7 +91,7 @@ def test_what_has_come_of_a_statement_is_told_by_the_same_name_within_djangos_er
     error = psycopg.errors.lookup(state)()
     around = DatabaseError("as psycopg says")
     around.__cause__ = error
-    questions = {is_doubtful, is_of_the_session, is_of_the_schema, was_beaten, waited_for_a_lock}
+    questions = {is_doubtful, is_of_the_role, is_of_the_session, is_of_the_schema, was_beaten, waited_for_a_lock}
     assert {question for question in questions if question(error)} == meant
     assert {question for question in questions if question(around)} == meant
 

@@ -25,7 +25,7 @@ from queue_tasks import metrics
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.conf import Options
-from queue_tasks.database_errors import StatementRefused, sqlstate
+from queue_tasks.database_errors import StatementRefused, is_of_the_role, is_of_the_schema
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.meter import Meter
@@ -166,8 +166,7 @@ class Command(BaseCommand):
             with ports(flags, monitor.health, lambda: worker.meter):
                 code = run(worker, STOP_SIGNALS, monitor)
         except StatementRefused as exc:
-            hint = " Run: manage.py migrate" if sqlstate(exc).startswith("42") else ""
-            raise CommandError(f"queue_worker could not start: {' '.join(str(exc).split())}.{hint}") from exc
+            raise CommandError(f"queue_worker could not start: {' '.join(str(exc).split())}.{remedy(exc)}") from exc
         tally = worker.tally
         if not line:
             self._say(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
@@ -179,6 +178,13 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def remedy(error: Exception) -> str:
+    """What to do about a database that refuses to have this worker; nothing when that is not ours to know."""
+    if is_of_the_role(error):
+        return " What a worker's role needs: manage.py queue roles"
+    return " Run: manage.py migrate" if is_of_the_schema(error) else ""
 
 
 def read_options(backend: PostgresBackend, flags: dict[str, Any]) -> Options:
