@@ -17,14 +17,13 @@ from django.core.management import execute_from_command_line
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
 django.setup()
 
-from queue_tasks import TaskResult, compat, events, signals  # noqa: E402 - after setup
+from queue_tasks import events, signals  # noqa: E402 - after setup
 from queue_tasks.worker import metering  # noqa: E402
 
 NEWEST = 100
 """Events that who hears them keeps: that costs next to nothing, and what is left is the telling."""
 
 heard: deque[events.Event] = deque(maxlen=NEWEST)
-results: deque[TaskResult[Any]] = deque(maxlen=NEWEST)
 
 
 def nothing() -> None:
@@ -53,25 +52,13 @@ def receive(*, events: tuple[events.Event, ...], **_: object) -> None:
     heard.extend(events)
 
 
-def framework() -> None:
-    """All that, and receivers of Django's own signals, for each of which a result is made."""
-    receivers()
-    for signal in (compat.task_started, compat.task_finished):
-        signal.connect(receive_result, weak=False)
-
-
-def receive_result(*, task_result: TaskResult[Any], **_: object) -> None:
-    """Keep the newest."""
-    results.append(task_result)
-
-
 def all_signals() -> list[signals.EventSignal[Any]]:
     """One for each kind of event."""
     return [value for value in vars(signals).values() if isinstance(value, signals.EventSignal)]
 
 
 LISTENERS: Mapping[str, Callable[[], None]] = {
-    listen.__name__: listen for listen in (nothing, figures, subscribers, receivers, framework)
+    listen.__name__: listen for listen in (nothing, figures, subscribers, receivers)
 }
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class Attempt:
         self.job = job
         self.worker_id = worker_id
         self.note_progress = note_progress
-        self.started = time.monotonic()
+        self.started = 0.0
+        """When it began to be executed; monotonic."""
         self.deadline: float | None = None
         self.stop_reason: StopReason | None = None
         self.runner: asyncio.Task[Any] | None = None

@@ -89,5 +89,4 @@ class Consequences:
             outcome.kind.value,
             extra=joblog.fields(job, self.worker_id),
         )
-        if events.wanted(events.JobLost):
-            events.publish(events.JobLost(self.worker_id, job, outcome))
+        events.tell(events.JobLost, self.worker_id, job, outcome)

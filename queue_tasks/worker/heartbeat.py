@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -163,15 +164,9 @@ class Heartbeat:
 
     def heed(self, worker_id: int, sight: Sight | None) -> None:
         """What the answer was, on the worker's loop. sight: None when the worker is not registered."""
-        self.answered_at = time.monotonic()
-        if sight is None:
-            self._on_unknown(worker_id)
-            return
-        self._others_run = sight.running
-        if sight.silence > LATE_BEATS * self._options.heartbeat:
-            self._on_late(sight.silence)
-        self._on_told(worker_id, sight.told)
-        self._lookout.note(sight)
+        self._pass_on(_call, worker_id, None if sight is None else (sight.silence, sight.running, sight.told))
+        if sight is not None:
+            self._lookout.note(sight)
 
     # ------------------------------------------------------------------------------------------------ by its own thread
 
@@ -212,8 +207,7 @@ class Heartbeat:
                     quiet = True
                 else:
                     quiet = False
-                    self.answered_at = time.monotonic()
-                    self._heed(home, worker_id, rows)
+                    self._pass_on(partial(self._tell, home), worker_id, rows[0] if rows else None)
                 wait = options.heartbeat
                 while not await wait_for(self._again, wait) and (left := self._carried_for) > 0:
                     # Not longer than a heartbeat: who takes a job must give signs as often, at once.
@@ -236,15 +230,19 @@ class Heartbeat:
             "silent_after": silent_after(self._options),
         }
 
-    def _heed(self, home: asyncio.AbstractEventLoop, worker_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Pass on what a beat has found out."""
-        if not rows:
-            self._tell(home, self._on_unknown, worker_id)
+    def _pass_on(self, tell: Callable[..., None], worker_id: int, answer: Sequence[Any] | None) -> None:
+        """Take the answer to a sign of life: a row of queue_tasks_beat_v1; None: the worker is not registered.
+
+        tell: has a function called on the worker's loop.
+        """
+        self.answered_at = time.monotonic()
+        if answer is None:
+            tell(self._on_unknown, worker_id)
             return
-        silence, self._others_run, told = rows[0]
+        silence, self._others_run, told = answer
         if silence > LATE_BEATS * self._options.heartbeat:
-            self._tell(home, self._on_late, silence)
-        self._tell(home, self._on_told, worker_id, told)
+            tell(self._on_late, silence)
+        tell(self._on_told, worker_id, told)
 
     def _tell(self, home: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
         try:
@@ -252,3 +250,8 @@ class Heartbeat:
         except RuntimeError:
             # The loop is closed: there is nobody left to tell.
             self._stopping.set()
+
+
+def _call(function: Callable[..., None], *arguments: object) -> None:
+    """Tell at once, who is on the loop already."""
+    function(*arguments)
