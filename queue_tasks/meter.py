@@ -117,12 +117,12 @@ class Meter:
 
     def of(self, queue: str, task: str) -> Series:
         """Where a task's attempts in a queue are counted."""
-        key = (queue, task)
-        found = self.series.get(key)
+        found = self.series.get((queue, task))
+        if found is None and len(self.series) >= MAX_SERIES:
+            queue = task = OTHERS
+            found = self.series.get((queue, task))
         if found is None:
-            if len(self.series) >= MAX_SERIES:
-                key = (OTHERS, OTHERS)
-            found = self.series.setdefault(key, Series())
+            found = self.series[queue, task] = Series()
         return found
 
     def by_queue(self) -> dict[str, Series]:

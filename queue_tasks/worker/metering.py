@@ -10,7 +10,8 @@ from datetime import datetime
 
 from queue_tasks.events import JobsRescued, ServiceFailed, subscribe
 from queue_tasks.jobs import FetchedJob
-from queue_tasks.meter import Key, Meter, Series
+from queue_tasks.meter import Meter, Series
+from queue_tasks.outcomes import Outcome
 from queue_tasks.store import Written
 
 LOST = "lost"
@@ -20,18 +21,15 @@ LOST = "lost"
 def note(meter: Meter, batch: Sequence[Written], statuses: Mapping[int, str]) -> None:
     """Count attempts that have been written, or could not be; statuses: of the jobs whose rows were.
 
-    By task, and not one by one: this is done for each job that ends.
+    Those of one task all at once, which is the usual case: this is done for each job that ends.
     """
-    jobs = [job for job, _, _ in batch]
-    tasks = {(job.queue_name, job.task_name) for job in jobs}
-    if len(tasks) == 1:
-        _note_alike(meter.of(*tasks.pop()), batch, statuses)
+    first = batch[0][0]
+    queue, task = first.queue_name, first.task_name
+    if all(job.queue_name == queue and job.task_name == task for job, _, _ in batch):
+        _note_alike(meter.of(queue, task), batch, statuses)
         return
-    by_task: dict[Key, list[Written]] = {key: [] for key in tasks}
-    for job, written in zip(jobs, batch, strict=True):
-        by_task[job.queue_name, job.task_name].append(written)
-    for key, found in by_task.items():
-        _note_alike(meter.of(*key), found, statuses)
+    for job, outcome, _ in batch:
+        _note_one(meter.of(job.queue_name, job.task_name), job, outcome, written=job.id in statuses)
 
 
 def _note_alike(series: Series, batch: Sequence[Written], statuses: Mapping[int, str]) -> None:
@@ -43,6 +41,17 @@ def _note_alike(series: Series, batch: Sequence[Written], statuses: Mapping[int,
     series.ran.note_all([outcome.ended - outcome.started for _, outcome, _ in batch if outcome.started is not None])
     waits = [seconds_waited(job) for job, _, _ in batch]
     series.waited.note_all([seconds for seconds in waits if seconds is not None])
+
+
+def _note_one(series: Series, job: FetchedJob, outcome: Outcome, *, written: bool) -> None:
+    """Count one attempt."""
+    word = str(outcome.kind) if written else LOST
+    series.ended[word] = series.ended.get(word, 0) + 1
+    if outcome.started is not None:
+        series.ran.note(outcome.ended - outcome.started)
+    waited = seconds_waited(job)
+    if waited is not None:
+        series.waited.note(waited)
 
 
 def seconds_waited(job: FetchedJob) -> float | None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from queue_tasks import metrics
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import BOUNDS, MAX_SERIES, OTHERS, Histogram, Meter, Series, quantile
-from queue_tasks.worker.metering import seconds_waited
+from queue_tasks.outcomes import Outcome, OutcomeKind
+from queue_tasks.worker.metering import LOST, note, seconds_waited
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
 
@@ -150,6 +151,29 @@ def job(**values: object) -> FetchedJob:
 )
 def test_a_job_has_waited_since_it_could_start(values: dict, expected: float | None) -> None:
     assert seconds_waited(job(**values)) == expected
+
+
+@given(attempts.filter(bool))
+def test_attempts_that_end_together_are_counted_as_one_by_one(found: list) -> None:
+    written = []
+    for number, (queue, task, became, ran, waited) in enumerate(found):
+        attempted = NOON if waited is None else NOON + waited
+        fetched = job(id=number, queue_name=queue, task_name=task, attempts=int(waited is None), attempted=attempted)
+        started = None if ran is None else 0.0
+        written.append((fetched, Outcome(OutcomeKind.SUCCEEDED, ran or 0.0, started), None, became))
+    meter = Meter()
+    note(
+        meter,
+        [(fetched, outcome, error) for fetched, outcome, error, _ in written],
+        {fetched.id: "succeeded" for fetched, _, _, became in written if became != LOST},
+    )
+    expected = meter_of(*found)
+    assert meter.series.keys() == expected.series.keys()
+    for key, seen in expected.series.items():
+        noted = meter.series[key]
+        assert noted.ended == seen.ended
+        assert (noted.ran.count, noted.waited.count) == (seen.ran.count, seen.waited.count)
+        assert (noted.ran.total, noted.waited.total) == pytest.approx((seen.ran.total, seen.waited.total), abs=1e-3)
 
 
 @given(attempts, attempts)
