@@ -256,7 +256,14 @@ MUTANTS = (
         "sql/functions/queue_tasks_free_heads_v1.sql",
         "where w.lock not in (select b.lock from busy b)",
         "where true",
-        "tests/sql/test_fetch.py::test_never_two_jobs_of_one_lock",
+        "tests/sql/test_fetch.py::test_behind_5000_blocked_jobs_the_free_ones_are_found",
+    ),
+    mutant(
+        "a free lock that stands between two held ones is not found",
+        "sql/functions/queue_tasks_some_lock_free_v1.sql",
+        "j.lock > held.lock and j.lock < held.next",
+        "false",
+        "tests/sql/test_fetch.py::test_a_free_lock_is_found_before_between_and_behind_held_ones",
     ),
     mutant(
         "the place that a costly look found is never forgotten",

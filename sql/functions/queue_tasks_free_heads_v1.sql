@@ -15,6 +15,10 @@ declare
     v_heads bigint[];
     v_seen integer;
 begin
+    -- Where jobs wait behind busy locks, mostly all of them do.
+    if not queue_tasks_some_lock_free_v1() then
+        return null;
+    end if;
     foreach v_window in array array[greatest(100, 2 * p_max_jobs), null] loop
         with busy as materialized (
             select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
@@ -44,41 +48,34 @@ begin
         ) c;
         exit when v_heads is not null or v_window is null;
 
-        with recursive line (lock) as (
-            (select j.lock from procrastinate_jobs j
-             where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
-             order by j.lock, j.priority desc, j.id limit 1)
-            union all
-            select (
-                select j.lock from procrastinate_jobs j
-                where j.lock > l.lock and j.status = 'todo' and j.scheduled_at is null
-                order by j.lock, j.priority desc, j.id limit 1
-            )
-            from line l
-            where l.lock is not null
-        ),
-        visited as materialized (
-            select l.lock from line l where l.lock is not null limit 1000
-        ),
-        head as materialized (
-            select c.id, c.lock
-            from visited v
-            cross join lateral (
-                select j.id, j.queue_name, j.lock
+        -- What comes first behind a lock, in the index's order, is the head of the next lock.
+        with recursive head (lock, id, queue_name) as (
+            (
+                select j.lock, j.id, j.queue_name
                 from procrastinate_jobs j
-                where j.lock >= v.lock and j.lock <= v.lock and j.status = 'todo' and j.scheduled_at is null
+                where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
                 order by j.lock, j.priority desc, j.id
                 limit 1
-            ) c
-            where c.queue_name = any (p_queues)
+            )
+            union all
+            select n.lock, n.id, n.queue_name
+            from head h
+            cross join lateral (
+                select j.lock, j.id, j.queue_name
+                from procrastinate_jobs j
+                where j.lock > h.lock and j.status = 'todo' and j.scheduled_at is null
+                order by j.lock, j.priority desc, j.id
+                limit 1
+            ) n
+        ),
+        busy as materialized (
+            select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
         )
         select
-            array_agg(h.id) filter (where not exists (
-                select from procrastinate_jobs o where o.lock = h.lock and o.status = 'doing'
-            )),
-            (select count(*) from visited)
+            array_agg(v.id) filter (where v.queue_name = any (p_queues) and v.lock not in (select b.lock from busy b)),
+            count(*)
         into v_heads, v_seen
-        from head h;
+        from (select h.lock, h.id, h.queue_name from head h limit 1000) v;
         exit when v_heads is not null or v_seen < 1000;
     end loop;
     return v_heads;

@@ -40,6 +40,7 @@ drop function if exists queue_tasks_take_from_place_v1;
 drop function if exists queue_tasks_take_first_v1;
 drop function if exists queue_tasks_take_candidates_v1;
 drop function if exists queue_tasks_sync_schedules_v1;
+drop function if exists queue_tasks_some_lock_free_v1;
 drop function if exists queue_tasks_run_schedule_v1;
 drop function if exists queue_tasks_run_after_v1;
 drop function if exists queue_tasks_retry_jobs_v1;

@@ -266,7 +266,7 @@ create index if not exists procrastinate_jobs_qt_failed_idx on procrastinate_job
 -- from sql/indexes/procrastinate_jobs_qt_locked_idx.sql
 drop index if exists procrastinate_jobs_qt_locked_idx;
 -- procrastinate_jobs_qt_locked_idx: ready jobs that have a lock, each lock's in the order it lets them run
--- Called by  queue_tasks_free_heads_v1, queue_tasks_take_first_v1 (the head of each lock); the triggers on procrastinate_jobs (who waits for a released lock)
+-- Called by  queue_tasks_free_heads_v1, queue_tasks_take_first_v1 (the head of each lock), queue_tasks_some_lock_free_v1; the triggers on procrastinate_jobs (who waits for a released lock)
 create index if not exists procrastinate_jobs_qt_locked_idx on procrastinate_jobs using btree (lock, priority desc, id) where ((status = 'todo'::procrastinate_job_status) and (scheduled_at is null) and (lock is not null));
 
 -- from sql/indexes/procrastinate_jobs_qt_ready_idx.sql
@@ -1068,6 +1068,10 @@ declare
     v_heads bigint[];
     v_seen integer;
 begin
+    -- Where jobs wait behind busy locks, mostly all of them do.
+    if not queue_tasks_some_lock_free_v1() then
+        return null;
+    end if;
     foreach v_window in array array[greatest(100, 2 * p_max_jobs), null] loop
         with busy as materialized (
             select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
@@ -1097,41 +1101,34 @@ begin
         ) c;
         exit when v_heads is not null or v_window is null;
 
-        with recursive line (lock) as (
-            (select j.lock from procrastinate_jobs j
-             where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
-             order by j.lock, j.priority desc, j.id limit 1)
-            union all
-            select (
-                select j.lock from procrastinate_jobs j
-                where j.lock > l.lock and j.status = 'todo' and j.scheduled_at is null
-                order by j.lock, j.priority desc, j.id limit 1
-            )
-            from line l
-            where l.lock is not null
-        ),
-        visited as materialized (
-            select l.lock from line l where l.lock is not null limit 1000
-        ),
-        head as materialized (
-            select c.id, c.lock
-            from visited v
-            cross join lateral (
-                select j.id, j.queue_name, j.lock
+        -- What comes first behind a lock, in the index's order, is the head of the next lock.
+        with recursive head (lock, id, queue_name) as (
+            (
+                select j.lock, j.id, j.queue_name
                 from procrastinate_jobs j
-                where j.lock >= v.lock and j.lock <= v.lock and j.status = 'todo' and j.scheduled_at is null
+                where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
                 order by j.lock, j.priority desc, j.id
                 limit 1
-            ) c
-            where c.queue_name = any (p_queues)
+            )
+            union all
+            select n.lock, n.id, n.queue_name
+            from head h
+            cross join lateral (
+                select j.lock, j.id, j.queue_name
+                from procrastinate_jobs j
+                where j.lock > h.lock and j.status = 'todo' and j.scheduled_at is null
+                order by j.lock, j.priority desc, j.id
+                limit 1
+            ) n
+        ),
+        busy as materialized (
+            select j.lock from procrastinate_jobs j where j.status = 'doing' and j.lock is not null
         )
         select
-            array_agg(h.id) filter (where not exists (
-                select from procrastinate_jobs o where o.lock = h.lock and o.status = 'doing'
-            )),
-            (select count(*) from visited)
+            array_agg(v.id) filter (where v.queue_name = any (p_queues) and v.lock not in (select b.lock from busy b)),
+            count(*)
         into v_heads, v_seen
-        from head h;
+        from (select h.lock, h.id, h.queue_name from head h limit 1000) v;
         exit when v_heads is not null or v_seen < 1000;
     end loop;
     return v_heads;
@@ -1905,6 +1902,56 @@ end
 $body$;
 
 comment on function queue_tasks_run_schedule_v1(text) is 'Enqueue a schedule''s job now.';
+
+-- from sql/functions/queue_tasks_some_lock_free_v1.sql
+-- queue_tasks_some_lock_free_v1() -> boolean
+-- Whether any job with a lock is ready whose lock nobody holds; so it says, too, where very many locks are held.
+-- Called by  queue_tasks_free_heads_v1, by whose settings it is planned
+-- Index      procrastinate_jobs_qt_locked_idx, procrastinate_jobs_lock_idx_v1
+--
+-- All are held if the first one and the last one are, and between no two that follow each other in the line of those held
+-- stands another: a probe for each lock held, however many jobs wait behind it.
+create or replace function queue_tasks_some_lock_free_v1() returns boolean
+    language plpgsql
+as $body$
+declare
+    c_many constant integer := 500;
+begin
+    return not exists (
+        select from procrastinate_jobs b
+        where b.status = 'doing' and b.lock is not null and b.lock = (
+            select j.lock from procrastinate_jobs j
+            where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
+            order by j.lock, j.priority desc, j.id limit 1
+        )
+    ) or not exists (
+        select from procrastinate_jobs b
+        where b.status = 'doing' and b.lock is not null and b.lock = (
+            select j.lock from procrastinate_jobs j
+            where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
+            order by j.lock desc, j.priority, j.id desc limit 1
+        )
+    ) or exists (
+        select
+        from (
+            select h.lock, lead(h.lock) over (order by h.lock) as next, row_number() over (order by h.lock) as number
+            from (
+                select b.lock from procrastinate_jobs b
+                where b.status = 'doing' and b.lock is not null
+                order by b.lock
+                limit c_many
+            ) h
+        ) held
+        where held.number = c_many or (
+            select j.id from procrastinate_jobs j
+            where j.lock > held.lock and j.lock < held.next and j.status = 'todo' and j.scheduled_at is null
+            order by j.lock, j.priority desc, j.id limit 1
+        ) is not null
+    );
+end
+$body$;
+
+comment on function queue_tasks_some_lock_free_v1() is 'Whether any job with a lock is ready whose lock nobody holds.';
 
 -- from sql/functions/queue_tasks_sync_schedules_v1.sql
 -- queue_tasks_sync_schedules_v1(declared jsonb) -> one row for each schedule that changed: name text, change text (added, changed, back or gone)

@@ -222,6 +222,28 @@ def test_a_free_lock_is_found_behind_a_blocked_line_and_a_thousand_other_locks(s
     assert [job.id for job in session.fetch(worker, ["default"], 1)] == [ours]
 
 
+@pytest.mark.parametrize("free", ["a", "c", "e"])
+def test_a_free_lock_is_found_before_between_and_behind_held_ones(session, free):
+    worker = session.worker()
+    session.jobs(4, lock=sql.SQL("case n % 2 when 0 then 'b' else 'd' end"))
+    assert [job.lock for job in session.fetch(worker)] == ["d", "b"]
+    assert not session.value("select queue_tasks_some_lock_free_v1()")
+    assert session.fetch(worker) == []
+    ours = session.job(lock=free)
+    assert session.value("select queue_tasks_some_lock_free_v1()")
+    assert [job.id for job in session.fetch(worker)] == [ours]
+
+
+def test_of_very_many_held_locks_it_is_not_asked_whether_all_are(session):
+    worker = session.worker()
+    session.jobs(1000, lock=sql.SQL("'held' || n % 500"))
+    assert len(session.fetch(worker, max_jobs=499)) == 499
+    assert session.value("select queue_tasks_some_lock_free_v1()"), "one is"
+    assert len(session.fetch(worker)) == 1
+    assert session.value("select queue_tasks_some_lock_free_v1()"), "it would take too long to tell"
+    assert session.fetch(worker) == []
+
+
 def test_no_locked_job_starves_whatever_the_mixture(session):
     worker = session.worker()
     ids = session.jobs(

@@ -163,6 +163,23 @@ def test_a_fetch_does_not_walk_past_a_blocked_line(meter):
     assert "seq_scan" not in read
 
 
+def test_where_every_lock_is_held_a_probe_for_each_tells_so(open_session):
+    session = open_session()
+    worker = session.worker()
+    session.jobs(10_000, lock=sql.SQL("'hot' || n % 50"), priority=5)
+    assert len(session.fetch(worker, max_jobs=100)) == 50
+    session.jobs(100)
+    meter = Meter(session)
+    meter.measure(FETCH, worker, None, 10)
+    rows, read = meter.measure(FETCH, worker, None, 10)
+    assert [row[1] for row in rows] == [None] * 10
+    assert "seq_scan" not in read
+    # Three blocks for each of 50 locks, and of the 9,950 jobs behind them the first alone.
+    assert read["procrastinate_jobs_qt_locked_idx"] <= 200, read
+    assert read["procrastinate_jobs_qt_ready_locked_idx"] <= 20, read
+    assert read["heap"] <= 300, read
+
+
 def test_locked_jobs_cost_their_own_probes(meter):
     meter.session.jobs(5_000, queue_name="a", lock=sql.SQL("'own' || n"), priority=5)
     meter.measure(FETCH, 1, ["a"], 10)
