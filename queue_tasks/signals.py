@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from itertools import groupby
 from typing import Any, Generic, Self, TypeVar
 
 from django.dispatch import Signal
@@ -39,6 +41,7 @@ class EventSignal(Signal, Generic[E]):
     def __init__(self, kind: type[E]) -> None:
         super().__init__()
         self.kind = kind
+        _signals[kind] = self
         self._carried = issubclass(kind, events.WorkerEvent)
         self._following = threading.Lock()
         self._end: Callable[[], None] | None = None
@@ -96,7 +99,7 @@ class EventSignal(Signal, Generic[E]):
 
     def _told(self, batch: Sequence[E]) -> None:
         if self._carried and _couriers:
-            _couriers[-1].take(self, batch)
+            _couriers[-1].take(batch)
         else:
             self.deliver(batch)
 
@@ -108,15 +111,14 @@ class Courier:
     """
 
     def __init__(self) -> None:
-        # Guards the rest, which publishers and the thread write.
+        # In order. Publishers add, the thread takes; each is one step of the interpreter, and needs no lock.
+        self._waiting: deque[events.Event] = deque()
+        # Guards the rest, which both write.
         self._lock = threading.Lock()
-        # In order; what was told of one kind without another between is one batch.
-        self._waiting: list[tuple[EventSignal[Any], list[events.Event]]] = []
-        self._count = 0
         self._dropped = 0
         self._thread: threading.Thread | None = None
         self._closing = False
-        # Set while something waits, and for good when nothing more will come.
+        # Set when something has come since the thread last took what there was, and for good when nothing more will.
         self._ring = threading.Event()
 
     def __enter__(self) -> Self:
@@ -145,54 +147,58 @@ class Courier:
             logger.error(
                 "receivers of signals did not return within %.1f s of stopping; %d events more were not told",
                 patience,
-                self._count,
+                len(self._waiting),
             )
 
-    def take(self, signal: EventSignal[E], batch: Sequence[E]) -> None:
-        """Have events told soon."""
-        with self._lock:
-            if self._count >= MAX_WAITING:
+    def take(self, batch: Sequence[events.Event]) -> None:
+        """Have events told soon. Of all that a receiver of starts costs a job, this is done once for each."""
+        if len(self._waiting) >= MAX_WAITING:
+            with self._lock:
                 self._dropped += len(batch)
-                return
-            if self._waiting and self._waiting[-1][0] is signal:
-                self._waiting[-1][1].extend(batch)
-            else:
-                self._waiting.append((signal, list(batch)))
-            self._count += len(batch)
+            return
+        self._waiting.extend(batch)
+        if not self._ring.is_set():
+            self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="queue_tasks signals", daemon=True)
                 self._thread.start()
-            if not self._ring.is_set():
-                self._ring.set()
+            self._ring.set()
 
     def _run(self) -> None:
-        told = 0
-        while waiting := self._wait(linger=told > LINGER_ABOVE):
+        told: Sequence[events.Event] = ()
+        while told := self._wait(linger=len(told) > LINGER_ABOVE):
             tend_before_task()
-            told = 0
-            for signal, batch in waiting:
-                told += len(batch)
-                self._deliver(signal, batch)
+            for kind, batch in groupby(told, type):
+                self._deliver(_signals[kind], list(batch))
             tend_after_task("a receiver of a signal")
         close_all()
 
-    def _wait(self, *, linger: bool) -> list[tuple[EventSignal[Any], list[events.Event]]]:
+    def _wait(self, *, linger: bool) -> Sequence[events.Event]:
         """All that waits, once there is anything; nothing when there will be nothing more."""
-        self._ring.wait()
-        if linger and not self._closing:
-            time.sleep(LINGER)
-        with self._lock:
-            if not self._closing:
-                self._ring.clear()
-            waiting, self._waiting, self._count = self._waiting, [], 0
-            dropped, self._dropped = self._dropped, 0
-        if dropped:
-            logger.error(
-                "receivers of signals are slower than the worker: %d events were not told, since %d waited. "
-                "Have them hand on what takes long, such as to a task.",
-                dropped,
-                MAX_WAITING,
-            )
+        waiting: list[events.Event] = []
+        while not waiting:
+            self._ring.wait()
+            if linger and not self._closing:
+                time.sleep(LINGER)
+            with self._lock:
+                if not self._closing:
+                    self._ring.clear()
+                over = self._closing
+                dropped, self._dropped = self._dropped, 0
+            # After the ring was cleared: whoever adds from now on rings again.
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if dropped:
+                logger.error(
+                    "receivers of signals are slower than the worker: %d events were not told, since %d waited. "
+                    "Have them hand on what takes long, such as to a task.",
+                    dropped,
+                    MAX_WAITING,
+                )
+            if over:
+                break
         return waiting
 
     def _deliver(self, signal: EventSignal[Any], batch: list[events.Event]) -> None:
@@ -201,6 +207,9 @@ class Courier:
         except BaseException:  # such as SystemExit: this thread goes on
             logger.exception("A receiver of the signal of %s raised; the worker goes on.", signal.kind.__name__)
 
+
+_signals: dict[type[events.Event], EventSignal[Any]] = {}
+"""By the kind of what they tell."""
 
 _couriers: list[Courier] = []
 """Those of the workers of this process, the newest last."""

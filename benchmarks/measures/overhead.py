@@ -1,36 +1,35 @@
-"""What it costs to be watched: a drain with figures, metrics, events and signals, beside one that tells nobody.
+"""What it costs to be watched: figures, metrics, events and signals, beside a worker that tells nobody.
 
-The metrics port is asked three times as often as Prometheus would, and every event has a subscriber, or a receiver.
+One worker drains, and is watched and not by turns of so many jobs each: what is compared is the same process with the
+same tables a moment later, for two processes differ by more than what is looked for, and so do two minutes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
-import threading
 import urllib.request
-from collections.abc import Iterator
-from functools import partial
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, say
 from benchmarks.contestants import CONCURRENCY, OURS, start_ours
-from benchmarks.harness import Figures, Series, TurnFailed
-from benchmarks.measures.drain import rate_of
+from benchmarks.harness import Figures, Series, shown
 from benchmarks.programs import Program
 from benchmarks.report import Finding, Found
-from benchmarks.server import Server
 
-COUNT = 100_000
-SCRAPE_EVERY = 5.0
-"""Seconds; Prometheus asks every 15 unless told otherwise, and a drain takes a few."""
+COUNT = 12_000
+"""Jobs of a turn: about a third of a second."""
 
 NOTHING, FIGURES, EVENTS, SIGNALS = "nothing", "figures", "subscribers", "receivers"
-"""What listens; see sides/heard.py."""
+"""Who listens; see sides/heard.py."""
+
+ORDER = (NOTHING, FIGURES, EVENTS, SIGNALS, SIGNALS, EVENTS, FIGURES, NOTHING)
+"""Of the turns: there and back, so that what the tables become by it meets all alike."""
+
+CYCLES = 5
+"""Times that they are gone through in a round, by one worker."""
 
 SCRAPED = (EVENTS, SIGNALS)
-"""Those that have the metrics port open, and asked."""
-
+"""In whose turns the metrics are asked for, once a cycle: thirty times as often as Prometheus would."""
 
 JOBS = {"noop": "kept", "ephemeral": "ephemeral"}
 """Job -> what its row is."""
@@ -38,17 +37,15 @@ JOBS = {"noop": "kept", "ephemeral": "ephemeral"}
 
 def overhead(bench: Bench) -> Found:
     """No-op jobs on the loop: of all that a worker does, the telling is never more than here."""
-    count = bench.count(COUNT)
     found = Found()
     with OURS.client(bench.server) as client:
         for job, kind in JOBS.items():
-            series = bench.paired(
-                {
-                    what: partial(watched, bench.server, client, job, what, count)
-                    for what in (NOTHING, FIGURES, EVENTS, SIGNALS)
-                },
-                required=(NOTHING, FIGURES, EVENTS, SIGNALS),
-            )
+            rounds = []
+            for number in range(bench.rounds):
+                rounds.append(watched(bench, client, job))
+                for what, figures in rounds[-1].items():
+                    say(f"{kind}, round {number + 1} of {bench.rounds}, {what}: {shown(figures)}")
+            series = Series({what: [figures[what] for figures in rounds] for what in rounds[0]})
             found.findings += findings(series, kind)
     return found
 
@@ -67,18 +64,31 @@ def findings(series: Series, kind: str) -> list[Finding]:
     ]
 
 
-def watched(server: Server, client: Program, job: str, what: str, count: int) -> Figures:
-    """One turn."""
+def watched(bench: Bench, client: Program, job: str) -> dict[str, Figures]:
+    """One round: who listens -> what the worker did meanwhile."""
+    server, count = bench.server, bench.count(COUNT)
+    order = ORDER * CYCLES
     OURS.reset(server)
-    client.ask("fill", job, count)
+    # One turn to begin with, and one that is left at the end.
+    client.ask("fill", job, count * (len(order) + 2))
     OURS.settle(server)
-    flags = ["queue_worker", f"--concurrency={CONCURRENCY}"]
-    port = free_port() if what in SCRAPED else None
-    if port is not None:
-        flags.append(f"--metrics-port={port}")
-    command = [sys.executable, "-m", "benchmarks.sides.heard", what, *flags]
-    with start_ours(server, OURS.database, command, count=count) as worker, scraping(port):
-        return rate_of(server, OURS, worker, count)
+    port = free_port()
+    flags = ["queue_worker", f"--concurrency={CONCURRENCY}", f"--metrics-port={port}"]
+    command = [sys.executable, "-m", "benchmarks.sides.heard", str(count), ",".join(order), *flags]
+    turns: dict[str, list[list[float]]] = {what: [] for what in ORDER}
+    with start_ours(server, OURS.database, command) as worker:
+        for number, what in enumerate(order):
+            worker.wait_for("begin")
+            if what in SCRAPED and number % len(ORDER) < len(ORDER) / 2:
+                scrape(port)
+            turns[what].append([float(value) for value in worker.wait_for("end")])
+    return {what: together(parts) for what, parts in turns.items()}
+
+
+def together(turns: list[list[float]]) -> Figures:
+    """The figures of several turns: jobs, seconds and CPU seconds of each."""
+    jobs, seconds, cpu = (sum(values) for values in zip(*turns, strict=True))
+    return {"jobs/s": jobs / seconds, "CPU s/1,000": 1000 * cpu / jobs}
 
 
 def free_port() -> int:
@@ -89,27 +99,7 @@ def free_port() -> int:
         return number
 
 
-@contextlib.contextmanager
-def scraping(port: int | None) -> Iterator[None]:
-    """Somebody asks for the metrics again and again; None: nobody. Raises TurnFailed when they were never told."""
-    if port is None:
-        yield
-        return
-    over = threading.Event()
-    told: list[int] = []
-
-    def scrape() -> None:
-        while not over.is_set():
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-                told.append(len(answer.read()))
-            over.wait(SCRAPE_EVERY)
-
-    thread = threading.Thread(target=scrape)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    if not told:
-        raise TurnFailed("the metrics were never told")
+def scrape(port: int) -> None:
+    """Ask for the metrics. Raises OSError when they are not told."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        answer.read()

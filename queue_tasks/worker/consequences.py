@@ -70,14 +70,14 @@ class Consequences:
             freed = freed or status == "todo" or job.lock is not None or job.limited
         if freed:
             self._on_freed()
-        if statuses and events.wanted(events.AttemptEnded):
-            events.publish_batch(
-                [
-                    events.AttemptEnded(self.worker_id, job, outcome, status)
-                    for job, outcome, _ in batch
-                    if (status := statuses.get(job.id)) is not None
-                ]
-            )
+        events.tell_all(
+            events.AttemptEnded,
+            (
+                events.AttemptEnded(self.worker_id, job, outcome, status)
+                for job, outcome, _ in batch
+                if (status := statuses.get(job.id)) is not None
+            ),
+        )
         self._announce(batch, statuses)
 
     def _lose(self, job: FetchedJob, outcome: Outcome) -> None:

@@ -235,7 +235,7 @@ def test_a_receiver_that_does_not_return_holds_up_no_job_and_is_told_many_at_onc
         wait_until(lambda: sizes)
         for _ in range(20):
             tasks.noop.enqueue()
-        wait_until(lambda: signals._couriers[-1]._count == 20)
+        wait_until(lambda: len(signals._couriers[-1]._waiting) == 20)
         assert worker.tally.succeeded == 21
         may_return.set()
     assert sizes == [1, 20]
