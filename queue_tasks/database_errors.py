@@ -7,6 +7,8 @@ them where a server has spoken, and whatever else a call may raise.
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -43,6 +45,8 @@ NOT_MIGRATED = ("42P01", "42703", "42883")
 
 NOT_ALLOWED = "42501"
 """The SQLSTATE of what the login's role may not do."""
+
+_DETAILS = re.compile(r"\n(?:DETAIL|CONTEXT):")
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -119,3 +123,8 @@ def waited_for_a_lock(error: Exception) -> bool:
 
 def _is_of_the_connection(error: Exception) -> bool:
     return isinstance(error, (*DATABASE_ERRORS, OSError))
+
+
+def brief(error: BaseException) -> str:
+    """What an error says, without what the server adds: details quote rows, and with them arguments."""
+    return _DETAILS.split(str(error), maxsplit=1)[0].strip() or "no message"

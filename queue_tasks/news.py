@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from queue_tasks.connections import connect_synchronously, cut, within
+from queue_tasks.database_errors import brief
 from queue_tasks.statements import NOTIFY_USAGE
 
 logger = logging.getLogger("queue_tasks")
@@ -131,7 +132,7 @@ class News:
                     continue
                 if time.monotonic() - begun > LONGEST_WAIT:
                     wait = FIRST_WAIT
-                logger.info("open pages are told of no change (%s); trying again in %.1f s", str(exc).strip(), wait)
+                logger.info("open pages are told of no change (%s); trying again in %.1f s", brief(exc), wait)
                 self._stirred.wait(wait * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
                 wait = min(LONGEST_WAIT, 2 * wait)
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from queue_tasks import events
+from queue_tasks.database_errors import brief
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import JobStore, Written
 from queue_tasks.worker import joblog
 from queue_tasks.worker.attempt import Attempt, StopReason
-from queue_tasks.worker.service import brief
 
 logger = logging.getLogger("queue_tasks.worker")
 

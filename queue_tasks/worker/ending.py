@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
-from queue_tasks.worker.service import brief
+from queue_tasks.database_errors import brief
 
 logger = logging.getLogger("queue_tasks.worker")
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from queue_tasks.database_errors import (
+    brief,
     is_doubtful,
     is_of_the_moment,
     is_of_the_value,
@@ -25,7 +26,7 @@ from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import JobStore, Written
 from queue_tasks.worker.failures import describe
 from queue_tasks.worker.joblog import fields
-from queue_tasks.worker.service import Service, brief, wait_for
+from queue_tasks.worker.service import Service, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from queue_tasks.conf import Options
 from queue_tasks.connections import WorkerConnection
-from queue_tasks.database_errors import StatementRefused
+from queue_tasks.database_errors import StatementRefused, brief
 from queue_tasks.events import ServiceFailed, publish
 from queue_tasks.statements import HEARTBEAT
 from queue_tasks.worker.lookout import Lookout, Sight
@@ -179,8 +179,7 @@ class Heartbeat:
             except asyncio.CancelledError:
                 continue
             except BaseException as exc:  # noqa: BLE001 - whatever it is: a silent worker loses its jobs
-                why = str(exc).strip() or "no message"
-                logger.warning("heartbeat failed (%s: %s); starting it again", type(exc).__name__, why)
+                logger.warning("heartbeat failed (%s: %s); starting it again", type(exc).__name__, brief(exc))
                 self._tell(home, publish, ServiceFailed(self.worker_id, self.name, exc, FIRST_WAIT))
                 self._stopping.wait(FIRST_WAIT)
         self._tell(home, self._ended.set)
@@ -201,9 +200,7 @@ class Heartbeat:
                     rows = await connection.rows(HEARTBEAT, {**self._sign(worker_id), "busy": self._busy()})
                 except (StatementRefused, OSError) as exc:
                     if not quiet:
-                        logger.warning(
-                            "heartbeat failed (%s); trying again every %g s", str(exc).strip(), options.heartbeat
-                        )
+                        logger.warning("heartbeat failed (%s); trying again every %g s", brief(exc), options.heartbeat)
                     quiet = True
                 else:
                     quiet = False

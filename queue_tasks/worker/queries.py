@@ -10,6 +10,8 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from queue_tasks.database_errors import brief
+
 logger = logging.getLogger("queue_tasks.worker")
 
 CANCEL_WITHIN = 5.0
@@ -44,4 +46,4 @@ def _cancel(raw: Any) -> None:
         if raw.info.transaction_status.name == "ACTIVE":
             raw.cancel_safe(timeout=CANCEL_WITHIN)
     except Exception as exc:  # noqa: BLE001 - closed meanwhile, or out of reach: whoever waits has patience to lose
-        logger.info("a query could not be cancelled: %s", str(exc).strip())
+        logger.info("a query could not be cancelled: %s", brief(exc))

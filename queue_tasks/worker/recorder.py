@@ -13,10 +13,11 @@ import random
 import time
 from typing import Any
 
+from queue_tasks.database_errors import brief
 from queue_tasks.meter import Meter, Series
 from queue_tasks.outcomes import OutcomeKind
 from queue_tasks.store import FigureStore
-from queue_tasks.worker.service import Service, brief
+from queue_tasks.worker.service import Service
 
 logger = logging.getLogger("queue_tasks.worker")
 

@@ -9,9 +9,9 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 from queue_tasks import __version__
+from queue_tasks.database_errors import brief
 from queue_tasks.store import WorkerStore
 from queue_tasks.worker.fitness import FIRST_WAIT, LONGEST_WAIT
-from queue_tasks.worker.service import brief
 
 logger = logging.getLogger("queue_tasks.worker")
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import time
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
+from queue_tasks.database_errors import brief
 from queue_tasks.events import ServiceFailed, publish
 from queue_tasks.worker.fitness import Fitness
 
-DETAILS = re.compile(r"\n(?:DETAIL|CONTEXT):")
 """Where the server's own words on an error end, and what it was about begins."""
 
 logger = logging.getLogger("queue_tasks.worker")
@@ -131,11 +130,6 @@ class Service(ABC):
             exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
         )
         publish(ServiceFailed(self.worker_id, self.name, error, wait))
-
-
-def brief(error: BaseException) -> str:
-    """What an error says, without what the server adds: details quote rows, and with them arguments."""
-    return DETAILS.split(str(error), maxsplit=1)[0].strip() or "no message"
 
 
 async def wait_for(event: asyncio.Event, timeout: float | None) -> bool:  # noqa: ASYNC109 - a wait that may end in vain is its point

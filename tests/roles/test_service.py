@@ -8,7 +8,7 @@ import pytest
 
 from queue_tasks import events
 from queue_tasks.worker import fitness as module
-from queue_tasks.worker.service import Service, brief, wait_for
+from queue_tasks.worker.service import Service, wait_for
 from tests.waiting import await_until
 
 
@@ -47,11 +47,6 @@ async def test_a_loop_that_raises_is_started_again_after_a_wait_that_grows(
     ]
     waits = [event.wait for event in failures]
     assert all(later > earlier for earlier, later in pairwise(waits))
-
-
-def test_what_is_said_of_a_refused_statement_is_not_the_statement() -> None:
-    assert brief(ValueError("disk full\nHINT:  Free it.\nCONTEXT:  SQL statement ...")) == "disk full\nHINT:  Free it."
-    assert brief(KeyError()) == "no message"
 
 
 async def test_a_cancelled_loop_waits_no_longer_for_having_failed_before(

@@ -6,6 +6,7 @@ from django.db import DatabaseError, ProgrammingError
 
 from queue_tasks.database_errors import (
     NoAnswer,
+    brief,
     is_doubtful,
     is_of_the_moment,
     is_of_the_role,
@@ -101,3 +102,8 @@ def test_an_error_of_ours_is_not_called_by_the_one_it_came_of() -> None:
     error.__cause__ = psycopg.errors.AdminShutdown()
     assert sqlstate(error) == ""
     assert sqlstate(ProgrammingError("made by Django itself")) == ""
+
+
+def test_what_is_said_of_a_refused_statement_is_not_the_statement() -> None:
+    assert brief(ValueError("disk full\nHINT:  Free it.\nCONTEXT:  SQL statement ...")) == "disk full\nHINT:  Free it."
+    assert brief(KeyError()) == "no message"
