@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sys
 import time
@@ -110,7 +111,9 @@ class Fetcher(Service):
         # With the time each was fetched.
         self._waiting: deque[tuple[float, FetchedJob]] = deque()
         self._stale_check: asyncio.TimerHandle | None = None
-        self._running: dict[asyncio.Task[None], int] = {}
+        self._running: dict[asyncio.Task[None] | None, int] = {}
+        # What a job sets in its own is not for the one that comes after it.
+        self._context: contextvars.Context
         self._next_turn: asyncio.Handle | None = None
         # Kept: to ask for the running loop costs a system call in Python 3.11.
         self._event_loop: asyncio.AbstractEventLoop
@@ -170,6 +173,7 @@ class Fetcher(Service):
     async def run(self) -> None:
         """Fetch whenever there is room and reason."""
         self._event_loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
         while True:
             if self._left is not None and self._left <= 0:
                 await self._quiet.wait()
@@ -316,7 +320,7 @@ class Fetcher(Service):
                 break
             self._alone = alone
             _, job = self._waiting.popleft()
-            task = _start(self._event_loop, self._serve(job), f"queue_tasks job {job.id}")
+            task = _start(self._event_loop, self._serve(job), f"queue_tasks job {job.id}", self._context.copy())
             if not task.done():
                 self._running[task] = job.id
                 task.add_done_callback(self._ended)
@@ -334,11 +338,18 @@ class Fetcher(Service):
         started = time.monotonic()
         await self._run_job(job)
         self._mean_duration += SMOOTHING * (max(time.monotonic() - started, 1e-5) - self._mean_duration)
+        # Now, and not when asyncio calls back, which is a turn of the loop later.
+        self._free_slot(asyncio.current_task(self._event_loop))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.pop(task, None)
+        self._free_slot(task)
         self._note_end(task)
-        self._fill_slots()
+
+    def _free_slot(self, task: asyncio.Task[None] | None) -> None:
+        """Start the next job in the place of one that has ended, once; one that never waited has had no slot."""
+        if self._running.pop(task, None) is not None:
+            self._alone = False
+            self._fill_slots()
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self._alone = False
@@ -355,8 +366,13 @@ class Fetcher(Service):
                 self._wake.set()
 
 
-def _start(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+def _start(
+    loop: asyncio.AbstractEventLoop,
+    coroutine: Coroutine[Any, Any, T],
+    name: str,
+    context: contextvars.Context | None = None,
+) -> asyncio.Task[T]:
     """A task for a coroutine; from Python 3.12 on it has run as far as it does without waiting, often to its end."""
     if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, name=name, eager_start=True)
-    return loop.create_task(coroutine, name=name)
+        return asyncio.Task(coroutine, loop=loop, name=name, context=context, eager_start=True)
+    return loop.create_task(coroutine, name=name, context=context)

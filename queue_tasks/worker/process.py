@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from queue_tasks.worker.ending import STOP_MARGIN, UNASKED_MARGIN, end_process
+from queue_tasks.worker.event_loop import new_event_loop
 from queue_tasks.worker.monitor import Monitor
 from queue_tasks.worker.report import SupervisorLine
 from queue_tasks.worker.stop_signals import BURST, told_to
@@ -45,7 +46,7 @@ def run(worker: Worker, stop_signals: Sequence[signal.Signals] = (), monitor: Mo
     monitor: with a line to a supervisor, all signals are one, and the worker ends when the supervisor does.
     Returns the exit code, which is 0 only when the worker ended as it was told to.
     """
-    loop = asyncio.new_event_loop()
+    loop = new_event_loop()
     with _heeding(stop_signals, worker, monitor):
         try:
             return _run(loop, worker)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,9 @@ from tests.roles.parts import Rows
 from tests.waiting import PATIENCE, await_until
 
 SESSION = "queue_tasks fetch"
+
+NOTE = ContextVar("NOTE", default=0)
+"""What a job may set in its context."""
 
 
 class Mouth:
@@ -313,6 +317,20 @@ async def test_a_run_that_breaks_off_frees_its_slot_and_is_said(
     async with fetching(store, broken, slots=2) as mouth:
         await await_until(lambda: len(mouth.ended) == 6)
     assert "a job's run broke off" in caplog.text
+
+
+async def test_what_a_job_sets_in_its_context_is_not_for_the_next(store: Store, rows: Rows) -> None:
+    rows.add(4)
+    seen = []
+
+    async def set_it(job: FetchedJob) -> None:
+        seen.append(NOTE.get())
+        NOTE.set(job.id)
+        await asyncio.sleep(0)
+
+    async with fetching(store, set_it, slots=1) as mouth:
+        await await_until(lambda: has_ended(mouth, 4))
+    assert seen == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("column", ["qt_enqueued_at", "qt_started_at"])
