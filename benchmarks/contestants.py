@@ -55,10 +55,6 @@ class Contestant:
         for name in (f"{self.name}/vacuum", "server/checkpoint"):
             server.rows(self.database, name)
 
-    def unfinished(self, server: Server) -> bool:
-        """Whether any job has not ended, as the database knows."""
-        return bool(server.value(self.database, f"{self.name}/unfinished"))
-
 
 def environment(server: Server, database: str) -> dict[str, str]:
     """What every side reads."""

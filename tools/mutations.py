@@ -329,6 +329,13 @@ MUTANTS = (
         "tests/sql/test_notifications.py::test_a_released_lock_wakes_the_queue_of_the_next_in_line",
     ),
     mutant(
+        "jobs that hold the loop are prefetched as if each slot ran one",
+        "queue_tasks/worker/fetcher.py",
+        "interval = max(self._mean_interval, self._mean_duration / self._slots)",
+        "interval = self._mean_duration / self._slots",
+        "tests/roles/test_fetcher.py::test_jobs_that_hold_the_loop_are_prefetched_as_they_run_one_after_the_other",
+    ),
+    mutant(
         "prefetched jobs are not given back at the stop",
         "queue_tasks/worker/fetcher.py",
         "await self._fetching\n        self._give_back_waiting()",

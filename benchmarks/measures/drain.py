@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks.bench import Bench, clients, wait_until
+from benchmarks.bench import Bench, clients, until_ended
 from benchmarks.contestants import GRAPHILE, OURS, PGQUEUER, STOCK, Contestant, our_worker, start_ours
 from benchmarks.harness import Figures, Series, Turn
 from benchmarks.programs import Program
@@ -98,6 +98,6 @@ def rate_of(server: Server, contestant: Contestant, worker: Program, count: int)
     first = int(worker.wait_for("first")[0])
     used = worker.cpu()
     worker.wait_for("last")
-    wait_until(lambda: not contestant.unfinished(server), "all jobs ended")
+    until_ended(server, contestant)
     seconds = (time.monotonic_ns() - first) / 1e9
     return {"jobs/s": count / seconds, "CPU s/1,000": 1000 * (worker.cpu() - used) / count}

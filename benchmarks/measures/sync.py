@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 from benchmarks import durations
-from benchmarks.bench import Bench, wait_until
+from benchmarks.bench import Bench, until_ended
 from benchmarks.contestants import BARE, OURS, STOCK, environment, our_worker, start_ours
 from benchmarks.harness import Figures, Turn
 from benchmarks.measures.drain import drained, drained_by
@@ -126,5 +126,5 @@ def in_processes(server: Server, client: Program, count: int) -> Figures:
     OURS.settle(server)
     with start_ours(server, OURS.database, our_worker(concurrency=SLOTS)):
         started = time.monotonic()
-        wait_until(lambda: not OURS.unfinished(server), "all jobs ended", every=0.1)
+        until_ended(server, OURS, every=0.1)
         return {"jobs/s": count / (time.monotonic() - started)}

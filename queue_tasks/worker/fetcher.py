@@ -41,7 +41,7 @@ LONGEST_TURN = 0.0005
 sends the next fetch or writes outcomes waits for its turn."""
 
 SMOOTHING = 0.05
-"""The weight of the newest job's duration in the running mean."""
+"""The weight of the newest job in the running means."""
 
 
 T = TypeVar("T")
@@ -124,6 +124,9 @@ class Fetcher(Service):
         self._fetching: asyncio.Task[list[FetchedJob]] | None = None
         # Seconds; a first guess that fetches no more than the slots.
         self._mean_duration = PREFETCH_WITHIN
+        # Seconds from one end to the next, while jobs run: more than the slots explain, where bodies hold the loop.
+        self._mean_interval = 0.0
+        self._last_end = 0.0
         self.idle_fetches = 0
         """Fetches in a row that found nothing while nothing was in hand."""
 
@@ -267,18 +270,24 @@ class Fetcher(Service):
 
     def _limit(self) -> int:
         """How many jobs may be in hand."""
-        prefetch = int(self._slots * PREFETCH_WITHIN / self._mean_duration) - self._slots
+        interval = max(self._mean_interval, self._mean_duration / self._slots)
+        prefetch = int(PREFETCH_WITHIN / interval) - self._slots
         return self._slots + max(0, min(prefetch, self._max_prefetch))
+
+    def _enough(self) -> int:
+        """How many in hand are not refilled yet: half of the surplus, for fewer and larger fetches."""
+        # What waits for the loop's next turn gains nothing from a free slot.
+        startable = 0 if self._next_turn is not None else self._slots
+        return (self._limit() + startable) // 2
 
     def _wanted(self) -> int:
         room = self._limit() - self.in_hand
         return max(1, room if self._left is None else min(room, self._left))
 
     async def _until_room(self) -> None:
-        # Refilled when half of the surplus is used up: fewer, larger fetches, and never an empty hand.
         while (
             self._hushed
-            or self.in_hand > (self._limit() + self._slots) // 2
+            or self.in_hand > self._enough()
             or self.in_hand >= self._limit()
             or self._backlog() > MAX_BACKLOG
         ):
@@ -337,7 +346,10 @@ class Fetcher(Service):
     async def _serve(self, job: FetchedJob) -> None:
         started = time.monotonic()
         await self._run_job(job)
-        self._mean_duration += SMOOTHING * (max(time.monotonic() - started, 1e-5) - self._mean_duration)
+        ended = time.monotonic()
+        self._mean_duration += SMOOTHING * (max(ended - started, 1e-5) - self._mean_duration)
+        self._mean_interval += SMOOTHING * (ended - max(started, self._last_end) - self._mean_interval)
+        self._last_end = ended
         # Now, and not when asyncio calls back, which is a turn of the loop later.
         self._free_slot(asyncio.current_task(self._event_loop))
 

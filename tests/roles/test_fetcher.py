@@ -172,6 +172,34 @@ async def test_as_many_are_prefetched_as_will_start_within_a_tenth_of_a_second(
     assert fetcher._limit() == pytest.approx(limit, abs=1)
 
 
+async def test_jobs_that_hold_the_loop_are_prefetched_as_they_run_one_after_the_other(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALE_AFTER", 3600.0)
+    rows.add(200)
+    most = 0
+
+    async def busy(job: FetchedJob) -> None:
+        nonlocal most
+        until = time.monotonic() + 0.005
+        while time.monotonic() < until:
+            pass
+        most = max(most, mouth.fetcher.in_hand)
+
+    async with fetching(store, busy, slots=20) as mouth:
+        await await_until(lambda: len(mouth.ended) == 200)
+    # Twenty in a tenth of a second, and as many again until it is known; by twenty slots it would be 400.
+    assert most <= 40
+
+
+async def test_what_waits_for_the_loop_is_refilled_when_half_of_it_has_run(store: Store) -> None:
+    fetcher = Mouth(store, slots=20).fetcher
+    fetcher._mean_duration = fetcher._mean_interval = 0.005
+    assert (fetcher._limit(), fetcher._enough()) == (20, 20)
+    fetcher._next_turn = asyncio.get_running_loop().call_soon(lambda: None)
+    assert (fetcher._limit(), fetcher._enough()) == (20, 10)
+
+
 async def test_jobs_prefetched_behind_slow_ones_are_given_back_for_others(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

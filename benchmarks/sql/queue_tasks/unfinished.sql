@@ -1,3 +1,3 @@
 -- unfinished() -> one row: whether a job waits or runs
--- Called by  benchmarks.contestants
+-- Called by  benchmarks.bench
 select exists (select from procrastinate_jobs where status in ('todo', 'doing'))
