@@ -13,7 +13,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from queue_tasks import bridge, events, overview
+from queue_tasks import bridge, events
 from queue_tasks.arguments import encode_value
 from queue_tasks.caller import rows
 from queue_tasks.exceptions import LONGEST_WAIT, ControlInvalid, JobNotFound, TaskNotFound
@@ -93,6 +93,8 @@ def retry_job(
     that the task cannot take or that cannot be stored.
     SQL: sql/queries/list_jobs.sql, sql/queries/retry_jobs.sql
     """
+    from queue_tasks import overview  # noqa: PLC0415 - no worker has to hold it
+
     found = overview.list_jobs(ids=[job_id], database=database)
     if not found:
         raise JobNotFound(job_id)

@@ -21,7 +21,6 @@ from itertools import islice, takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from cronsim.explain import explain
 
 from queue_tasks.exceptions import ScheduleInvalid
 
@@ -185,6 +184,8 @@ class Timetable:
         if self.every is not None:
             return f"every {_length(self.every)}"
         assert self.cron is not None
+        from cronsim.explain import explain  # noqa: PLC0415 - only people are told, and no worker has to hold it
+
         text = explain(parse(self.cron).line)
         return f"{text[0].lower()}{text[1:]}, {self.timezone}"
 

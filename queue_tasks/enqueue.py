@@ -150,7 +150,9 @@ def _insert(database: str, specs: Sequence[JobSpec[Any]], tasks: Sequence[Task[.
     if not tracing.wanted():
         return _insert_under(None, database, specs, tasks)
     queues, names = [task.queue_name for task in tasks], [task.module_path for task in tasks]
-    with tracing.enqueueing(queues, names, len(specs)) as span:
+    from queue_tasks import spans  # noqa: PLC0415 - only where there are any
+
+    with spans.enqueueing(queues, names, len(specs)) as span:
         results = _insert_under(span.trace, database, specs, tasks)
         if len(results) == 1:
             span.note_id(results[0].id)

@@ -9,20 +9,22 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from queue_tasks import bridge, overview
+from queue_tasks import bridge
 from queue_tasks.caller import rows
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from queue_tasks.conf import Options
 from queue_tasks.durations import in_words
 from queue_tasks.exceptions import JobNotFound, TaskNotFound
 from queue_tasks.jobs import FINISHED, JobState
-from queue_tasks.overview import JobLine, QueueControl, WorkerLine
 from queue_tasks.statements import EXPLAIN_JOB
 from queue_tasks.tasks import declared, find_task, may_be_imported
+
+if TYPE_CHECKING:
+    from queue_tasks.overview import JobLine, QueueControl, WorkerLine
 
 CAP = 10_000
 """Where the count of jobs ahead ends."""
@@ -114,6 +116,8 @@ def explain(job_id: int | str, *, backend: str = DEFAULT_TASK_BACKEND_ALIAS) -> 
 
 def explain_job(job_id: int, *, database: str, dead_after: float) -> Explanation:
     """See `explain`. dead_after: seconds without a sign of life after which a worker is not counted on."""
+    from queue_tasks import overview  # noqa: PLC0415 - no worker has to hold it
+
     lines = overview.list_jobs(ids=[job_id], database=database)
     if not lines:
         raise JobNotFound(job_id)
@@ -130,7 +134,7 @@ def explain_job(job_id: int, *, database: str, dead_after: float) -> Explanation
     found = rows(database, EXPLAIN_JOB, {"id": job_id, "cap": CAP, "look": LOOK})
     if not found:
         raise JobNotFound(job_id)
-    gate = overview.list_controls(database=database).get(job.queue_name, QueueControl(job.queue_name))
+    gate = overview.list_controls(database=database).get(job.queue_name, overview.QueueControl(job.queue_name))
     return Explanation(job, list(_waiting(job, Facts(*found[0]), gate, live, dead_after)))
 
 

@@ -1,175 +1,38 @@
-"""Spans of OpenTelemetry, when its API is installed: one for what enqueues, one for each attempt, tied by the row.
+"""Whether there is an OpenTelemetry to tell of what is enqueued and run; the spans are in spans.py.
 
-The names are those of OpenTelemetry's messaging conventions. No argument, return value or exception message is ever in
-a span: its readers are not those who may read a job. Without the package nothing here does anything.
+Who sets up where spans go has imported its API. Until somebody has, nothing here does: it would be held for nobody.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
-
-from queue_tasks.jobs import FetchedJob
-
-try:
-    from opentelemetry import context, trace
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-except ImportError:
-    installed = False
-else:
-    installed = True
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span, Tracer
-
-SYSTEM = "queue_tasks"
-"""messaging.system, the tracer's name, and the beginning of attributes that no convention names."""
-
-SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
-"""The conventions that the attributes are of."""
-
-_found: tuple[Any, Tracer] | None = None
-# The provider a tracer was asked of, and that tracer: a provider makes a new one each time.
+import sys
+from contextlib import AbstractContextManager, nullcontext
 
 
 def wanted() -> bool:
-    """Whether there is an OpenTelemetry to tell, and somebody has set up where its spans go."""
-    return installed and type(trace.get_tracer_provider()) is not trace.ProxyTracerProvider
+    """Whether somebody has set up where spans go."""
+    if "opentelemetry.trace" not in sys.modules:
+        return False
+    from opentelemetry import trace  # noqa: PLC0415 - see above
 
-
-class Enqueueing:
-    """The span of one statement that enqueues. trace: what its jobs' rows say of it, as JSON text; None: nothing."""
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        carried = carrier()
-        self.trace = json.dumps({"trace": carried}) if carried else None
-
-    def note_id(self, job_id: str) -> None:
-        """Say which job it was, if it was one."""
-        self._span.set_attribute("messaging.message.id", job_id)
-
-
-@contextmanager
-def enqueueing(queues: Sequence[str], tasks: Sequence[str], jobs: int) -> Iterator[Enqueueing]:
-    """The span of enqueueing so many jobs, current within; only where `wanted`. queues, tasks: the names."""
-    queue, task = _same(queues), _same(tasks)
-    attributes: dict[str, Any] = {
-        "messaging.system": SYSTEM,
-        "messaging.operation.name": "enqueue",
-        "messaging.operation.type": "send",
-    }
-    if queue is not None:
-        attributes["messaging.destination.name"] = queue
-    if task is not None:
-        attributes["queue_tasks.task"] = task
-    if jobs > 1:
-        attributes["messaging.batch.message_count"] = jobs
-    name = "enqueue" if queue is None else f"enqueue {queue}"
-    with _tracer().start_as_current_span(
-        name, kind=trace.SpanKind.PRODUCER, attributes=attributes, record_exception=False, set_status_on_exception=False
-    ) as span:
-        try:
-            yield Enqueueing(span)
-        except BaseException as exc:
-            # The database's message may quote what it was given.
-            _fail(span, _path_of(exc), "")
-            raise
-
-
-class Executing:
-    """The span of one attempt, current from its making to `end` in the asyncio task of both; only where `wanted`."""
-
-    def __init__(self, job: FetchedJob, worker_id: int) -> None:
-        self._span = _tracer().start_span(
-            f"execute {job.queue_name}",
-            # Not a child of what enqueued it, which may be days old, and have enqueued a million: linked to it.
-            context=context.Context(),
-            kind=trace.SpanKind.CONSUMER,
-            attributes={
-                "messaging.system": SYSTEM,
-                "messaging.operation.name": "execute",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": job.queue_name,
-                "messaging.message.id": str(job.id),
-                "messaging.client.id": str(worker_id),
-                "queue_tasks.task": job.task_name,
-                "queue_tasks.attempt": job.attempt,
-            },
-            links=_links(job.meta),
-            record_exception=False,
-            set_status_on_exception=False,
-        )
-        self._token = context.attach(trace.set_span_in_context(self._span))
-
-    def end(self, outcome: str, error: str | None, frames: str) -> None:
-        """Say how it ended. outcome: a word of OutcomeKind. error: the exception's class; frames: where it came up."""
-        context.detach(self._token)
-        self._span.set_attribute("queue_tasks.outcome", outcome)
-        if error is not None:
-            _fail(self._span, error, frames)
-        self._span.end()
+    return type(trace.get_tracer_provider()) is not trace.ProxyTracerProvider
 
 
 def carrier() -> dict[str, str]:
-    """The current span as W3C's headers `traceparent` and `tracestate`; empty when there is none."""
-    carried: dict[str, str] = {}
-    if wanted():
-        # Not the project's propagators: baggage is not for a row that stays for days.
-        TraceContextTextMapPropagator().inject(carried)
-    return carried
+    """The current span, for another process; empty when there is none."""
+    if not wanted():
+        return {}
+    from queue_tasks import spans  # noqa: PLC0415 - see above
+
+    return spans.carrier()
 
 
 def continuing(carried: dict[str, str]) -> AbstractContextManager[None]:
     """Within, the span that another process carried here is the current one."""
-    return _continuing(carried) if installed and carried else nullcontext()
-
-
-@contextmanager
-def _continuing(carried: dict[str, str]) -> Iterator[None]:
-    token = context.attach(TraceContextTextMapPropagator().extract(carried, context.Context()))
+    if not carried:
+        return nullcontext()
     try:
-        yield
-    finally:
-        context.detach(token)
-
-
-def _tracer() -> Tracer:
-    global _found  # noqa: PLW0603 - a cache
-    provider = trace.get_tracer_provider()
-    if _found is None or _found[0] is not provider:
-        _found = (provider, provider.get_tracer(SYSTEM, schema_url=SCHEMA))
-    return _found[1]
-
-
-def _links(meta: str | None) -> list[Any]:
-    """A link to what enqueued the job; none when the row says nothing of it that can be read."""
-    if meta is None or "traceparent" not in meta:
-        return []
-    try:
-        carried = json.loads(meta)["trace"]
-        found = TraceContextTextMapPropagator().extract(carried, context.Context())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # Rows are written by whoever may insert them.
-        return []
-    creator = trace.get_current_span(found).get_span_context()
-    return [trace.Link(creator)] if creator.is_valid else []
-
-
-def _fail(span: Span, error: str, frames: str) -> None:
-    span.set_attribute("error.type", error)
-    said = {"exception.type": error}
-    if frames:
-        said["exception.stacktrace"] = frames
-    span.add_event("exception", said)
-    span.set_status(trace.StatusCode.ERROR, error)
-
-
-def _path_of(error: BaseException) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"
-
-
-def _same(names: Sequence[str]) -> str | None:
-    return names[0] if len(set(names)) == 1 else None
+        from queue_tasks import spans  # noqa: PLC0415 - see above
+    except ImportError:
+        return nullcontext()
+    return spans.continuing(carried)

@@ -78,7 +78,9 @@ class Execution:
         return self._run_within_span(attempt) if self._is_traced else self.run_bare(attempt)
 
     async def _run_within_span(self, attempt: Attempt) -> Outcome:
-        span = tracing.Executing(attempt.job, attempt.worker_id)
+        from queue_tasks import spans  # noqa: PLC0415 - only where there are any
+
+        span = spans.Executing(attempt.job, attempt.worker_id)
         outcome = await self.run_bare(attempt)
         error = outcome.error
         if error is None:

@@ -21,7 +21,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from queue_tasks import metrics
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.conf import Options
@@ -235,6 +234,8 @@ def ports(flags: dict[str, Any], health: Callable[[], Health], measure: Callable
         if flags["health_port"] is not None:
             stack.enter_context(open_port(flags, "health", lambda path: health().answer(path), "/livez and /readyz"))
         if flags["metrics_port"] is not None:
+            from queue_tasks import metrics  # noqa: PLC0415 - most workers have none
+
             if find_spec("prometheus_client") is None:
                 raise CommandError(f"queue_worker: --metrics-port needs {metrics.NEEDED}.", returncode=USAGE)
             # Not when it is first asked, which would hold up the jobs that run then.
@@ -270,6 +271,8 @@ def open_port(flags: dict[str, Any], name: str, answer: Callable[[str], Answer],
 
 def metrics_at(path: str, measure: Callable[[], Meter]) -> Answer:
     """What is said to who asks for metrics at a path."""
+    from queue_tasks import metrics  # noqa: PLC0415 - most workers are never asked
+
     if path != "/metrics":
         return Answer(HTTPStatus.NOT_FOUND, "text/plain", b"ask /metrics\n")
     return Answer(HTTPStatus.OK, metrics.CONTENT_TYPE, metrics.exposition(metrics.of_worker(measure())))
