@@ -21,6 +21,7 @@ from django.db import connections
 from psycopg import IsolationLevel
 
 from queue_tasks.database_errors import DATABASE_ERRORS, NoAnswer, NotifyQueueFull, is_of_the_session
+from queue_tasks.line import Line
 from queue_tasks.statements import NOTIFY_USAGE, PREPARE_SESSION, PREPARE_TRANSACTION
 
 CONNECT_TIMEOUT = 5
@@ -259,8 +260,8 @@ class WorkerConnection:
         """Whether the last connection was Postgres' own: a pooler is not spoken to as a session."""
         self._deadline = statement_timeout + min(MARGIN, statement_timeout)
         self._connection: psycopg.AsyncConnection[Any] | None = None
-        self._cursor: psycopg.AsyncCursor[Any]
-        """Of the connection, once there is one."""
+        # On the connection, while there is one.
+        self._line: Line
         self._turn = asyncio.Lock()
 
     async def rows(
@@ -296,8 +297,8 @@ class WorkerConnection:
         connection = await self.open()
         with Deadline(connection, self._deadline):
             if self.direct and not under:
-                # One cursor: how to write each parameter and read each column it remembers for its last statement.
-                return await _rows_of(await self._cursor.execute(statement, parameters, binary=True))
+                return await self._line.rows(statement, parameters)
+            self._line.detach()
             return await self._in_transaction(connection, statement, parameters, under)
 
     async def open(self) -> psycopg.AsyncConnection[Any]:
@@ -310,13 +311,14 @@ class WorkerConnection:
                 lock_timeout=self.lock_timeout,
                 durable=self.durable,
             )
-            self._cursor = self._connection.cursor()
+            self._line = Line(self._connection)
         return self._connection
 
     async def close(self) -> None:
         """Close the connection if there is one; the next call opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._line.lose(psycopg.OperationalError("the connection was closed"))
             await connection.close()
 
     def break_off(self) -> None:
@@ -339,14 +341,10 @@ class WorkerConnection:
                 await connection.execute(PREPARE_TRANSACTION, settings)
             if under:
                 await connection.execute(under, parameters)
-            return await _rows_of(await connection.execute(statement, parameters, binary=True))
+            cursor = await connection.execute(statement, parameters, binary=True)
+            return await cursor.fetchall() if cursor.description else ()
 
     async def _notify_queue_is_full(self) -> bool:
         """Ask, which also clears what every listener has read: once it is full, nothing else does that."""
         ((used,),) = await self._rows(NOTIFY_USAGE, None, None)
         return bool(used >= QUEUE_IS_FULL)
-
-
-async def _rows_of(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-    """What a statement gave, if it gives rows; not told by `description`, which describes each column anew."""
-    return () if cursor.rownumber is None else await cursor.fetchall()

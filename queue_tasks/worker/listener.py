@@ -21,6 +21,7 @@ from psycopg import sql
 from queue_tasks.conf import Options
 from queue_tasks.connections import Deadline, WorkerConnection, connect
 from queue_tasks.database_errors import StatementRefused
+from queue_tasks.line import Line
 from queue_tasks.meter import Meter
 from queue_tasks.statements import ECHO, HOLD_LOCK, LOOK_AROUND, NOTIFY_USAGE
 from queue_tasks.worker.lookout import Sight
@@ -144,7 +145,11 @@ class Listener(Service):
                 if sure or await self._hears_itself(connection):
                     if not sure:
                         await self._hold_lock(connection)
-                    await self._hear_all(connection)
+                    line = Line(connection, hear=self._take, prepares=direct)
+                    try:
+                        await self._hear_all(connection, line)
+                    finally:
+                        line.detach()
             finally:
                 self.hears = False
                 await connection.close()
@@ -176,7 +181,7 @@ class Listener(Service):
         with Deadline(connection, self._patience):
             await connection.execute(HOLD_LOCK, {"worker_id": self.worker_id})
 
-    async def _hear_all(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def _hear_all(self, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
         self.hears = True
         self._told_deaf = False
         self._on_listening()
@@ -188,18 +193,14 @@ class Listener(Service):
         self._on_control()
         while True:
             due_in = self._errand_in
-            async for notice in connection.notifies(timeout=CHECK_EVERY if due_in is None else due_in):
-                self._meter.notifications += 1
-                self.hear(notice.channel, notice.payload)
-                # Whoever was woken has his turn, and sends his request, before this one sets out to wait anew.
-                await asyncio.sleep(0)
+            await line.listen(CHECK_EVERY if due_in is None else due_in)
             errand = self._errand
             if errand is None or self._errand_in is None:
                 with Deadline(connection, self._patience):
-                    cursor = await connection.execute(NOTIFY_USAGE)
-                    self._watch.note(self.worker_id, (await cursor.fetchall())[0][0])
+                    ((used,),) = await line.rows(NOTIFY_USAGE)
+                self._watch.note(self.worker_id, used)
             else:
-                await self._run_errand(errand, connection)
+                await self._run_errand(errand, connection, line)
 
     @property
     def _errand_in(self) -> float | None:
@@ -207,12 +208,11 @@ class Listener(Service):
         due_in = None if self._errand is None else self._errand.due_in
         return None if due_in is None or time.monotonic() < self._errand_at else due_in
 
-    async def _run_errand(self, errand: Errand, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def _run_errand(self, errand: Errand, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
         worker_id = errand.worker_id
         try:
             with Deadline(connection, self._patience):
-                cursor = await connection.execute(LOOK_AROUND, errand.question())
-                rows = await cursor.fetchall()
+                rows = await line.rows(LOOK_AROUND, errand.question())
         except StatementRefused:
             if connection.closed:
                 raise
@@ -223,6 +223,10 @@ class Listener(Service):
         if sight is not None:
             self._watch.note(self.worker_id, sight.used)
         errand.heed(worker_id, sight)
+
+    def _take(self, channel: str, payload: str) -> None:
+        self._meter.notifications += 1
+        self.hear(channel, payload)
 
     def hear(self, channel: str, payload: str) -> None:
         """Pass one notification on. Whatever its payload, the worst it does is to make us look at our rows."""

@@ -299,7 +299,8 @@ async def test_a_terminated_backend_costs_no_job(store: Store, rows: Rows, failu
         mouth.fetcher.wake()
         await await_until(lambda: len(mouth.ended) == 20)
     assert mouth.known == ids
-    assert {failure.service for failure in failures} == {"fetcher"}
+    # None, when the loss was noticed before the next fetch.
+    assert {failure.service for failure in failures} <= {"fetcher"}
 
 
 async def test_it_waits_for_a_hint_when_there_is_nothing_left(store: Store, rows: Rows) -> None:

@@ -1,0 +1,194 @@
+"""Line: statements and notifications on an open connection of psycopg, by the calls of libpq underneath its cursors.
+
+A worker sends the same few statements for as long as it lives, one at a time. So each is prepared once, what writes its
+parameters and reads its rows is kept, and the event loop watches the socket throughout: whatever comes is taken in the
+turn in which it comes. A cursor, ready for any statement, takes twice the time to send one and read its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq.abc import PGresult
+
+CANCEL_WITHIN = 5.0
+"""Seconds to have the server cancel a statement whose caller was cancelled."""
+
+PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
+
+
+class Line:
+    """Used on one event loop, by one caller at a time; detached before psycopg itself uses or closes the connection.
+
+    hear is called with the channel and the payload of each notification; None: nobody cares.
+    prepares: whether the session is ours alone, so that statements may be prepared in it.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        *,
+        hear: Callable[[str, str], None] | None = None,
+        prepares: bool = True,
+    ) -> None:
+        self._connection = connection
+        self._libpq = connection.pgconn
+        self._hear = hear
+        self._prepares = prepares
+        self._loop = asyncio.get_running_loop()
+        self._known: dict[str, _Statement] = {}
+        # The descriptor that the loop watches for us; None: none. And whether something is left to send.
+        self._watched: int | None = None
+        self._sending = False
+        # Who waits for an answer, which is the loss of the line at the worst, and what has come of it.
+        self._asked: asyncio.Future[PGresult | Exception] | None = None
+        self._result: PGresult | None = None
+        self._lost: asyncio.Future[Exception] = self._loop.create_future()
+
+    async def rows(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[tuple[Any, ...]]:
+        """Run one statement and give its rows. Raises psycopg's errors."""
+        known = self._known.get(statement)
+        if known is None:
+            name = b"queue_tasks_%d" % len(self._known)
+            known = self._known[statement] = _Statement(self._connection, name, statement)
+        elif self._prepares and not known.is_prepared:
+            # What is sent a second time will be sent for ever.
+            self._attach()
+            self._libpq.send_prepare(known.name, known.text)
+            await self._answer()
+            known.is_prepared = True
+        values = known.written(parameters)
+        self._attach()
+        if known.is_prepared:
+            self._libpq.send_query_prepared(known.name, values, result_format=pq.Format.BINARY)
+        else:
+            self._libpq.send_query_params(known.text, values, result_format=pq.Format.BINARY)
+        return known.read(await self._answer())
+
+    async def listen(self, seconds: float) -> None:
+        """Hear notifications for so many seconds. Raises when the connection is lost."""
+        self._attach()
+        await asyncio.wait([self._lost], timeout=seconds)
+        if self._lost.done():
+            raise self._lost.result()
+
+    def detach(self) -> None:
+        """Leave the socket alone until the next call."""
+        if self._watched is not None:
+            self._loop.remove_reader(self._watched)
+            self._loop.remove_writer(self._watched)
+            self._watched, self._sending = None, False
+
+    def lose(self, error: Exception) -> None:
+        """Send and hear nothing more; who waits for something is told of the error."""
+        self.detach()
+        if not self._lost.done():
+            self._lost.set_result(error)
+        asked, self._asked = self._asked, None
+        if asked is not None and not asked.done():
+            # The server's last words say more than that it has hung up.
+            asked.set_result(self._result or error)
+
+    async def _answer(self) -> PGresult:
+        """What the server makes of what was just sent."""
+        self._result = None
+        asked: asyncio.Future[PGresult | Exception] = self._loop.create_future()
+        self._asked = asked
+        self._send()
+        try:
+            answer = await asked
+        except asyncio.CancelledError:
+            if self._asked is asked:
+                # It is still under way. Should it end well all the same, nobody hears of it.
+                ended = self._asked = self._loop.create_future()
+                with contextlib.suppress(psycopg.Error):
+                    await self._connection.cancel_safe(timeout=CANCEL_WITHIN)
+                await ended
+            raise
+        if isinstance(answer, Exception):
+            raise answer
+        if answer.status == pq.ExecStatus.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(answer, self._connection.info.encoding)
+        return answer
+
+    # ------------------------------------------------------------------------------------------------------ the socket
+
+    def _attach(self) -> None:
+        if self._watched is None:
+            self._watched = self._libpq.socket
+            self._loop.add_reader(self._watched, self._receive)
+
+    def _send(self) -> None:
+        """Send what is left to send, as far as the socket takes it."""
+        try:
+            left = self._libpq.flush() != 0
+        except psycopg.Error as exc:
+            self.lose(exc)
+            return
+        if left == self._sending or self._watched is None:
+            return
+        self._sending = left
+        if left:
+            self._loop.add_writer(self._watched, self._send)
+        else:
+            self._loop.remove_writer(self._watched)
+
+    def _receive(self) -> None:
+        libpq = self._libpq
+        try:
+            libpq.consume_input()
+            while (notice := libpq.notifies()) is not None:
+                if self._hear is not None:
+                    self._hear(notice.relname.decode(errors="replace"), notice.extra.decode(errors="replace"))
+            while self._asked is not None and not libpq.is_busy():
+                result = libpq.get_result()
+                if result is not None:
+                    self._result = result
+                    continue
+                asked, self._asked = self._asked, None
+                if not asked.done():
+                    asked.set_result(self._result or psycopg.OperationalError("the server gave no answer"))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, what else the line would say is not known any more
+            self.lose(exc)
+
+
+class _Statement:
+    """One statement, and how to write its parameters and read its rows."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], name: bytes, statement: LiteralString) -> None:
+        names: dict[str, int] = {}
+
+        def numbered(found: re.Match[str]) -> str:
+            return f"${names.setdefault(found[1], len(names) + 1)}" if found[1] else "%"
+
+        self.name = name
+        self.is_prepared = False
+        self.text = PLACEHOLDER.sub(numbered, statement).encode()
+        self._names = list(names)
+        self._formats = [PyFormat.TEXT] * len(names)
+        self._adapting = Transformer(connection)
+        # Whether the readers of the columns are known; of a prepared statement they stay the same.
+        self._reads = False
+
+    def written(self, parameters: Mapping[str, Any] | None) -> Sequence[Any]:
+        """The values in the order of their numbers, as text: what they are says each one's cast."""
+        if parameters is None:
+            return []
+        return self._adapting.dump_sequence([parameters[name] for name in self._names], self._formats)
+
+    def read(self, result: PGresult) -> Sequence[tuple[Any, ...]]:
+        """The rows of an answer."""
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            return ()
+        self._adapting.set_pgresult(result, set_loaders=not self._reads)
+        self._reads = self.is_prepared
+        return self._adapting.load_rows(0, result.ntuples, tuple)

@@ -1,0 +1,141 @@
+"""Line: what is sent and heard by libpq's own calls is what psycopg's cursors would send and hear."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import psycopg
+import pytest
+
+from queue_tasks.connections import connect
+from queue_tasks.line import Line
+from tests.roles.parts import Rows
+from tests.waiting import await_until
+
+SESSION = "queue_tasks line"
+NAP = "select pg_sleep(600)"
+
+
+def is_active(rows: Rows) -> bool:
+    found = rows.db.execute("select state from pg_stat_activity where application_name = %s", [SESSION])
+    return [row["state"] for row in found] == ["active"]
+
+
+@pytest.fixture
+async def connection(rows: Rows):
+    connection, direct = await connect("default", "line", statement_timeout=600)
+    assert direct
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def line(connection: psycopg.AsyncConnection[Any]):
+    line = Line(connection)
+    yield line
+    line.detach()
+
+
+@pytest.mark.parametrize("prepares", [True, False])
+async def test_parameters_are_named_and_may_come_twice_and_rows_are_read_as_their_types(
+    connection: psycopg.AsyncConnection[Any], prepares: bool
+) -> None:
+    line = Line(connection, prepares=prepares)
+    statement = (
+        "select %(number)s::bigint, %(texts)s::text[], %(nothing)s::text, %(yes)s::boolean, 7 %% 4, "
+        "%(number)s::bigint + 1 from generate_series(1, %(times)s::integer)"
+    )
+    for times in (1, 3, 0):
+        values = {"number": 5, "texts": ['a "b"', "\\", "ä"], "nothing": None, "yes": True, "times": times}
+        expected = (5, ['a "b"', "\\", "ä"], None, True, 3, 6)
+        assert await line.rows(statement, values) == [expected] * times
+    line.detach()
+
+
+async def test_what_gives_no_rows_gives_none(line: Line) -> None:
+    assert not await line.rows("set application_name = 'queue_tasks line'")
+
+
+async def test_an_error_of_the_server_is_psycopg_s_and_leaves_the_session(line: Line) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable, match="nowhere"):
+        await line.rows("select * from nowhere")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await line.rows("select 1 / %(zero)s::integer", {"zero": 0})
+    assert await line.rows("select 1 / %(zero)s::integer", {"zero": 1}) == [(1,)]
+
+
+async def test_what_is_larger_than_the_socket_takes_at_once_is_sent_and_read_in_parts(line: Line) -> None:
+    text = "0123456789" * 1_000_000
+    for _ in range(2):
+        assert await line.rows("select %(text)s::text", {"text": text}) == [(text,)]
+    assert await line.rows("select 1") == [(1,)]
+
+
+async def test_a_statement_whose_caller_is_cancelled_is_cancelled_in_the_server(line: Line, rows: Rows) -> None:
+    call = asyncio.create_task(line.rows(NAP))
+    await await_until(lambda: is_active(rows))
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await line.rows("select 1") == [(1,)]
+
+
+async def test_the_last_words_of_a_server_that_goes_away_are_heard(line: Line, rows: Rows) -> None:
+    call = asyncio.create_task(line.rows(NAP))
+    await await_until(lambda: is_active(rows))
+    rows.terminate(SESSION)
+    with pytest.raises(psycopg.errors.AdminShutdown):
+        await call
+    with pytest.raises(psycopg.OperationalError):
+        await line.rows("select 1")
+
+
+async def test_notifications_are_heard_while_it_waits_and_while_a_statement_runs(
+    connection: psycopg.AsyncConnection[Any], rows: Rows
+) -> None:
+    heard: list[tuple[str, str]] = []
+    line = Line(connection, hear=lambda channel, payload: heard.append((channel, payload)))
+    await line.rows("listen line")
+    await line.rows("select pg_notify('line', 'own')")
+    assert heard == [("line", "own")]
+    waiting = asyncio.create_task(line.listen(600))
+    rows.db.execute("select pg_notify('line', 'another''s')")
+    await await_until(lambda: len(heard) == 2)
+    rows.terminate(SESSION)
+    with pytest.raises(psycopg.OperationalError):
+        await waiting
+
+
+async def test_listening_ends_in_time(line: Line) -> None:
+    await line.listen(0.01)
+
+
+async def test_what_goes_wrong_in_who_hears_ends_the_listening(
+    connection: psycopg.AsyncConnection[Any], rows: Rows
+) -> None:
+    def fail(channel: str, payload: str) -> None:
+        raise LookupError(payload)
+
+    line = Line(connection, hear=fail)
+    await line.rows("listen line")
+    rows.db.execute("select pg_notify('line', 'why')")
+    with pytest.raises(LookupError, match="why"):
+        await line.listen(600)
+
+
+async def test_psycopg_may_use_the_connection_in_between(connection: psycopg.AsyncConnection[Any], line: Line) -> None:
+    for number in range(3):
+        assert await line.rows("select %(number)s::integer", {"number": number}) == [(number,)]
+        line.detach()
+        async with connection.transaction():
+            await connection.execute("select 1")
+
+
+async def test_who_waits_is_told_when_it_is_given_up(line: Line, rows: Rows) -> None:
+    call = asyncio.create_task(line.rows(NAP))
+    await await_until(lambda: is_active(rows))
+    line.lose(psycopg.OperationalError("given up"))
+    with pytest.raises(psycopg.OperationalError, match="given up"):
+        await call
+    rows.terminate(SESSION)
