@@ -109,6 +109,7 @@ class Crew:
             settings.queues,
             options.poll_interval,
             wake=self._look,
+            look=self._look_at_once,
             has_room=lambda: self.fetcher.has_room,
             lookout=self.lookout,
         )
@@ -217,6 +218,10 @@ class Crew:
     def _look(self) -> None:
         """There may be jobs to fetch."""
         self.fetcher.wake()
+
+    def _look_at_once(self) -> None:
+        """The same, while it is asleep."""
+        self.fetcher.look()
 
     def _look_again(self) -> None:
         """Jobs may have become ready, or due sooner, by what this worker has written."""

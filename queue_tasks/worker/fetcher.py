@@ -55,7 +55,7 @@ class Fetcher(Service):
     """The worker's mouth. run_job runs one job and hands its outcome over; release gives one back unstarted.
 
     backlog tells how many outcomes wait to be written: when the database cannot follow, nothing more is taken from it.
-    on_fetch is called before each fetch, for what is looked at once for all its jobs.
+    on_fetch is called while the answer to a fetch is awaited, for what is looked at once for all its jobs.
     rest waits, after a fetch that was not full, until the next look; without it, for a hint or the poll.
     on_unknown is called with the worker's number when it is not registered any more; on_failed after each fetch that
     failed otherwise and may have taken jobs all the same.
@@ -121,7 +121,11 @@ class Fetcher(Service):
         self._room = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
+        # The fetch that is under way, for how many jobs, and as which worker.
         self._fetching: asyncio.Task[list[FetchedJob]] | None = None
+        self._asked_for = self._asked_as = 0
+        # Whether it waits for nothing but the next look.
+        self._resting = False
         # Seconds; a first guess that fetches no more than the slots.
         self._mean_duration = PREFETCH_WITHIN
         # Seconds from one end to the next, while jobs run: more than the slots explain, where bodies hold the loop.
@@ -148,6 +152,14 @@ class Fetcher(Service):
     def wake(self) -> None:
         """Look for jobs now; any number of hints make one look."""
         self._wake.set()
+
+    def look(self) -> None:
+        """As `wake`, for who knows that it waits for this and for nothing else: at once."""
+        self._wake.set()
+        if self._resting and self._fetching is None and not self._must_wait() and self._left != 0:
+            # Whoever rests has been woken by it all the same. What is heard from now on makes another look.
+            self._wake.clear()
+            self._begin_fetch()
 
     def reconsider(self) -> None:
         """Look anew at what may be fetched: what has not started may be of a queue that is paused now."""
@@ -183,10 +195,11 @@ class Fetcher(Service):
                 # What was given back meanwhile does not count.
                 if self._left <= 0:
                     break
-            await self._until_room()
-            self._wake.clear()
-            wanted = self._wanted()
-            jobs = await self._fetch(wanted)
+            if self._fetching is None:
+                await self._until_room()
+                self._wake.clear()
+                self._begin_fetch()
+            jobs = await self._fetched()
             if jobs is None:
                 await wait_for(self._wake, self._poll_interval)
                 continue
@@ -198,22 +211,31 @@ class Fetcher(Service):
                 continue
             self.idle_fetches = 0
             # Of jobs with locks there may be more than a fetch has found.
-            full = len(jobs) == wanted or any(job.lock is not None for job in jobs)
+            full = len(jobs) == self._asked_for or any(job.lock is not None for job in jobs)
             if not jobs or self._on_idle is None:
-                await self._rest(self._wake, len(jobs), full)
+                self._resting = True
+                try:
+                    await self._rest(self._wake, len(jobs), full)
+                finally:
+                    self._resting = False
         self._on_exhausted()
 
-    async def _fetch(self, wanted: int) -> list[FetchedJob] | None:
-        """Ask for jobs; None: this worker is not registered any more."""
-        worker_id = self.worker_id
+    def _begin_fetch(self) -> None:
+        self._asked_for = self._wanted()
+        self._asked_as = self.worker_id
+        self._fetching = _start(self._event_loop, self._ask(self._asked_for), "queue_tasks fetch")
+        # While the database is at it.
         self._on_fetch()
-        # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
-        self._fetching = _start(self._event_loop, self._ask(wanted), "queue_tasks fetch")
+
+    async def _fetched(self) -> list[FetchedJob] | None:
+        """What the fetch that was begun has found; None: this worker is not registered any more."""
+        assert self._fetching is not None
         try:
+            # Shielded: a fetch that is stopped half way may have taken jobs that nobody would know of.
             jobs = await asyncio.shield(self._fetching)
         except WorkerNotRegistered:
             self._fetching = None
-            self._on_unknown(worker_id)
+            self._on_unknown(self._asked_as)
             return None
         except Exception:
             self._fetching = None
@@ -285,14 +307,17 @@ class Fetcher(Service):
         return max(1, room if self._left is None else min(room, self._left))
 
     async def _until_room(self) -> None:
-        while (
+        while self._must_wait():
+            self._room.clear()
+            await self._room.wait()
+
+    def _must_wait(self) -> bool:
+        return (
             self._hushed
             or self.in_hand > self._enough()
             or self.in_hand >= self._limit()
             or self._backlog() > MAX_BACKLOG
-        ):
-            self._room.clear()
-            await self._room.wait()
+        )
 
     def _give_back_waiting(self) -> None:
         if self._stale_check is not None:

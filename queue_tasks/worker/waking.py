@@ -63,7 +63,8 @@ TELL_EVERY = 0.1
 class Waking(Service):
     """See the module. `rest` is what the fetcher waits in, `hear` is told of every notification that jobs are ready.
 
-    wake makes the fetcher look; has_room tells whether it could start a job at once.
+    wake makes the fetcher look; look, which is for one that is asleep, does so in this very moment.
+    has_room tells whether it could start a job at once.
     """
 
     name = "waking"
@@ -75,6 +76,7 @@ class Waking(Service):
         poll_interval: float,
         *,
         wake: Callable[[], None],
+        look: Callable[[], None],
         has_room: Callable[[], bool],
         lookout: Lookout | None = None,
     ) -> None:
@@ -85,6 +87,7 @@ class Waking(Service):
         self._queues = queues
         self._poll_interval = poll_interval
         self._wake = wake
+        self._look_now = look
         self._has_room = has_room
         self._noting = asyncio.Lock()
         self._duty = asyncio.Event()
@@ -192,7 +195,7 @@ class Waking(Service):
             self._get_up = True
             self._duty.set()
         if workers is None:
-            self._wake()
+            self._look(others=False)
         elif self.worker_id == workers[0]:
             self._look(others=len(workers) > 1)
         elif self.worker_id in workers and self._second is None:
@@ -205,7 +208,11 @@ class Waking(Service):
             self._look(others=True)
 
     def _look(self, *, others: bool) -> None:
-        self._wake()
+        if self.asleep:
+            self._look_now()
+        else:
+            # It may have to look again, after the transactions that it waits for.
+            self._wake()
         if not others:
             return
         if self._has_room():

@@ -54,7 +54,12 @@ class Sleeper:
             rest=self.rest,
         )
         self.waking = Waking(
-            store.workers, queues, NEVER, wake=self.fetcher.wake, has_room=lambda: self.fetcher.has_room
+            store.workers,
+            queues,
+            NEVER,
+            wake=self.fetcher.wake,
+            look=self.fetcher.look,
+            has_room=lambda: self.fetcher.has_room,
         )
         self.listener = Listener(
             options,
