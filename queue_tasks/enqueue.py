@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from queue_tasks import compat, tracing
-from queue_tasks.caller import moment, rows, run
+from queue_tasks.caller import rows, run
 from queue_tasks.conf import Options
 from queue_tasks.results import TaskResult, ready, ready_many
 from queue_tasks.specs import JobSpec
@@ -179,9 +179,8 @@ def _insert_under(
 def _insert_one(trace: str | None, database: str, spec: JobSpec[R]) -> TaskResult[R]:
     job = _of_the_task(spec.task)
     job["lock"], job["args"], job["trace"] = spec.lock, spec.arguments, trace
-    connection = connections[database]
-    [(job_id, at)] = run(connection, ENQUEUE_JOB, job, repeated=True)
-    return ready(spec, job_id, moment(connection, at))
+    [(made,)] = run(connections[database], ENQUEUE_JOB, job, repeated=True)
+    return ready(spec, *made)
 
 
 def _of_the_task(task: Task[..., Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from queue_tasks import compat, control
 from queue_tasks.arguments import decode
+from queue_tasks.caller import moment
 from queue_tasks.conf import Options
 from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchronously, within
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
@@ -73,8 +74,11 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
     progress: Progress | None = field(default=None, compare=False)
     """How far the task has come; as of the last refresh."""
 
-    _arguments: str | None = field(init=False, default=None, repr=False, compare=False)
-    """Of a job just enqueued, until somebody looks at them: `{"args": [...], "kwargs": {...}}` as JSON text."""
+    # All that the result of a job just enqueued is made of: the other fields are found out when somebody looks at them.
+    _spec: JobSpec[R_co] | None = field(init=False, default=None, repr=False, compare=False)
+    _row_id: int | None = field(init=False, default=None, repr=False, compare=False)
+    _microseconds: int | None = field(init=False, default=None, repr=False, compare=False)
+    """Since 1970."""
 
     if TYPE_CHECKING:
 
@@ -86,15 +90,10 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
 
         def __getattr__(self, name: str) -> Any:
             # Only called for what is not set: the fields that ready() leaves out.
-            if name in ("args", "kwargs"):
-                envelope = decode(self._arguments)
-                object.__setattr__(self, "args", envelope["args"])
-                object.__setattr__(self, "kwargs", envelope["kwargs"])
-                return envelope[name]
-            try:
-                value = _OF_A_NEW_JOB[name]()
-            except KeyError:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+            find = _OF_A_NEW_JOB.get(name)
+            if find is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            value = find(self)
             object.__setattr__(self, name, value)
             return value
 
@@ -177,50 +176,47 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
             object.__setattr__(self, name, getattr(newer, name))
 
 
-_OF_A_NEW_JOB: dict[str, Callable[[], Any]] = {
-    "status": lambda: compat.TaskResultStatus.READY,
-    "started_at": lambda: None,
-    "finished_at": lambda: None,
-    "last_attempted_at": lambda: None,
-    "errors": list,
-    "worker_ids": list,
-    "progress": lambda: None,
-    "_return_value": lambda: None,
+_OF_A_NEW_JOB: dict[str, Callable[[Any], Any]] = {
+    "task": lambda new: new._spec.task,  # noqa: SLF001 - the class's own, as in the next ones
+    "id": lambda new: str(new._row_id),  # noqa: SLF001
+    "backend": lambda new: new.task.backend,
+    "enqueued_at": lambda new: moment(connections[new._options.database], new._microseconds),  # noqa: SLF001
+    "args": lambda new: new._spec.args,  # noqa: SLF001
+    "kwargs": lambda new: new._spec.kwargs,  # noqa: SLF001
+    "status": lambda _: compat.TaskResultStatus.READY,
+    "started_at": lambda _: None,
+    "finished_at": lambda _: None,
+    "last_attempted_at": lambda _: None,
+    "errors": lambda _: [],
+    "worker_ids": lambda _: [],
+    "progress": lambda _: None,
+    "_return_value": lambda _: None,
 }
-"""What is known of the other fields of a job that was just enqueued."""
+"""What is known of a job that was just enqueued, by the names of a result's fields."""
 
 
-_put_task, _put_id, _put_time, _put_backend, _put_arguments = (
-    getattr(TaskResult, name).__set__ for name in ("task", "id", "enqueued_at", "backend", "_arguments")
+_put_spec, _put_row_id, _put_microseconds = (
+    getattr(TaskResult, name).__set__ for name in ("_spec", "_row_id", "_microseconds")
 )
 # Functions of a result and a value: by them a new result is filled, which is frozen otherwise, in half the time.
 
 
-def ready(spec: JobSpec[R_co], job_id: int, enqueued_at: datetime) -> TaskResult[R_co]:
-    """The result of a job just enqueued.
+def ready(spec: JobSpec[R_co], row_id: int, microseconds: int) -> TaskResult[R_co]:
+    """The result of a job just enqueued: its row's id, and when that was, since 1970.
 
     Most callers never look at it, or at its id only: all that can be found out later is, at the first look.
     """
     result: TaskResult[R_co] = object.__new__(TaskResult)
-    _put_task(result, spec.task)
-    _put_id(result, str(job_id))
-    _put_time(result, enqueued_at)
-    _put_backend(result, spec.task.backend)
-    _put_arguments(result, spec.arguments)
+    _put_spec(result, spec)
+    _put_row_id(result, row_id)
+    _put_microseconds(result, microseconds)
     return result
 
 
-def ready_many(specs: Sequence[JobSpec[R_co]], ids: Sequence[int], enqueued_at: datetime) -> list[TaskResult[R_co]]:
+def ready_many(specs: Sequence[JobSpec[R_co]], row_ids: Sequence[int], microseconds: int) -> list[TaskResult[R_co]]:
     """As `ready`, for the jobs of one statement; a field at a time for all of them, which takes half the time."""
     results: list[TaskResult[R_co]] = [object.__new__(TaskResult) for _ in specs]
-    tasks = [spec.task for spec in specs]
-    known = (
-        (_put_task, tasks),
-        (_put_id, map(str, ids)),
-        (_put_time, repeat(enqueued_at)),
-        (_put_backend, [task.backend for task in tasks]),
-        (_put_arguments, [spec.arguments for spec in specs]),
-    )
+    known = ((_put_spec, specs), (_put_row_id, row_ids), (_put_microseconds, repeat(microseconds)))
     for put, values in known:
         # A deque of no length only drains the map.
         deque(map(put, results, values), maxlen=0)

@@ -281,9 +281,9 @@ MUTANTS = (
     ),
     mutant(
         "whoever says that he fetches may write events of his own making",
-        "sql/triggers/procrastinate_events_qt_inserted.sql",
-        "or (not has_table_privilege('procrastinate_jobs'::text, 'update'::text))",
-        "or false",
+        "sql/functions/queue_tasks_is_fetching_v1.sql",
+        "\n        and has_table_privilege('procrastinate_jobs', 'update')",
+        "",
         "tests/acceptance/test_roles.py::test_a_producer_enqueues_in_every_way_and_reads_nothing",
     ),
     mutant(
@@ -471,6 +471,13 @@ MUTANTS = (
         "        where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp());\n",
         "        ;\n",
         "tests/sql/test_notifications.py",
+    ),
+    mutant(
+        "of several new jobs the first one's queue is told only",
+        "sql/triggers/procrastinate_jobs_qt_inserted.sql",
+        "    perform from new_jobs offset 1;\n",
+        "    perform from new_jobs where false;\n",
+        "tests/sql/test_notifications.py::test_one_notification_for_each_queue_however_many_jobs",
     ),
     mutant(
         "a transaction of jobs does not wait for the disk",

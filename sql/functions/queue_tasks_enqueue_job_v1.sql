@@ -1,6 +1,8 @@
--- queue_tasks_enqueue_job_v1(queue_name, task_name, priority, lock, args, run_after, ephemeral, meta) -> bigint
--- Insert one job, in the caller's transaction; the job's id. A function, since the session keeps its plan: what Django sends is
--- planned anew each time. Nothing is checked here; whoever writes SQL calls queue_tasks_enqueue_v1.
+-- queue_tasks_enqueue_job_v1(queue_name, task_name, priority, lock, args, run_after, ephemeral, meta) -> bigint[]
+-- Insert one job, in the caller's transaction; its id, and the time of the statement as microseconds since 1970. A function, since the
+-- session keeps its plan: what Django sends is planned anew each time, so that a second column for the time would cost more than the
+-- look for sleeping workers. And Django's reading of a time costs a client as much as eight arguments. Nothing is checked here;
+-- whoever writes SQL calls queue_tasks_enqueue_v1.
 -- run_after: null or a time past means ready at once. meta: null, or an object that run_after is added to.
 -- Called by  queries/enqueue_job.sql <- enqueue.enqueue_job; queue_tasks_enqueue_v1
 -- Writes     procrastinate_jobs; events and wake-ups by trigger
@@ -13,7 +15,7 @@ create or replace function queue_tasks_enqueue_job_v1(
     p_run_after timestamp with time zone,
     p_ephemeral boolean,
     p_meta jsonb
-) returns bigint
+) returns bigint[]
     language plpgsql
 as $body$
 declare
@@ -34,8 +36,8 @@ begin
         end
     )
     returning id into v_id;
-    return v_id;
+    return array[v_id, (extract(epoch from statement_timestamp()) * 1000000)::bigint];
 end
 $body$;
 
-comment on function queue_tasks_enqueue_job_v1(text, text, integer, text, jsonb, timestamp with time zone, boolean, jsonb) is 'Insert one job; returns its id.';
+comment on function queue_tasks_enqueue_job_v1(text, text, integer, text, jsonb, timestamp with time zone, boolean, jsonb) is 'Insert one job; returns its id, and when, as microseconds since 1970.';

@@ -49,7 +49,7 @@ begin
     if v_trace ~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
         v_meta := jsonb_build_object('trace', jsonb_build_object('traceparent', v_trace));
     end if;
-    return queue_tasks_enqueue_job_v1(
+    return (queue_tasks_enqueue_job_v1(
         queue_name,
         task,
         priority,
@@ -58,7 +58,7 @@ begin
         run_after,
         coalesce(ephemeral, false),
         v_meta
-    );
+    ))[1];
 end
 $body$;
 

@@ -54,6 +54,7 @@ drop function if exists queue_tasks_prune_jobs_v1;
 drop function if exists queue_tasks_promote_jobs_v1;
 drop function if exists queue_tasks_note_place_v1;
 drop function if exists queue_tasks_look_v1;
+drop function if exists queue_tasks_is_fetching_v1;
 drop function if exists queue_tasks_hold_limits_v1;
 drop function if exists queue_tasks_free_heads_v1;
 drop function if exists queue_tasks_fire_schedule_v1;

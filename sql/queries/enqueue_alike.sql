@@ -1,4 +1,5 @@
--- enqueue_alike(...) -> ids bigint[], enqueued_at timestamptz; one row, the ids in the order of the jobs given
+-- enqueue_alike(...) -> ids bigint[], enqueued_at bigint; one row, the ids in the order of the jobs given,
+-- and the time of the statement as microseconds since 1970
 -- Insert many jobs that differ in arguments and lock only, in the caller's transaction.
 -- args: the jobs' JSON texts as lines of one text, which costs a client a tenth of an array. locks: an array as long;
 -- null when no job has one. run_after: null or a time past means ready at once.
@@ -22,7 +23,7 @@ with inserted as (
     from rows from (string_to_table(%(args)s::text, chr(10)), unnest(%(locks)s::text[]))
         with ordinality as j (args, lock, position)
     order by j.position
-    returning id, qt_enqueued_at
+    returning id
 )
-select array_agg(i.id) as ids, min(i.qt_enqueued_at) as enqueued_at
+select array_agg(i.id) as ids, (extract(epoch from statement_timestamp()) * 1000000)::bigint as enqueued_at
 from inserted i

@@ -1,4 +1,5 @@
--- enqueue_jobs(...) -> ids bigint[], enqueued_at timestamptz; one row, the ids in the order of the jobs given
+-- enqueue_jobs(...) -> ids bigint[], enqueued_at bigint; one row, the ids in the order of the jobs given,
+-- and the time of the statement as microseconds since 1970
 -- Insert many jobs of several tasks, in the caller's transaction.
 -- queue_names, task_names, priorities, run_afters, ephemerals: of each task, arrays of one length; run_after null or a time
 -- past means ready at once. tasks: which of them each job is of, from 1, as lines of one text. args, locks: as in enqueue_alike.
@@ -30,7 +31,7 @@ with inserted as (
         %(ephemerals)s::boolean[]
     ) with ordinality as t (queue_name, task_name, priority, run_after, ephemeral, number) on t.number = j.task::bigint
     order by j.position
-    returning id, qt_enqueued_at
+    returning id
 )
-select array_agg(i.id) as ids, min(i.qt_enqueued_at) as enqueued_at
+select array_agg(i.id) as ids, (extract(epoch from statement_timestamp()) * 1000000)::bigint as enqueued_at
 from inserted i

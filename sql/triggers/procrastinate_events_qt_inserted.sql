@@ -1,7 +1,6 @@
 -- procrastinate_events_qt_inserted: after insert on procrastinate_events, for each row
 -- An event is of a job that exists. Events written by our own triggers, or by a fetch, are, and are not checked again: for these
--- a row's trigger costs a comparison, where a statement's would have the server copy each of them. Who may not change jobs
--- may say that he fetches as he likes: his events are checked.
+-- a row's trigger costs a comparison, where a statement's would have the server copy each of them.
 -- Called by  whoever inserts events directly
 create or replace function queue_tasks_events_inserted_v1() returns trigger
     language plpgsql
@@ -17,8 +16,5 @@ comment on function queue_tasks_events_inserted_v1() is 'Refuse events of jobs t
 create or replace trigger procrastinate_events_qt_inserted
     after insert on procrastinate_events
     for each row
-    when (((pg_trigger_depth() = 0) and (
-        (current_setting('queue_tasks.fetching'::text, true) is distinct from 'on'::text)
-        or (not has_table_privilege('procrastinate_jobs'::text, 'update'::text))
-    )))
+    when (((pg_trigger_depth() = 0) and (not queue_tasks_is_fetching_v1())))
     execute function queue_tasks_events_inserted_v1();

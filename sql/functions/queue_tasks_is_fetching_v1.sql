@@ -1,0 +1,15 @@
+-- queue_tasks_is_fetching_v1() -> boolean: whether the session is within a fetch, which writes its own events
+-- Who may not change jobs, as a producer, may say that he fetches as he likes: he does not.
+-- A function, so that the condition of the trigger is short: Postgres reads it from its text in each statement that writes an
+-- event, and with this in it that took 5 us of a single enqueue. For each event of a fetch a call costs 0.2 us.
+-- Called by  procrastinate_events_qt_inserted, in its condition: by whoever inserts jobs or events
+create or replace function queue_tasks_is_fetching_v1() returns boolean
+    language plpgsql stable
+as $body$
+begin
+    return current_setting('queue_tasks.fetching', true) is not distinct from 'on'
+        and has_table_privilege('procrastinate_jobs', 'update');
+end
+$body$;
+
+comment on function queue_tasks_is_fetching_v1() is 'Whether the session is within a fetch, which writes its own events.';
