@@ -308,6 +308,20 @@ MUTANTS = (
         "tests/roles/test_waking.py::test_a_transaction_that_kept_silent_is_waited_for",
     ),
     mutant(
+        "a hint hurries one that waits for transactions past its last look",
+        "queue_tasks/worker/waking.py",
+        "        if self.asleep:\n            self._look_now()",
+        "        if not self._awake:\n            self._look_now()",
+        "tests/roles/test_waking.py::test_while_a_transaction_is_waited_for_no_look_is_sent_before_its_turn",
+    ),
+    mutant(
+        "what is heard while a request is under way is forgotten",
+        "queue_tasks/worker/fetcher.py",
+        "            if self._fetching is None:\n                await",
+        "            self._wake.clear()\n            if self._fetching is None:\n                await",
+        "tests/roles/test_fetcher.py::test_what_is_heard_while_the_request_is_under_way_makes_another",
+    ),
+    mutant(
         "the second who is named never looks",
         "queue_tasks/worker/waking.py",
         "        if not self._awake:\n            self._look(others=True)",

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from queue_tasks.jobs import FetchedJob
+from queue_tasks.meter import Meter
 from queue_tasks.store import Store
 from queue_tasks.worker import fetcher as module
 from queue_tasks.worker.fetcher import Fetcher
@@ -309,6 +310,17 @@ async def test_it_waits_for_a_hint_when_there_is_nothing_left(store: Store, rows
         rows.add(5)
         mouth.fetcher.wake()
         await await_until(lambda: len(mouth.ended) == 5)
+
+
+async def test_what_is_heard_while_the_request_is_under_way_makes_another(store: Store, rows: Rows) -> None:
+    meter = Meter()
+    async with fetching(store, at_once, meter=meter) as mouth:
+        await await_until(lambda: mouth.fetcher._resting)
+        looks = meter.fetches.count
+        mouth.fetcher.look()
+        assert mouth.fetcher._fetching is not None, "sent in this very call"
+        mouth.fetcher.look()
+        await await_until(lambda: meter.fetches.count == looks + 2)
 
 
 async def test_it_polls_without_any_hint(store: Store, rows: Rows) -> None:

@@ -240,6 +240,24 @@ async def test_a_transaction_that_kept_silent_is_waited_for(
         await await_until(lambda: sleeper.waking.asleep)
 
 
+async def test_while_a_transaction_is_waited_for_no_look_is_sent_before_its_turn(
+    rows: Rows, options: Options, other: Any
+) -> None:
+    """The last one must come after it has heard that the transaction is over."""
+    async with sleeping(options) as sleeper:
+        await sleeper.get_up()
+        sleeper.waking._look_now = sent = Calls()
+        with other.transaction():
+            job = add(other)
+            sleeper.lie_down()
+            await await_until(lambda: sleeper.waking._writers)
+            sleeper.waking.hear([sleeper.store.worker_id])
+            assert not sent
+        await await_until(lambda: sleeper.ran == [job] and sleeper.waking.asleep)
+        sleeper.waking.hear([sleeper.store.worker_id])
+        assert sent
+
+
 async def test_an_open_transaction_that_only_reads_or_came_later_is_not_waited_for(
     rows: Rows, options: Options, other: Any, heard: Callable[[], list[str]], dsn: str
 ) -> None:
