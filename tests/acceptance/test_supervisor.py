@@ -44,6 +44,13 @@ def replaced(table: Table, old: Sequence[int], count: int) -> list[Pid]:
 # ----------------------------------------------------------------------------------------------------------- says
 
 
+def test_django_checks_the_project_once_for_all_of_them(dsn: str, table: Table) -> None:
+    with worker_process(dsn, "--processes", "2", settings="tests.testapp.checked_settings") as worker:
+        assert len(pids(table)) == 2
+        worker.stop()
+        assert worker.output.count("?: checked") == 1, worker.output
+
+
 def test_it_says_when_all_are_ready_and_when_all_have_stopped(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--processes", "2", "--concurrency", "3", "--name", "box") as worker:
         rows = table.workers()

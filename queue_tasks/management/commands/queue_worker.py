@@ -46,7 +46,7 @@ logger = logging.getLogger("queue_tasks.worker")
 COMMAND = "queue_worker"
 LAST_PORT = 65_535
 
-SWITCHES = ("drain", "no_listen", "traceback", "no_color", "force_color", "skip_checks")
+SWITCHES = ("drain", "no_listen", "traceback", "no_color", "force_color")
 """Flags without a value that a process of a supervisor is told as well."""
 
 TOLD = {
@@ -207,7 +207,8 @@ def describe(flags: dict[str, Any], options: Options, listening: bool, each: str
 
 def child_flags(flags: dict[str, Any]) -> list[str]:
     """What a process of a supervisor is told: the flags it was given itself, without those that are its own."""
-    told = []
+    # The supervisor has made Django's checks, if it was to. They import the URLconf, and whoever makes them holds it.
+    told = ["--skip-checks"]
     if flags["queues"] is not None:
         told += ["--queues", ",".join(flags["queues"])]
     for flag in (
