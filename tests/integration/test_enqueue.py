@@ -606,6 +606,8 @@ class TestNewResults:
         result = tasks.add.enqueue(1)
         assert copy.copy(result) == result == copy.deepcopy(result)
         assert copy.deepcopy(tasks.add.enqueue(5)).args == [5]
+        found = tasks.add.get_result(result.id)
+        assert copy.copy(found) == found == copy.deepcopy(found)
         assert "args=[7]" in repr(tasks.add.enqueue(7))
 
     def test_what_it_does_not_have_is_an_attribute_error(self):
