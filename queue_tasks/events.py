@@ -280,7 +280,12 @@ def publish(event: Event) -> None:
     if listeners is None:
         return
     of_each, of_batches = listeners
-    _call(of_each, kind, (event,))
+    # Not as one of many: this is done for each job that starts.
+    for listener in of_each:
+        try:
+            listener(event)
+        except Exception:
+            logger.exception(RAISED, kind.__name__)
     if of_batches:
         _call(of_batches, kind, ((event,),))
 

@@ -34,7 +34,7 @@ MAX_BATCH = 1000
 """Outcomes in one statement."""
 
 LINGER = 0.003
-"""Seconds to gather more when the last write was large."""
+"""Seconds to gather more when the last write was large: from its answer on, or from the first outcome after it."""
 
 LINGER_ABOVE = 3
 """Outcomes in the last write from which lingering pays."""
@@ -71,8 +71,9 @@ class Finisher(Service):
         self._idle = asyncio.Event()
         self._idle.set()
         self._last_size = 0
-        # When the write began that has no answer yet.
+        # When the write began that has no answer yet, and when the last one had its answer.
         self._sent_at: float | None = None
+        self._answered_at = 0.0
         # Seconds until the next try, while the database takes nothing.
         self._wait = FIRST_WAIT
         # How often it was refused in a row for want of disk or memory, perhaps of one large row.
@@ -110,9 +111,13 @@ class Finisher(Service):
     async def run(self) -> None:
         """Write what is pending, as long as the worker lives."""
         while True:
-            await self._some.wait()
+            # What came while a write was under way has been gathered since; what follows from that one took its time.
+            since = self._answered_at
+            if not self._some.is_set():
+                await self._some.wait()
+                since = time.monotonic()
             if self._last_size > LINGER_ABOVE and len(self._pending) < MAX_BATCH:
-                await asyncio.sleep(LINGER)
+                await asyncio.sleep(since + LINGER - time.monotonic())
             await self._write_pending()
 
     async def stop(self) -> None:
@@ -193,7 +198,7 @@ class Finisher(Service):
                 self._doubtful.update((job.id, job.lease) for job, _, _ in batch)
             raise
         finally:
-            self._sent_at = None
+            self._sent_at, self._answered_at = None, time.monotonic()
         return await self._recognise(batch, written) if self._doubtful else (batch, written)
 
     async def _recognise(self, batch: list[Written], written: dict[int, str]) -> tuple[list[Written], dict[int, str]]:
