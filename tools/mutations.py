@@ -388,8 +388,8 @@ MUTANTS = (
     mutant(
         "an error of the finish is swallowed",
         "queue_tasks/worker/finisher.py",
-        "            raise\n        finally:\n            self._sent_at = None",
-        "            return batch, {}\n        finally:\n            self._sent_at = None",
+        "            raise\n        finally:\n            self._sent_at, self._answered_at = None",
+        "            return batch, {}\n        finally:\n            self._sent_at, self._answered_at = None",
         "tests/roles/test_finisher.py::test_a_terminated_backend_in_the_middle_of_a_write_costs_nothing",
     ),
     mutant(
