@@ -76,6 +76,20 @@ MUTANTS = (
         "tests/sql/test_queues.py::test_other_queues_go_on",
     ),
     mutant(
+        "a fetch takes what was enqueued after a pause",
+        FETCH,
+        "where q.paused_until > clock_timestamp() or ",
+        "where ",
+        "tests/sql/test_queues.py::test_a_fetch_that_began_before_a_queue_was_shut_takes_nothing_enqueued_after_that",
+    ),
+    mutant(
+        "a fetch takes more than a limit lets that was set before they were enqueued",
+        FETCH,
+        " or (q.concurrency is not null and q.queue_name <> all (v_limited))",
+        "",
+        "tests/sql/test_queues.py::test_a_fetch_that_began_before_a_queue_was_shut_takes_nothing_enqueued_after_that",
+    ),
+    mutant(
         "a fetch does not look at limits",
         FETCH,
         "q.concurrency is not null as limited",

@@ -656,7 +656,7 @@ begin
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
     end if;
 
-    -- The gates in front of queues. Few have a row there, and fewer are shut.
+    -- The gates in front of queues. Few have a row there, and fewer are shut. Looked at again when the jobs are taken.
     select
         coalesce(array_agg(g.queue_name) filter (where g.paused), '{}'),
         coalesce(array_agg(g.queue_name) filter (where not g.paused and g.limited), '{}')
@@ -771,6 +771,13 @@ begin
             end,
             qt_attempted_at = statement_timestamp()
         where j.id = any (v_ids)
+            -- Once more: a queue may have been paused since its jobs were looked for, or been given a limit, and what was
+            -- enqueued after that is not to run.
+            and j.queue_name <> all (array(
+                select q.queue_name
+                from queue_tasks_queues q
+                where q.paused_until > clock_timestamp() or (q.concurrency is not null and q.queue_name <> all (v_limited))
+            ))
         returning
             j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
             j.attempts, j.qt_crashes,

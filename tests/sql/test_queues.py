@@ -55,6 +55,40 @@ def test_other_queues_go_on(session, queues):
     assert ids(session.fetch(worker, queues)) == others
 
 
+@pytest.mark.parametrize("shut", [pause, lambda session: limit(session, 1)], ids=["pause", "limit"])
+@pytest.mark.parametrize("lock", [None, "l"])
+@pytest.mark.parametrize("queues", EVERYWHERE)
+def test_a_fetch_that_began_before_a_queue_was_shut_takes_nothing_enqueued_after_that(open_session, queues, lock, shut):
+    one, two = open_session("one"), open_session("two")
+    worker = one.worker()
+    before = one.job(queue_name="other", lock=lock)
+    # For this session the fetch's look at the queues waits, when the gates have been read, for whoever holds a lock.
+    two.rows("create schema slow")
+    two.rows(
+        """
+        create function slow.queue_tasks_ready_queues_v1(p_queues text[], p_most integer) returns text[]
+            language plpgsql as $$
+        begin
+            perform pg_advisory_xact_lock(1);
+            return public.queue_tasks_ready_queues_v1(p_queues, p_most);
+        end
+        $$
+        """
+    )
+    two.rows("set search_path = slow, public")
+    one.rows("select pg_advisory_lock(1)")
+    with ThreadPoolExecutor(1) as aside:
+        fetching = aside.submit(two.fetch, worker, queues)
+        wait_for_lock(two.url, two.name)
+        shut(one)
+        after = one.job(lock=lock and "m")
+        one.rows("select pg_advisory_unlock(1)")
+        taken = ids(fetching.result(PATIENCE))
+    assert taken == ([before] if queues != ["default"] else [])
+    resume(one)
+    assert ids(one.fetch(worker, queues)) == [after]
+
+
 def test_a_pause_ends_by_itself_at_its_time(session):
     worker = session.worker()
     job = session.job()
