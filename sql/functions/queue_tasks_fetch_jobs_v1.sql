@@ -72,6 +72,7 @@ declare
     v_ids bigint[];
     v_began timestamp with time zone;
     v_read bigint;
+    v_setting text;
 begin
     if p_max_jobs is null or p_max_jobs < 1 then
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
@@ -177,7 +178,7 @@ begin
 
     -- What follows from it is written here: the trigger would compare all rows to find that they were started, which took
     -- a quarter of the time of a fetch of one job. The setting would last until the end of the transaction.
-    perform set_config('queue_tasks.fetching', 'on', true);
+    v_setting := set_config('queue_tasks.fetching', 'on', true);
     return query
     with taken as (
         update procrastinate_jobs j
@@ -210,7 +211,7 @@ begin
         insert into procrastinate_events (job_id, type) select t.id, 'started' from taken t where not t.qt_ephemeral
     )
     select * from taken t order by t.priority desc, t.id;
-    perform set_config('queue_tasks.fetching', 'off', true);
+    v_setting := set_config('queue_tasks.fetching', 'off', true);
 end
 $body$;
 

@@ -1,8 +1,8 @@
 -- queue_tasks_is_fetching_v1() -> boolean: whether the session is within a fetch, which writes its own events
 -- Who may not change jobs, as a producer, may say that he fetches as he likes: he does not.
--- A function, so that the condition of the trigger is short: Postgres reads it from its text in each statement that writes an
--- event, and with this in it that took 5 us of a single enqueue. For each event of a fetch a call costs 0.2 us.
--- Called by  procrastinate_events_qt_inserted, in its condition: by whoever inserts jobs or events
+-- A function, so that the conditions of the triggers are short: Postgres reads them from their text in each statement, and with
+-- this in one that took 5 us of a single enqueue. For each event of a fetch a call costs 0.2 us.
+-- Called by  procrastinate_events_qt_inserted and procrastinate_jobs_qt_updated, in their conditions
 create or replace function queue_tasks_is_fetching_v1() returns boolean
     language plpgsql stable
 as $body$

@@ -47,6 +47,7 @@ drop function if exists queue_tasks_retry_jobs_v1;
 drop function if exists queue_tasks_rescue_jobs_v1;
 drop function if exists queue_tasks_require_workers_v1;
 drop function if exists queue_tasks_require_jobs_v1;
+drop function if exists queue_tasks_refuse_abort_v1;
 drop function if exists queue_tasks_reclaim_jobs_v1;
 drop function if exists queue_tasks_ready_queues_v1;
 drop function if exists queue_tasks_ready_locked_queues_v1;
@@ -125,7 +126,9 @@ update procrastinate_jobs j set worker_id = null
 where j.worker_id is not null and not exists (select from procrastinate_workers w where w.id = j.worker_id);
 update procrastinate_periodic_defers p set job_id = null
 where p.job_id is not null and not exists (select from procrastinate_jobs j where j.id = p.job_id);
+update procrastinate_jobs set abort_requested = false where status = 'todo' and abort_requested;
 delete from procrastinate_events e where not exists (select from procrastinate_jobs j where j.id = e.job_id);
+alter table procrastinate_jobs add constraint check_not_todo_abort_requested check (not (status = 'todo' and abort_requested = true));
 alter table procrastinate_jobs add constraint procrastinate_jobs_worker_id_fkey foreign key (worker_id) references procrastinate_workers (id) on delete set null;
 alter table procrastinate_events add constraint procrastinate_events_job_id_fkey foreign key (job_id) references procrastinate_jobs (id) on delete cascade;
 alter table procrastinate_periodic_defers add constraint procrastinate_periodic_defers_job_id_fkey foreign key (job_id) references procrastinate_jobs (id);

@@ -13,6 +13,7 @@ declare
     v_scheduled boolean;
     v_kept boolean;
     v_owned boolean;
+    v_wrong boolean;
     v_woken boolean;
 begin
     -- Who was told that his transaction is committed finds his jobs after a crash of the server, even where his role or
@@ -28,8 +29,9 @@ begin
         case when n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp()) then n.queue_name end,
         n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1(),
         n.status = 'todo' and not n.qt_ephemeral,
-        n.worker_id is not null
-    into v_first, v_scheduled, v_kept, v_owned
+        n.worker_id is not null,
+        n.abort_requested and n.status = 'todo'
+    into v_first, v_scheduled, v_kept, v_owned, v_wrong
     from new_jobs n;
     v_last := v_first;
     -- For one job, the usual number, the server has set up no aggregates, which takes it longer than to read a row.
@@ -41,8 +43,9 @@ begin
             max(n.queue_name) filter (where n.ready),
             bool_or(n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
             bool_or(n.status = 'todo' and not n.qt_ephemeral),
-            bool_or(n.worker_id is not null)
-        into v_first, v_last, v_scheduled, v_kept, v_owned
+            bool_or(n.worker_id is not null),
+            bool_or(n.abort_requested and n.status = 'todo')
+        into v_first, v_last, v_scheduled, v_kept, v_owned, v_wrong
         from (
             select
                 j.queue_name,
@@ -50,9 +53,14 @@ begin
                 j.scheduled_at,
                 j.qt_ephemeral,
                 j.worker_id,
+                j.abort_requested,
                 j.status = 'todo' and (j.scheduled_at is null or j.scheduled_at <= clock_timestamp()) as ready
             from new_jobs j
         ) n;
+    end if;
+
+    if v_wrong then
+        perform queue_tasks_refuse_abort_v1();
     end if;
 
     -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.

@@ -25,6 +25,7 @@ declare
     v_finished bigint[];
     v_aborting bigint[];
     v_workers bigint[];
+    v_wrong boolean;
     v_waiting text[];
 begin
     select
@@ -49,8 +50,9 @@ begin
             where n.status <> o.status and n.status = any (array['succeeded', 'failed', 'cancelled', 'aborted']::procrastinate_job_status[])
         ),
         array_agg(n.id) filter (where n.abort_requested and not o.abort_requested),
-        array_agg(distinct n.worker_id) filter (where n.worker_id is distinct from o.worker_id and n.worker_id is not null)
-    into v_ready, v_scheduled, v_released, v_released_in, v_finished, v_aborting, v_workers
+        array_agg(distinct n.worker_id) filter (where n.worker_id is distinct from o.worker_id and n.worker_id is not null),
+        bool_or(n.abort_requested and n.status = 'todo')
+    into v_ready, v_scheduled, v_released, v_released_in, v_finished, v_aborting, v_workers, v_wrong
     from old_jobs o
     join new_jobs n on n.id = o.id
     where n.status <> o.status
@@ -61,6 +63,9 @@ begin
         or n.lock is distinct from o.lock
         or (n.lock is not null and n.priority <> o.priority);
 
+    if v_wrong then
+        perform queue_tasks_refuse_abort_v1();
+    end if;
     if v_workers is not null then
         perform queue_tasks_require_workers_v1(v_workers);
     end if;
@@ -149,5 +154,5 @@ create or replace trigger procrastinate_jobs_qt_updated
     after update on procrastinate_jobs
     referencing old table as old_jobs new table as new_jobs
     for each statement
-    when ((current_setting('queue_tasks.fetching'::text, true) is distinct from 'on'::text))
+    when ((not queue_tasks_is_fetching_v1()))
     execute function queue_tasks_jobs_updated_v1();

@@ -9,6 +9,7 @@ drop trigger if exists procrastinate_trigger_status_events_insert_v1 on procrast
 drop trigger if exists procrastinate_trigger_scheduled_events_v1 on procrastinate_jobs;
 drop trigger if exists procrastinate_trigger_abort_requested_events_v1 on procrastinate_jobs;
 drop trigger if exists procrastinate_trigger_delete_jobs_v1 on procrastinate_jobs;
+alter table procrastinate_jobs drop constraint if exists check_not_todo_abort_requested;
 alter table procrastinate_jobs drop constraint if exists procrastinate_jobs_worker_id_fkey;
 alter table procrastinate_events drop constraint if exists procrastinate_events_job_id_fkey;
 alter table procrastinate_periodic_defers drop constraint if exists procrastinate_periodic_defers_job_id_fkey;

@@ -115,6 +115,20 @@ SCRIPTS = {
         "select procrastinate_prune_stalled_workers_v1(30)",
     ],
     "a todo job asked to abort": [defer(), "update procrastinate_jobs set abort_requested = true"],
+    "a job enqueued with the wish to abort it": [
+        "insert into procrastinate_jobs (queue_name, task_name, abort_requested) values ('q', 't', true)",
+    ],
+    "of several enqueued one with the wish to abort it": [
+        "insert into procrastinate_jobs (queue_name, task_name, abort_requested) values ('q', 't', false), ('q', 't', true)",
+    ],
+    "put back into the line with the wish to abort it": [
+        WORKER,
+        *[defer()] * 2,
+        FETCH,
+        FETCH,
+        "select procrastinate_cancel_job_v1(2, true, false)",
+        "update procrastinate_jobs set status = 'todo'",
+    ],
     "inserted as it was elsewhere": [
         "insert into procrastinate_jobs (queue_name, task_name, status, attempts) values ('q', 't', 'succeeded', 1)",
         (
