@@ -119,7 +119,10 @@ SCRIPTS = {
         "insert into procrastinate_jobs (queue_name, task_name, abort_requested) values ('q', 't', true)",
     ],
     "of several enqueued one with the wish to abort it": [
-        "insert into procrastinate_jobs (queue_name, task_name, abort_requested) values ('q', 't', false), ('q', 't', true)",
+        (
+            "insert into procrastinate_jobs (queue_name, task_name, abort_requested) "
+            "values ('q', 't', false), ('q', 't', true)"
+        ),
     ],
     "put back into the line with the wish to abort it": [
         WORKER,
