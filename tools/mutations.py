@@ -275,7 +275,21 @@ MUTANTS = (
     mutant(
         "a free lock that stands between two held ones is not found",
         "sql/functions/queue_tasks_some_lock_free_v1.sql",
-        "j.lock > held.lock and j.lock < held.next",
+        "j.lock > h.lock and j.lock < h.next",
+        "false",
+        "tests/sql/test_fetch.py::test_a_free_lock_is_found_before_between_and_behind_held_ones",
+    ),
+    mutant(
+        "a free lock that stands before the first held one is not found",
+        "sql/functions/queue_tasks_some_lock_free_v1.sql",
+        "j.lock < v_held[1]",
+        "false",
+        "tests/sql/test_fetch.py::test_a_free_lock_is_found_before_between_and_behind_held_ones",
+    ),
+    mutant(
+        "a free lock that stands behind the last held one is not found",
+        "sql/functions/queue_tasks_some_lock_free_v1.sql",
+        "j.lock > v_held[v_last]",
         "false",
         "tests/sql/test_fetch.py::test_a_free_lock_is_found_before_between_and_behind_held_ones",
     ),

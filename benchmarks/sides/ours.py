@@ -22,8 +22,6 @@ from queue_tasks.compat import task_backends  # noqa: E402
 from queue_tasks.outcomes import Outcome, OutcomeKind  # noqa: E402
 from queue_tasks.store import Store  # noqa: E402
 
-WARM_FETCHES = 10
-
 
 def fill(job: str, count: str) -> float:
     """Enqueue many in one transaction, read from a generator as from a file of any length."""
@@ -74,34 +72,58 @@ def bare(count: str) -> float:
     return timed(work)
 
 
-def fetches(count: str, size: str) -> str:
-    """Fetch and finish so many times as a worker does, `size` jobs each; the milliseconds of each fetch."""
-    return asyncio.run(_fetches(int(count), int(size)))
+class Fetching:
+    """A worker's store, for as long as it is asked to fetch."""
 
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._store: Store | None = None
 
-async def _fetches(count: int, size: int) -> str:
-    backend = task_backends["default"]
-    assert isinstance(backend, PostgresBackend)
-    store = Store(backend.settings)
-    await store.workers.register_worker("benchmark", "benchmark", 0, None, size)
-    taken = []
-    try:
-        for number in range(count + WARM_FETCHES):
+    def fetches(self, count: str, size: str) -> str:
+        """Fetch and finish so many times as a worker does, `size` jobs each; the milliseconds of each fetch."""
+        return self._runner.run(self._fetches(int(count), int(size)))
+
+    def rest(self) -> str:
+        """The worker ends."""
+        self._runner.run(self._rest())
+        return ""
+
+    async def _fetches(self, count: int, size: int) -> str:
+        if self._store is None:
+            backend = task_backends["default"]
+            assert isinstance(backend, PostgresBackend)
+            self._store = Store(backend.settings)
+            await self._store.workers.register_worker("benchmark", "benchmark", 0, None, size)
+        taken = []
+        for number in range(count):
             started = time.perf_counter()
-            jobs = await store.jobs.fetch_jobs(None, size)
+            jobs = await self._store.jobs.fetch_jobs(None, size)
             seconds = time.perf_counter() - started
             if len(jobs) < size:
                 raise RuntimeError(f"fetch {number} found {len(jobs)} of {size} jobs")
-            if number >= WARM_FETCHES:
-                taken.append(f"{1000 * seconds:.4f}")
+            taken.append(f"{1000 * seconds:.4f}")
             now = time.monotonic()
             ended = Outcome(OutcomeKind.SUCCEEDED, ended=now, started=now, result="null", keep=3600.0)
-            await store.jobs.finish_jobs([(job, ended, None) for job in jobs])
-    finally:
-        await store.workers.unregister_worker()
-        await store.close()
-    return " ".join(taken)
+            await self._store.jobs.finish_jobs([(job, ended, None) for job in jobs])
+        return " ".join(taken)
+
+    async def _rest(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            await store.workers.unregister_worker()
+            await store.close()
 
 
 if __name__ == "__main__":
-    serve({"fill": fill, "stream": stream, "single": single, "one": one, "bare": bare, "fetches": fetches})
+    fetching = Fetching()
+    serve(
+        {
+            "fill": fill,
+            "stream": stream,
+            "single": single,
+            "one": one,
+            "bare": bare,
+            "fetches": fetching.fetches,
+            "rest": fetching.rest,
+        }
+    )

@@ -8,6 +8,7 @@ create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[]) r
 as $body$
 declare
     v_first text;
+    v_second text;
 begin
     if p_queues is not null then
         return (
@@ -22,7 +23,7 @@ begin
         );
     end if;
 
-    -- Mostly there is none, and to be told so costs a third of what it takes to list them.
+    -- Mostly there is none, or one, and to be told so costs a third of what it takes to list them.
     v_first := (
         select j.queue_name from procrastinate_jobs j
         where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
@@ -31,9 +32,17 @@ begin
     if v_first is null then
         return null;
     end if;
+    v_second := (
+        select j.queue_name from procrastinate_jobs j
+        where j.queue_name > v_first and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+        order by j.queue_name, j.priority desc, j.id limit 1
+    );
+    if v_second is null then
+        return array[v_first];
+    end if;
     return (
         with recursive ready (queue_name) as (
-            select v_first
+            select v_second
             union all
             select (
                 select j.queue_name::text from procrastinate_jobs j
@@ -43,7 +52,7 @@ begin
             from ready r
             where r.queue_name is not null
         )
-        select array_agg(r.queue_name) from ready r where r.queue_name is not null
+        select array_agg(r.queue_name) || v_first from ready r where r.queue_name is not null
     );
 end
 $body$;

@@ -1415,6 +1415,7 @@ create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[]) r
 as $body$
 declare
     v_first text;
+    v_second text;
 begin
     if p_queues is not null then
         return (
@@ -1429,7 +1430,7 @@ begin
         );
     end if;
 
-    -- Mostly there is none, and to be told so costs a third of what it takes to list them.
+    -- Mostly there is none, or one, and to be told so costs a third of what it takes to list them.
     v_first := (
         select j.queue_name from procrastinate_jobs j
         where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
@@ -1438,9 +1439,17 @@ begin
     if v_first is null then
         return null;
     end if;
+    v_second := (
+        select j.queue_name from procrastinate_jobs j
+        where j.queue_name > v_first and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+        order by j.queue_name, j.priority desc, j.id limit 1
+    );
+    if v_second is null then
+        return array[v_first];
+    end if;
     return (
         with recursive ready (queue_name) as (
-            select v_first
+            select v_second
             union all
             select (
                 select j.queue_name::text from procrastinate_jobs j
@@ -1450,7 +1459,7 @@ begin
             from ready r
             where r.queue_name is not null
         )
-        select array_agg(r.queue_name) from ready r where r.queue_name is not null
+        select array_agg(r.queue_name) || v_first from ready r where r.queue_name is not null
     );
 end
 $body$;
@@ -1958,45 +1967,38 @@ comment on function queue_tasks_run_schedule_v1(text) is 'Enqueue a schedule''s 
 -- Called by  queue_tasks_free_heads_v1, by whose settings it is planned
 -- Index      procrastinate_jobs_qt_locked_idx, procrastinate_jobs_lock_idx_v1
 --
--- All are held if the first one and the last one are, and between no two that follow each other in the line of those held
--- stands another: a probe for each lock held, however many jobs wait behind it.
+-- All are held if nobody waits before the first lock held, nor behind the last, nor between two that follow each other in their
+-- line: a probe for each lock held, however many jobs wait behind it.
 create or replace function queue_tasks_some_lock_free_v1() returns boolean
     language plpgsql
 as $body$
 declare
     c_many constant integer := 500;
+    v_held constant text[] := array(
+        select b.lock from procrastinate_jobs b where b.status = 'doing' and b.lock is not null order by b.lock limit c_many
+    );
+    v_last constant integer := cardinality(v_held);
 begin
-    return not exists (
-        select from procrastinate_jobs b
-        where b.status = 'doing' and b.lock is not null and b.lock = (
-            select j.lock from procrastinate_jobs j
-            where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
-            order by j.lock, j.priority desc, j.id limit 1
-        )
-    ) or not exists (
-        select from procrastinate_jobs b
-        where b.status = 'doing' and b.lock is not null and b.lock = (
-            select j.lock from procrastinate_jobs j
-            where j.lock is not null and j.status = 'todo' and j.scheduled_at is null
-            order by j.lock desc, j.priority, j.id desc limit 1
-        )
-    ) or exists (
-        select
-        from (
-            select h.lock, lead(h.lock) over (order by h.lock) as next, row_number() over (order by h.lock) as number
-            from (
-                select b.lock from procrastinate_jobs b
-                where b.status = 'doing' and b.lock is not null
-                order by b.lock
-                limit c_many
-            ) h
-        ) held
-        where held.number = c_many or (
+    return v_last = 0 or v_last = c_many
+        or (
             select j.id from procrastinate_jobs j
-            where j.lock > held.lock and j.lock < held.next and j.status = 'todo' and j.scheduled_at is null
+            where j.lock < v_held[1] and j.status = 'todo' and j.scheduled_at is null
             order by j.lock, j.priority desc, j.id limit 1
         ) is not null
-    );
+        or (
+            select j.id from procrastinate_jobs j
+            where j.lock > v_held[v_last] and j.status = 'todo' and j.scheduled_at is null
+            order by j.lock, j.priority desc, j.id limit 1
+        ) is not null
+        or exists (
+            select
+            from unnest(v_held[:v_last - 1], v_held[2:]) h (lock, next)
+            where (
+                select j.id from procrastinate_jobs j
+                where j.lock > h.lock and j.lock < h.next and j.status = 'todo' and j.scheduled_at is null
+                order by j.lock, j.priority desc, j.id limit 1
+            ) is not null
+        );
 end
 $body$;
 
