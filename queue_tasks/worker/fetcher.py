@@ -237,6 +237,12 @@ class Fetcher(Service):
             self._fetching = None
             self._on_unknown(self._asked_as)
             return None
+        except asyncio.CancelledError:
+            if self._fetching.cancelled():
+                # Not this loop: a task's body can cancel whatever it finds.
+                self._fetching = None
+                self._on_failed()
+            raise
         except Exception:
             self._fetching = None
             self._on_failed()
@@ -359,6 +365,7 @@ class Fetcher(Service):
                 self._running[task] = job.id
                 task.add_done_callback(self._ended)
                 continue
+            self._alone = False
             self._note_end(task)
             if time.monotonic() >= until and self._waiting:
                 self._next_turn = self._event_loop.call_soon(self._fill_slots)
@@ -389,7 +396,6 @@ class Fetcher(Service):
             self._fill_slots()
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
-        self._alone = False
         if not task.cancelled() and task.exception() is not None:
             logger.error("a job's run broke off; it will be rescued", exc_info=task.exception())
         if not self._room.is_set():

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -304,6 +305,22 @@ async def test_a_terminated_backend_costs_no_job(store: Store, rows: Rows, failu
     assert {failure.service for failure in failures} <= {"fetcher"}
 
 
+async def test_a_fetch_that_somebody_cancels_is_followed_by_another(store: Store, rows: Rows, dsn: str) -> None:
+    """A task's body can cancel whatever it finds on the loop."""
+    failed = asyncio.Event()
+    ids = rows.add(3)
+    with psycopg.connect(dsn, application_name="tests.roles") as other:
+        other.execute("lock table procrastinate_jobs in exclusive mode")
+        mouth = Mouth(store, at_once, on_failed=failed.set)
+        async with mouth.fetcher:
+            await await_until(lambda: rows.waits_for_lock(SESSION))
+            (fetch,) = [task for task in asyncio.all_tasks() if task.get_name() == "queue_tasks fetch"]
+            fetch.cancel()
+            await asyncio.wait_for(failed.wait(), PATIENCE)
+            other.rollback()
+            await await_until(lambda: mouth.ended == ids)
+
+
 async def test_it_waits_for_a_hint_when_there_is_nothing_left(store: Store, rows: Rows) -> None:
     async with fetching(store, at_once) as mouth:
         await await_until(lambda: mouth.fetcher._fetching is None and not mouth.fetcher._wake.is_set())
@@ -358,6 +375,26 @@ async def test_a_run_that_breaks_off_frees_its_slot_and_is_said(
     async with fetching(store, broken, slots=2) as mouth:
         await await_until(lambda: len(mouth.ended) == 6)
     assert "a job's run broke off" in caplog.text
+
+
+async def test_one_last_chance_after_the_other_is_alone_as_well(store: Store, rows: Rows) -> None:
+    suspects = rows.add(2, qt_crashes=2)
+    leave = defaultdict(asyncio.Event)
+
+    async def wait_for_its_own(job: FetchedJob) -> None:
+        await leave[job.id].wait()
+
+    async with fetching(store, wait_for_its_own) as mouth:
+        await await_until(lambda: mouth.started == suspects[:1] and mouth.fetcher.in_hand == 2)
+        leave[suspects[0]].set()
+        await await_until(lambda: mouth.started == suspects)
+        (other,) = rows.add()
+        mouth.fetcher.wake()
+        await await_until(lambda: mouth.fetcher.in_hand == 2)
+        assert mouth.started == suspects
+        leave[suspects[1]].set()
+        leave[other].set()
+        await await_until(lambda: mouth.ended == [*suspects, other])
 
 
 async def test_what_a_job_sets_in_its_context_is_not_for_the_next(store: Store, rows: Rows) -> None:
