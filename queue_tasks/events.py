@@ -275,19 +275,7 @@ def tell_all(kind: type[E], made: Iterable[E]) -> None:
 
 def publish(event: Event) -> None:
     """Tell the subscribers of the event's kind."""
-    kind = type(event)
-    listeners = _listeners.get(kind)
-    if listeners is None:
-        return
-    of_each, of_batches = listeners
-    # Not as one of many: this is done for each job that starts.
-    for listener in of_each:
-        try:
-            listener(event)
-        except Exception:
-            logger.exception(RAISED, kind.__name__)
-    if of_batches:
-        _call(of_batches, kind, ((event,),))
+    tell_all(type(event), (event,))
 
 
 def _call(listeners: tuple[Callable[[T], None], ...], kind: type[Event], told: Iterable[T]) -> None:

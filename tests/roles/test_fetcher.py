@@ -15,7 +15,7 @@ import pytest
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
 from queue_tasks.store import Store
-from queue_tasks.worker import fetcher as module
+from queue_tasks.worker import fetcher, waitlist
 from queue_tasks.worker.fetcher import Fetcher
 from tests.roles.parts import Rows
 from tests.waiting import PATIENCE, await_until
@@ -65,11 +65,15 @@ class Mouth:
     async def wait_for_leave(self, job: FetchedJob) -> None:
         await self.may_end.wait()
 
+    def seem_fast(self) -> None:
+        """As if many short jobs had gone before."""
+        for number in range(1, 201):
+            self.fetcher._pace.note_end(number * 0.0005, number * 0.0005 + 0.0005)
+
     @property
     def known(self) -> list[int]:
         """Every job it ever took, in hand or let go."""
-        waiting = [job.id for _, job in self.fetcher._waiting]
-        return sorted(self.started + self.released + waiting)
+        return sorted(self.started + self.released + self.fetcher._waitlist.ids)
 
 
 @asynccontextmanager
@@ -160,24 +164,13 @@ async def test_without_prefetch_there_is_none(store: Store, rows: Rows) -> None:
     rows.add(200)
     async with fetching(store, at_once, slots=3, max_prefetch=0) as mouth:
         await await_until(lambda: len(mouth.ended) == 200)
-        assert mouth.fetcher._limit() == 3
-
-
-@pytest.mark.parametrize(
-    ("mean", "slots", "limit"), [(0.1, 10, 10), (0.05, 10, 20), (0.001, 10, 510), (60, 10, 10), (0.01, 1, 10)]
-)
-async def test_as_many_are_prefetched_as_will_start_within_a_tenth_of_a_second(
-    store: Store, mean: float, slots: int, limit: int
-) -> None:
-    fetcher = Mouth(store, slots=slots, max_prefetch=500).fetcher
-    fetcher._mean_duration = mean
-    assert fetcher._limit() == pytest.approx(limit, abs=1)
+        assert mouth.fetcher._pace.limit == 3
 
 
 async def test_jobs_that_hold_the_loop_are_prefetched_as_they_run_one_after_the_other(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALE_AFTER", 3600.0)
+    monkeypatch.setattr(waitlist, "STALE_AFTER", 3600.0)
     rows.add(200)
     most = 0
 
@@ -194,34 +187,25 @@ async def test_jobs_that_hold_the_loop_are_prefetched_as_they_run_one_after_the_
     assert most <= 40
 
 
-async def test_what_waits_for_the_loop_is_refilled_when_half_of_it_has_run(store: Store) -> None:
-    fetcher = Mouth(store, slots=20).fetcher
-    fetcher._mean_duration = fetcher._mean_interval = 0.005
-    assert (fetcher._limit(), fetcher._enough()) == (20, 20)
-    fetcher._next_turn = asyncio.get_running_loop().call_soon(lambda: None)
-    assert (fetcher._limit(), fetcher._enough()) == (20, 10)
-
-
 async def test_jobs_prefetched_behind_slow_ones_are_given_back_for_others(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALE_AFTER", 0.1)
+    monkeypatch.setattr(waitlist, "STALE_AFTER", 0.1)
     ids = rows.add(100)
     async with fetching(store, slots=2) as mouth:
         await await_until(lambda: len(mouth.started) == 2)
-        # As if many short jobs had gone before.
-        mouth.fetcher._mean_duration = 0.001
+        mouth.seem_fast()
         mouth.fetcher.relieve()
         await await_until(lambda: mouth.released)
         assert mouth.fetcher.in_hand == 2
         assert sorted(mouth.started + mouth.released) == ids
-        assert mouth.fetcher._limit() == 2
+        assert mouth.fetcher._pace.limit == 2
 
 
 async def test_a_long_backlog_of_outcomes_stops_the_fetching_until_it_is_relieved(store: Store, rows: Rows) -> None:
     rows.add(50)
     mouth = Mouth(store, at_once, slots=4)
-    mouth.backlog = module.MAX_BACKLOG + 1
+    mouth.backlog = fetcher.MAX_BACKLOG + 1
     async with mouth.fetcher:
         mouth.fetcher.wake()
         assert not mouth.started
@@ -237,7 +221,7 @@ async def test_a_long_backlog_of_outcomes_stops_the_fetching_until_it_is_relieve
 async def test_stopping_gives_back_what_has_not_started_and_lets_the_rest_run(store: Store, rows: Rows) -> None:
     ids = rows.add(60)
     mouth = Mouth(store, slots=2)
-    mouth.fetcher._mean_duration = 0.002
+    mouth.seem_fast()
     async with mouth.fetcher:
         await await_until(lambda: mouth.started)
     assert len(mouth.started) == 2
@@ -266,7 +250,7 @@ async def test_a_fetch_that_is_stopped_half_way_loses_no_job(store: Store, rows:
 async def test_stopping_does_not_wait_for_ever_for_a_fetch_that_is_held_up(
     store: Store, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LAST_FETCH_WITHIN", 0.1)
+    monkeypatch.setattr(fetcher, "LAST_FETCH_WITHIN", 0.1)
     rows.add(3)
     with psycopg.connect(dsn, application_name="tests.roles") as other:
         other.execute("lock table procrastinate_jobs in exclusive mode")
@@ -323,7 +307,7 @@ async def test_a_fetch_that_somebody_cancels_is_followed_by_another(store: Store
 
 async def test_it_waits_for_a_hint_when_there_is_nothing_left(store: Store, rows: Rows) -> None:
     async with fetching(store, at_once) as mouth:
-        await await_until(lambda: mouth.fetcher._fetching is None and not mouth.fetcher._wake.is_set())
+        await await_until(lambda: mouth.fetcher._fetch is None and not mouth.fetcher._wake.is_set())
         rows.add(5)
         mouth.fetcher.wake()
         await await_until(lambda: len(mouth.ended) == 5)
@@ -335,7 +319,7 @@ async def test_what_is_heard_while_the_request_is_under_way_makes_another(store:
         await await_until(lambda: mouth.fetcher._resting)
         looks = meter.fetches.count
         mouth.fetcher.look()
-        assert mouth.fetcher._fetching is not None, "sent in this very call"
+        assert mouth.fetcher._fetch is not None, "sent in this very call"
         mouth.fetcher.look()
         await await_until(lambda: meter.fetches.count == looks + 2)
 
@@ -351,11 +335,11 @@ async def test_it_polls_without_any_hint(store: Store, rows: Rows) -> None:
 async def test_max_jobs_is_never_exceeded_and_what_was_given_back_does_not_count(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALE_AFTER", 0.05)
+    monkeypatch.setattr(waitlist, "STALE_AFTER", 0.05)
     rows.add(60)
     exhausted = asyncio.Event()
     mouth = Mouth(store, slots=2, max_jobs=30, on_exhausted=exhausted.set)
-    mouth.fetcher._mean_duration = 0.001
+    mouth.seem_fast()
     async with mouth.fetcher:
         await await_until(lambda: mouth.released)
         assert not exhausted.is_set()
@@ -379,7 +363,7 @@ async def test_a_run_that_breaks_off_frees_its_slot_and_is_said(
 
 async def test_one_last_chance_after_the_other_is_alone_as_well(store: Store, rows: Rows) -> None:
     suspects = rows.add(2, qt_crashes=2)
-    leave = defaultdict(asyncio.Event)
+    leave: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def wait_for_its_own(job: FetchedJob) -> None:
         await leave[job.id].wait()
@@ -440,7 +424,7 @@ async def test_times_are_read_whatever_date_style_the_database_has(store: Store,
 
 async def until_prefetched(mouth: Mouth) -> None:
     """One job runs, and one that was fetched waits for it."""
-    mouth.fetcher._mean_duration = 0.001
+    mouth.seem_fast()
     mouth.fetcher.wake()
     await await_until(lambda: len(mouth.started) == 1 and mouth.fetcher.in_hand == 2)
 
@@ -448,7 +432,7 @@ async def until_prefetched(mouth: Mouth) -> None:
 async def test_what_has_not_started_goes_back_when_queues_are_paused_or_opened(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALE_AFTER", 3600.0)
+    monkeypatch.setattr(waitlist, "STALE_AFTER", 3600.0)
     mouth = Mouth(store, slots=1)
     first, second = rows.add(2)
     async with mouth.fetcher:
@@ -464,7 +448,7 @@ async def test_what_has_not_started_goes_back_when_queues_are_paused_or_opened(
 async def test_a_fetcher_that_is_hushed_finishes_what_runs_and_fetches_nothing(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALE_AFTER", 3600.0)
+    monkeypatch.setattr(waitlist, "STALE_AFTER", 3600.0)
     mouth = Mouth(store, slots=1)
     first, second = rows.add(2)
     async with mouth.fetcher:
