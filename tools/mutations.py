@@ -331,7 +331,7 @@ MUTANTS = (
     mutant(
         "whoever says that he fetches may write events of his own making",
         "sql/functions/queue_tasks_is_fetching_v1.sql",
-        "\n        and has_table_privilege('procrastinate_jobs', 'update')",
+        "\n        and has_table_privilege('procrastinate_jobs'::regclass, 'update')",
         "",
         "tests/acceptance/test_roles.py::test_a_producer_enqueues_in_every_way_and_reads_nothing",
     ),

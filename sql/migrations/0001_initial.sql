@@ -1207,7 +1207,7 @@ create or replace function queue_tasks_is_fetching_v1() returns boolean
 as $body$
 begin
     return current_setting('queue_tasks.fetching', true) is not distinct from 'on'
-        and has_table_privilege('procrastinate_jobs', 'update');
+        and has_table_privilege('procrastinate_jobs'::regclass, 'update');
 end
 $body$;
 
