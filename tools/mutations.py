@@ -401,8 +401,8 @@ MUTANTS = (
     mutant(
         "prefetched jobs are not given back at the stop",
         "queue_tasks/worker/fetcher.py",
-        "await self._fetch.task\n        self._give_back_waiting()",
-        "await self._fetch.task\n        self.forget_waiting()",
+        "await self._fetch.task\n        self.hand.give_back()",
+        "await self._fetch.task\n        self.hand.forget()",
         "tests/roles/test_fetcher.py::test_stopping_gives_back_what_has_not_started_and_lets_the_rest_run",
     ),
     mutant(
@@ -422,8 +422,8 @@ MUTANTS = (
     mutant(
         "what is hushed while a fetch is under way starts all the same",
         "queue_tasks/worker/fetcher.py",
-        "        if self._hushed:\n            # Told so",
-        "        if self._hushed and not jobs:\n            # Told so",
+        "        if self._hushed or self._loop is None:\n            # Told so",
+        "        if self._loop is None:\n            # Told so",
         "tests/roles/test_fetcher.py::test_what_a_fetch_brings_that_was_under_way_goes_back_too",
     ),
     mutant(
@@ -431,21 +431,21 @@ MUTANTS = (
         "queue_tasks/worker/slots.py",
         "        self._free(asyncio.current_task(self._loop))\n",
         "",
-        "tests/roles/test_slots.py::test_a_slot_is_free_as_its_job_ends_and_not_a_turn_of_the_loop_later",
+        "tests/roles/test_hand.py::test_a_slot_is_free_as_its_job_ends_and_not_a_turn_of_the_loop_later",
     ),
     mutant(
         "a last chance starts beside those that run",
         "queue_tasks/worker/slots.py",
         "                if running:\n",
         "                if not running:\n",
-        "tests/roles/test_slots.py::test_a_last_chance_waits_for_those_before_it_and_those_after_it_wait_for_its_end",
+        "tests/roles/test_hand.py::test_a_last_chance_waits_for_those_before_it_and_those_after_it_wait_for_its_end",
     ),
     mutant(
         "the end of one that ran alone has others run beside the next such",
         "queue_tasks/worker/slots.py",
         "    def _note_end(self, task: asyncio.Task[None]) -> None:\n",
         "    def _note_end(self, task: asyncio.Task[None]) -> None:\n        self._alone = False\n",
-        "tests/roles/test_fetcher.py::test_one_last_chance_after_the_other_is_alone_as_well",
+        "tests/roles/test_hand.py::test_one_last_chance_after_the_other_is_alone_as_well",
     ),
     mutant(
         "promote ignores the time",

@@ -110,7 +110,7 @@ class Crew:
             options.poll_interval,
             wake=self._look,
             look=self._look_at_once,
-            has_room=lambda: self.fetcher.has_room,
+            has_room=lambda: self.fetcher.hand.has_free_slot,
             lookout=self.lookout,
         )
         self.rescuer = Rescuer(store.maintenance, options, self._ids_in_hand, self.lookout)
@@ -230,7 +230,7 @@ class Crew:
 
     def _has_jobs(self) -> bool:
         """Whether jobs are in hand; from any thread."""
-        return bool(self.fetcher.in_hand or self.finisher.backlog)
+        return bool(self.fetcher.hand.size or self.finisher.backlog)
 
     def _ids_in_hand(self) -> list[int] | None:
         """The jobs that are this worker's by its own knowledge; None while it waits for more."""
@@ -256,7 +256,7 @@ class Crew:
         self.heartbeat.beat_now()
 
     def _be_quiet(self) -> None:
-        logger.info("told to be quiet: fetching nothing more; %d jobs still run", self.fetcher.running)
+        logger.info("told to be quiet: fetching nothing more; %d jobs still run", self.fetcher.hand.running)
         self.fetcher.hush()
         self.waking.leave()
 
@@ -270,10 +270,10 @@ class Crew:
         logger.warning(
             "worker %d was taken for dead (silent for too long); its %d jobs belong to others now; registering anew",
             self.worker_id,
-            self.fetcher.in_hand,
+            self.fetcher.hand.size,
         )
         self.attempts.stop_all(StopReason.LOST)
-        self.fetcher.forget_waiting()
+        self.fetcher.hand.forget()
 
     async def _renew(self, worker_id: int) -> None:
         """After it was lost, under a new number."""

@@ -18,10 +18,8 @@ from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
 from queue_tasks.store import JobStore
 from queue_tasks.worker.event_loop import start_task
-from queue_tasks.worker.pace import Pace
+from queue_tasks.worker.hand import Hand
 from queue_tasks.worker.service import Service, wait_for
-from queue_tasks.worker.slots import Slots
-from queue_tasks.worker.waitlist import Waitlist
 
 LAST_FETCH_WITHIN = 5.0
 """Seconds a stopping worker waits for the answer to its last fetch."""
@@ -92,11 +90,6 @@ class Fetcher(Service):
         self._on_idle = on_idle
         self._meter = meter or Meter()
         self._rest = rest or self._poll
-        self._pace = Pace(slots, max_prefetch)
-        self._waitlist = Waitlist(self._let_go, self._give_back_stale)
-        self._slots = Slots(
-            slots, self._waitlist, run_job, last_chance=last_chance, pace=self._pace, on_end=self._note_end
-        )
         # How many jobs may still be fetched.
         self._left = math.inf if max_jobs is None else max_jobs
         self._hushed = False
@@ -105,64 +98,23 @@ class Fetcher(Service):
         self._resting = False
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self.hand = Hand(
+            slots,
+            max_prefetch,
+            run_job,
+            self._let_go,
+            last_chance=last_chance,
+            on_end=self._room.set,
+            on_quiet=self._note_quiet,
+        )
+        """What was fetched and has not ended."""
         self.idle_fetches = 0
         """Fetches in a row that found nothing while nothing was in hand."""
-
-    # ------------------------------------------------------------------------------------------------ what is in hand
-
-    @property
-    def in_hand(self) -> int:
-        """Jobs fetched and not ended."""
-        return len(self._waitlist.jobs) + self._slots.running
-
-    @property
-    def running(self) -> int:
-        """Jobs whose bodies run."""
-        return self._slots.running
-
-    @property
-    def has_room(self) -> bool:
-        """Whether a job that is fetched now can start at once."""
-        return len(self._waitlist.jobs) < self._slots.free
 
     @property
     def ids_in_hand(self) -> list[int] | None:
         """The jobs fetched and not ended; None while the answer to a fetch is on its way, and more may be."""
-        return None if self._fetch is not None else [*self._waitlist.ids, *self._slots.ids]
-
-    async def until_quiet(self) -> None:
-        """Return when no job is in hand."""
-        await self._quiet.wait()
-
-    def forget_waiting(self) -> None:
-        """Drop what has not started: it is another worker's now."""
-        self._waitlist.jobs.clear()
-        self._note_quiet()
-
-    def _give_back_waiting(self) -> None:
-        self._waitlist.give_back()
-        self._note_quiet()
-
-    def _give_back_stale(self) -> None:
-        """What was prefetched waits behind slow jobs."""
-        self._pace.note_jam()
-        self._give_back_waiting()
-
-    def _let_go(self, job: FetchedJob) -> None:
-        self._left += 1
-        self._release(job)
-
-    def _note_end(self) -> None:
-        self._room.set()
-        self._note_quiet()
-
-    def _note_quiet(self) -> None:
-        if not self.in_hand:
-            self._quiet.set()
-            if self._on_idle is not None:
-                self._wake.set()
+        return None if self._fetch is not None else self.hand.ids
 
     # ------------------------------------------------------------------------------------------------- what it is told
 
@@ -180,7 +132,7 @@ class Fetcher(Service):
 
     def reconsider(self) -> None:
         """Look anew at what may be fetched: what has not started may be of a queue that is paused now."""
-        self._give_back_waiting()
+        self.hand.give_back()
         self._wake.set()
 
     @property
@@ -191,7 +143,7 @@ class Fetcher(Service):
     def hush(self) -> None:
         """Fetch nothing more until `unhush`, and give back what has not started; what runs goes on."""
         self._hushed = True
-        self._give_back_waiting()
+        self.hand.give_back()
 
     def unhush(self) -> None:
         """Fetch again."""
@@ -226,12 +178,12 @@ class Fetcher(Service):
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(LAST_FETCH_WITHIN):
                     await self._fetch.task
-        self._give_back_waiting()
+        self.hand.give_back()
 
     async def _is_exhausted(self) -> bool:
         """Whether all that it may fetch has been fetched, and has ended."""
         if not self._left:
-            await self._quiet.wait()
+            await self.hand.until_quiet()
         # What was given back meanwhile does not count.
         return not self._left
 
@@ -241,15 +193,10 @@ class Fetcher(Service):
             await self._room.wait()
 
     def _must_wait(self) -> bool:
-        return (
-            self._hushed
-            or self.in_hand > self._pace.enough(lags=self._slots.lags)
-            or self.in_hand >= self._pace.limit
-            or self._backlog() > MAX_BACKLOG
-        )
+        return self._hushed or not self.hand.wants_more or self._backlog() > MAX_BACKLOG
 
     def _begin_fetch(self) -> Fetch:
-        wanted = max(1, int(min(self._pace.limit - self.in_hand, self._left)))
+        wanted = max(1, int(min(self.hand.room, self._left)))
         task = start_task(asyncio.get_running_loop(), self._ask(wanted), "queue_tasks fetch")
         self._fetch = Fetch(task, wanted, self.worker_id)
         # While the database is at it.
@@ -262,17 +209,13 @@ class Fetcher(Service):
         jobs = await self._store.fetch_jobs(self._queues, wanted)
         now = time.monotonic()
         self._meter.note_fetch(now - asked_at, len(jobs))
-        self._left -= len(jobs)
-        self._waitlist.add(jobs, now)
-        if self._hushed:
-            # Told so while the fetch was under way.
-            self._give_back_waiting()
-        elif self._loop is not None:
-            # Not stopped meanwhile.
-            self._slots.fill()
-            self._waitlist.watch()
-            if self.in_hand:
-                self._quiet.clear()
+        if self._hushed or self._loop is None:
+            # Told so, or stopped, while the fetch was under way.
+            for job in jobs:
+                self._release(job)
+        else:
+            self._left -= len(jobs)
+            self.hand.take(jobs, now)
         return jobs
 
     async def _answer(self, fetch: Fetch) -> list[FetchedJob] | None:
@@ -292,7 +235,7 @@ class Fetcher(Service):
 
     async def _until_reason(self, jobs: list[FetchedJob], wanted: int) -> None:
         """Wait, after a fetch that found so many of those that it wanted, until it is to look again."""
-        idle = not jobs and not self.in_hand
+        idle = not jobs and not self.hand.size
         self.idle_fetches = self.idle_fetches + 1 if idle else 0
         if idle and self._on_idle is not None:
             await self._on_idle()
@@ -304,6 +247,14 @@ class Fetcher(Service):
                 await self._rest(self._wake, len(jobs), full)
             finally:
                 self._resting = False
+
+    def _let_go(self, job: FetchedJob) -> None:
+        self._left += 1
+        self._release(job)
+
+    def _note_quiet(self) -> None:
+        if self._on_idle is not None:
+            self._wake.set()
 
     async def _poll(self, wake: asyncio.Event, taken: int, full: bool) -> None:  # noqa: ARG002, FBT001 - a Rest
         if not full:

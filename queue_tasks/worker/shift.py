@@ -70,13 +70,13 @@ class Shift:
     async def _end_running(self) -> None:
         """Let running jobs end within the grace time; then tell them to stop and give back those that do."""
         ending, crew = self._ending, self._crew
-        fetcher = crew.fetcher
-        if fetcher.running and ending.grace_left:
-            logger.info("stopping: %d running jobs have %g s to end", fetcher.running, ending.grace)
-        if not await ending.wait(fetcher.until_quiet) and fetcher.in_hand:
-            logger.warning("%d jobs still run after the time of grace; they are given back", fetcher.running)
+        hand = crew.fetcher.hand
+        if hand.running and ending.grace_left:
+            logger.info("stopping: %d running jobs have %g s to end", hand.running, ending.grace)
+        if not await ending.wait(hand.until_quiet) and hand.size:
+            logger.warning("%d jobs still run after the time of grace; they are given back", hand.running)
             crew.attempts.stop_all(StopReason.SHUTDOWN)
-            if not await ending.wait(fetcher.until_quiet, STOP_MARGIN):
+            if not await ending.wait(hand.until_quiet, STOP_MARGIN):
                 crew.attempts.abandon_all()
         crew.finisher.patience = ending.time_left
         crew.announcer.patience = min(crew.announcer.patience, ending.time_left)

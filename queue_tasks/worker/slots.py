@@ -6,12 +6,12 @@ import asyncio
 import contextvars
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.worker.event_loop import start_task
 from queue_tasks.worker.pace import Pace
-from queue_tasks.worker.waitlist import Waitlist
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -23,6 +23,7 @@ sends the next fetch or writes outcomes waits for its turn."""
 class Slots:
     """Made and used on the worker's loop. run_job runs one job; on_end is called after each, however it ended.
 
+    waiting: jobs, each with the time at which it was fetched; the first is taken out as it starts.
     last_chance: crashes from which on a job runs with no other beside it: the next one fails it, and must be its own.
     pace is told of each that ran.
     """
@@ -30,15 +31,15 @@ class Slots:
     def __init__(
         self,
         count: int,
-        waitlist: Waitlist,
+        waiting: deque[tuple[float, FetchedJob]],
         run_job: Callable[[FetchedJob], Awaitable[None]],
         *,
         last_chance: int,
         pace: Pace,
         on_end: Callable[[], None],
     ) -> None:
-        self.count = count
-        self._waitlist = waitlist
+        self._count = count
+        self._waiting = waiting
         self._run_job = run_job
         self._last_chance = last_chance
         self._pace = pace
@@ -60,7 +61,7 @@ class Slots:
     @property
     def free(self) -> int:
         """How many more jobs may run now."""
-        return 0 if self._alone else self.count - len(self._running)
+        return 0 if self._alone else self._count - len(self._running)
 
     @property
     def ids(self) -> list[int]:
@@ -77,9 +78,9 @@ class Slots:
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
-        waiting, running = self._waitlist.jobs, self._running
+        waiting, running = self._waiting, self._running
         until = time.monotonic() + LONGEST_TURN
-        while waiting and len(running) < self.count and not self._alone:
+        while waiting and len(running) < self._count and not self._alone:
             _, job = waiting[0]
             if job.crashes >= self._last_chance:
                 if running:

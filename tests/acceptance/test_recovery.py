@@ -145,13 +145,13 @@ def test_a_poison_pill_fails_at_its_third_crash_and_its_neighbours_succeed(dsn: 
 def test_a_worker_whose_row_was_deleted_registers_anew_and_its_body_is_told() -> None:
     with running_worker() as worker:
         result = tasks.report_progress.enqueue()
-        wait_until(lambda: worker.crew.fetcher.running == 1)
+        wait_until(lambda: worker.crew.fetcher.hand.running == 1)
         first = worker.worker_id
         with connection.cursor() as cursor:
             cursor.execute("delete from procrastinate_workers")
         wait_until(lambda: worker.worker_id != first)
         assert tasks.noop.enqueue().wait(PATIENCE).status == TaskResultStatus.SUCCESSFUL
-        wait_until(lambda: column(result.id, "worker_id") == worker.worker_id and worker.crew.fetcher.running == 1)
+        wait_until(lambda: column(result.id, "worker_id") == worker.worker_id and worker.crew.fetcher.hand.running == 1)
         with connection.cursor() as cursor:
             cursor.execute("update procrastinate_jobs set abort_requested = true where id = %s", [result.id])
         assert result.wait(PATIENCE).return_value == "aborted"

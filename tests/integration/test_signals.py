@@ -103,7 +103,7 @@ def test_a_worker_that_starts_and_stops_and_the_jobs_between() -> None:
 def test_a_job_that_was_given_to_another() -> None:
     with received(signals.job_lost) as lost, running_worker() as worker:
         result = tasks.wait_for_group.enqueue("it is lost")
-        wait_until(lambda: worker.crew.fetcher.running == 1)
+        wait_until(lambda: worker.crew.fetcher.hand.running == 1)
         sql("update procrastinate_jobs set qt_lease = qt_lease + 1 where id = %s", result.id)
         Group.objects.create(name="it is lost")
         wait_until(lambda: lost.seen)

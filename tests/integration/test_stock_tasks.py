@@ -265,7 +265,7 @@ def test_a_thread_obeys_by_should_abort(notes: list[Any]) -> None:
 def test_a_coroutine_is_cancelled() -> None:
     with running_worker(poll_interval=60) as worker:
         job = stock.stock_sleep.defer(seconds=60)
-        wait_until(lambda: worker.crew.fetcher.running == 1)
+        wait_until(lambda: worker.crew.fetcher.hand.running == 1)
         assert cancel(job)
         wait_until(lambda: row(job)["status"] == "aborted")
 
@@ -273,7 +273,7 @@ def test_a_coroutine_is_cancelled() -> None:
 def test_what_the_worker_s_end_interrupts_is_given_back_and_not_aborted(notes: list[Any]) -> None:
     with running_worker(grace=0.05) as worker:
         obeys, sleeps = stock.stock_until_aborted.defer(), stock.stock_sleep.defer(seconds=60)
-        wait_until(lambda: worker.crew.fetcher.running == 2 and notes == ["begun"])
+        wait_until(lambda: worker.crew.fetcher.hand.running == 2 and notes == ["begun"])
     # It may be left behind before it has looked.
     wait_until(lambda: notes == ["begun", AbortReason.SHUTDOWN])
     for job in (obeys, sleeps):

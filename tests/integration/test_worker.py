@@ -213,7 +213,7 @@ def test_a_running_thread_sees_the_abort_and_its_progress_is_shown() -> None:
 def test_stopping_waits_for_running_jobs() -> None:
     with running_worker(grace=60) as worker:
         result = tasks.wait_for_group.enqueue("go")
-        wait_until(lambda: worker.crew.fetcher.running == 1)
+        wait_until(lambda: worker.crew.fetcher.hand.running == 1)
         worker.stop()
         Group.objects.create(name="go")
     result.refresh()
@@ -224,7 +224,7 @@ def test_stopping_waits_for_running_jobs() -> None:
 def test_after_the_grace_time_running_jobs_are_given_back_without_an_attempt(task: Any) -> None:
     with running_worker(grace=0.1) as worker:
         result = task.enqueue(60)
-        wait_until(lambda: worker.crew.fetcher.running == 1)
+        wait_until(lambda: worker.crew.fetcher.hand.running == 1)
     result.refresh()
     assert result.status == TaskResultStatus.READY
     assert result.attempts == 0

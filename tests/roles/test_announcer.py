@@ -200,7 +200,7 @@ def test_an_aborted_job_is_announced_as_failed() -> None:
         running_worker(poll_interval=60) as worker,
     ):
         result = tasks.sleep.enqueue(60)
-        wait_until(lambda: worker.crew.fetcher.running == 1)
+        wait_until(lambda: worker.crew.fetcher.hand.running == 1)
         control.abort([int(result.id)])
         wait_until(lambda: seen)
     assert seen == [compat.TaskResultStatus.FAILED]
@@ -212,7 +212,7 @@ def test_an_attempt_that_was_lost_or_given_back_is_not_announced() -> None:
     with received(compat.task_finished, lambda task_result, **_: seen.append(task_result.id)):
         with running_worker(grace=0) as worker:
             lost, given_back = tasks.wait_for_group.enqueue("it is lost"), tasks.sleep.enqueue(60)
-            wait_until(lambda: worker.crew.fetcher.running == 2)
+            wait_until(lambda: worker.crew.fetcher.hand.running == 2)
             with connection.cursor() as cursor:
                 cursor.execute("update procrastinate_jobs set qt_lease = qt_lease + 1 where id = %s", [lost.id])
             Group.objects.create(name="it is lost")

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -15,7 +14,7 @@ import pytest
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.meter import Meter
 from queue_tasks.store import Store
-from queue_tasks.worker import fetcher, waitlist
+from queue_tasks.worker import fetcher, hand
 from queue_tasks.worker.fetcher import Fetcher
 from tests.roles.parts import Rows
 from tests.waiting import PATIENCE, await_until
@@ -68,12 +67,13 @@ class Mouth:
     def seem_fast(self) -> None:
         """As if many short jobs had gone before."""
         for number in range(1, 201):
-            self.fetcher._pace.note_end(number * 0.0005, number * 0.0005 + 0.0005)
+            self.fetcher.hand._pace.note_end(number * 0.0005, number * 0.0005 + 0.0005)
 
     @property
     def known(self) -> list[int]:
         """Every job it ever took, in hand or let go."""
-        return sorted(self.started + self.released + self.fetcher._waitlist.ids)
+        waiting = [job.id for _, job in self.fetcher.hand._waiting]
+        return sorted(self.started + self.released + waiting)
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def fetching(store: Store, *args: Any, **settings: Any) -> AsyncIterator[M
     async with mouth.fetcher:
         yield mouth
         mouth.may_end.set()
-        await mouth.fetcher.until_quiet()
+        await mouth.fetcher.hand.until_quiet()
 
 
 def has_ended(mouth: Mouth, count: int) -> bool:
@@ -101,7 +101,7 @@ async def test_it_takes_no_more_than_its_slots_while_nothing_is_known_of_the_job
     rows.add(50)
     async with fetching(store, slots=4) as mouth:
         await await_until(lambda: len(mouth.started) == 4)
-        assert (taken(rows), mouth.fetcher.in_hand) == (4, 4)
+        assert (taken(rows), mouth.fetcher.hand.size) == (4, 4)
         mouth.fetcher.wake()
         mouth.fetcher.relieve()
         await await_until(lambda: not mouth.fetcher._room.is_set())
@@ -115,7 +115,7 @@ async def test_slow_jobs_are_never_more_than_the_slots(store: Store, rows: Rows)
     async def slow(job: FetchedJob) -> None:
         nonlocal most
         await asyncio.sleep(0.12)
-        most = max(most, mouth.fetcher.in_hand)
+        most = max(most, mouth.fetcher.hand.size)
 
     async with fetching(store, slow, slots=8) as mouth:
         await await_until(lambda: len(mouth.ended) == 40)
@@ -130,7 +130,7 @@ async def test_short_jobs_are_prefetched_within_the_bound(store: Store, rows: Ro
     async def short(job: FetchedJob) -> None:
         nonlocal most
         await asyncio.sleep(0)
-        most = max(most, mouth.fetcher.in_hand)
+        most = max(most, mouth.fetcher.hand.size)
 
     async with fetching(store, short, slots=4, max_prefetch=60) as mouth:
         await await_until(lambda: len(mouth.ended) == 3000)
@@ -164,13 +164,13 @@ async def test_without_prefetch_there_is_none(store: Store, rows: Rows) -> None:
     rows.add(200)
     async with fetching(store, at_once, slots=3, max_prefetch=0) as mouth:
         await await_until(lambda: len(mouth.ended) == 200)
-        assert mouth.fetcher._pace.limit == 3
+        assert mouth.fetcher.hand._pace.limit == 3
 
 
 async def test_jobs_that_hold_the_loop_are_prefetched_as_they_run_one_after_the_other(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waitlist, "STALE_AFTER", 3600.0)
+    monkeypatch.setattr(hand, "STALE_AFTER", 3600.0)
     rows.add(200)
     most = 0
 
@@ -179,7 +179,7 @@ async def test_jobs_that_hold_the_loop_are_prefetched_as_they_run_one_after_the_
         until = time.monotonic() + 0.005
         while time.monotonic() < until:
             pass
-        most = max(most, mouth.fetcher.in_hand)
+        most = max(most, mouth.fetcher.hand.size)
 
     async with fetching(store, busy, slots=20) as mouth:
         await await_until(lambda: len(mouth.ended) == 200)
@@ -190,16 +190,16 @@ async def test_jobs_that_hold_the_loop_are_prefetched_as_they_run_one_after_the_
 async def test_jobs_prefetched_behind_slow_ones_are_given_back_for_others(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waitlist, "STALE_AFTER", 0.1)
+    monkeypatch.setattr(hand, "STALE_AFTER", 0.1)
     ids = rows.add(100)
     async with fetching(store, slots=2) as mouth:
         await await_until(lambda: len(mouth.started) == 2)
         mouth.seem_fast()
         mouth.fetcher.relieve()
         await await_until(lambda: mouth.released)
-        assert mouth.fetcher.in_hand == 2
+        assert mouth.fetcher.hand.size == 2
         assert sorted(mouth.started + mouth.released) == ids
-        assert mouth.fetcher._pace.limit == 2
+        assert mouth.fetcher.hand._pace.limit == 2
 
 
 async def test_a_long_backlog_of_outcomes_stops_the_fetching_until_it_is_relieved(store: Store, rows: Rows) -> None:
@@ -226,9 +226,9 @@ async def test_stopping_gives_back_what_has_not_started_and_lets_the_rest_run(st
         await await_until(lambda: mouth.started)
     assert len(mouth.started) == 2
     assert sorted(mouth.started + mouth.released) == ids
-    assert mouth.fetcher.running == 2
+    assert mouth.fetcher.hand.running == 2
     mouth.may_end.set()
-    await mouth.fetcher.until_quiet()
+    await mouth.fetcher.hand.until_quiet()
 
 
 async def test_a_fetch_that_is_stopped_half_way_loses_no_job(store: Store, rows: Rows, dsn: str) -> None:
@@ -335,7 +335,7 @@ async def test_it_polls_without_any_hint(store: Store, rows: Rows) -> None:
 async def test_max_jobs_is_never_exceeded_and_what_was_given_back_does_not_count(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waitlist, "STALE_AFTER", 0.05)
+    monkeypatch.setattr(hand, "STALE_AFTER", 0.05)
     rows.add(60)
     exhausted = asyncio.Event()
     mouth = Mouth(store, slots=2, max_jobs=30, on_exhausted=exhausted.set)
@@ -359,26 +359,6 @@ async def test_a_run_that_breaks_off_frees_its_slot_and_is_said(
     async with fetching(store, broken, slots=2) as mouth:
         await await_until(lambda: len(mouth.ended) == 6)
     assert "a job's run broke off" in caplog.text
-
-
-async def test_one_last_chance_after_the_other_is_alone_as_well(store: Store, rows: Rows) -> None:
-    suspects = rows.add(2, qt_crashes=2)
-    leave: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
-
-    async def wait_for_its_own(job: FetchedJob) -> None:
-        await leave[job.id].wait()
-
-    async with fetching(store, wait_for_its_own) as mouth:
-        await await_until(lambda: mouth.started == suspects[:1] and mouth.fetcher.in_hand == 2)
-        leave[suspects[0]].set()
-        await await_until(lambda: mouth.started == suspects)
-        (other,) = rows.add()
-        mouth.fetcher.wake()
-        await await_until(lambda: mouth.fetcher.in_hand == 2)
-        assert mouth.started == suspects
-        leave[suspects[1]].set()
-        leave[other].set()
-        await await_until(lambda: mouth.ended == [*suspects, other])
 
 
 async def test_what_a_job_sets_in_its_context_is_not_for_the_next(store: Store, rows: Rows) -> None:
@@ -426,13 +406,13 @@ async def until_prefetched(mouth: Mouth) -> None:
     """One job runs, and one that was fetched waits for it."""
     mouth.seem_fast()
     mouth.fetcher.wake()
-    await await_until(lambda: len(mouth.started) == 1 and mouth.fetcher.in_hand == 2)
+    await await_until(lambda: len(mouth.started) == 1 and mouth.fetcher.hand.size == 2)
 
 
 async def test_what_has_not_started_goes_back_when_queues_are_paused_or_opened(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waitlist, "STALE_AFTER", 3600.0)
+    monkeypatch.setattr(hand, "STALE_AFTER", 3600.0)
     mouth = Mouth(store, slots=1)
     first, second = rows.add(2)
     async with mouth.fetcher:
@@ -448,7 +428,7 @@ async def test_what_has_not_started_goes_back_when_queues_are_paused_or_opened(
 async def test_a_fetcher_that_is_hushed_finishes_what_runs_and_fetches_nothing(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waitlist, "STALE_AFTER", 3600.0)
+    monkeypatch.setattr(hand, "STALE_AFTER", 3600.0)
     mouth = Mouth(store, slots=1)
     first, second = rows.add(2)
     async with mouth.fetcher:
@@ -458,7 +438,7 @@ async def test_a_fetcher_that_is_hushed_finishes_what_runs_and_fetches_nothing(
         rows.db.execute("update procrastinate_jobs set status = 'todo', worker_id = null where id = %s", [second])
         mouth.may_end.set()
         mouth.fetcher.wake()
-        await mouth.fetcher.until_quiet()
+        await mouth.fetcher.hand.until_quiet()
         assert (mouth.started, mouth.fetcher.hushed) == ([first], True)
         mouth.fetcher.unhush()
         await await_until(lambda: mouth.ended == [first, second])

@@ -59,7 +59,7 @@ class Sleeper:
             NEVER,
             wake=self.fetcher.wake,
             look=self.fetcher.look,
-            has_room=lambda: self.fetcher.has_room,
+            has_room=lambda: self.fetcher.hand.has_free_slot,
         )
         self.listener = Listener(
             options,
@@ -113,7 +113,7 @@ async def sleeping(options: Options, queues: Sequence[str] | None = None, slots:
             await await_until(lambda: sleeper.waking._nights and sleeper.waking.asleep)
             yield sleeper
             sleeper.may_end.set()
-            await sleeper.fetcher.until_quiet()
+            await sleeper.fetcher.hand.until_quiet()
     finally:
         await store.close()
 
