@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, LiteralString, Self
+from typing import Any, Final, LiteralString, Self
 
 import psycopg
 from django.db import connections
-from psycopg import IsolationLevel
 
 from queue_tasks.database_errors import DATABASE_ERRORS, NoAnswer, NotifyQueueFull, is_of_the_session
-from queue_tasks.line import Line
+from queue_tasks.line import Line, cut
 from queue_tasks.statements import NOTIFY_USAGE, PREPARE_SESSION, PREPARE_TRANSACTION
 
 CONNECT_TIMEOUT = 5
@@ -41,6 +38,9 @@ LOOP_LATE = 0.5
 
 QUEUE_IS_FULL = 0.5
 """The used part of the NOTIFY queue from which a refused statement is taken to be its doing."""
+
+BEGIN: Final = "begin isolation level read committed read write"
+"""Through a pooler the session has the defaults of somebody else."""
 
 _NOT_PSYCOPG = ("cursor_factory", "context", "autocommit", "prepare_threshold", "server_side_binding")
 """What Django's parameters have beside psycopg's."""
@@ -78,14 +78,37 @@ def session_settings(
     }
 
 
-class Deadline:
-    """`with Deadline(connection, seconds)`: what is awaited within is answered in time, or the connection is cut.
+class Heeding:
+    """`with Heeding()`: whoever is cancelled within ends cancelled, whatever came of what was awaited.
 
-    Raises NoAnswer when it was cut. To cancel is not enough: psycopg then asks the server to cancel as well, and
-    waits for its word, which a network that swallows everything never brings.
+    psycopg 3.2 waits by `asyncio.wait_for`, which on Python 3.11 forgets a cancellation that comes together with what
+    is waited for; and a connection that breaks says so instead.
     """
 
-    __slots__ = ("_cancels", "_connection", "_due", "_seconds", "_task", "_timer", "expired")
+    __slots__ = ("_cancels", "_task")
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        self._cancels = self._task.cancelling() if self._task else 0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is None or isinstance(error, asyncio.CancelledError):
+            return
+        if self._task.cancelling() > self._cancels:
+            raise asyncio.CancelledError from error
+
+
+class Deadline(Heeding):
+    """`with Deadline(connection, seconds)`: what is awaited within is answered in time, or the connection is cut.
+
+    Raises NoAnswer when it was cut. To cancel is not enough: the server is then asked to cancel as well, and its word
+    awaited, which a network that swallows everything never brings.
+    """
+
+    __slots__ = ("_connection", "_due", "_seconds", "_timer", "expired")
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], seconds: float) -> None:
         self._connection = connection
@@ -94,22 +117,16 @@ class Deadline:
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._cancels = self._task.cancelling() if self._task else 0
         self._due = loop.time() + self._seconds
         self._timer = loop.call_at(self._due, self._expire)
-        return self
+        return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()
-        if error is None or isinstance(error, asyncio.CancelledError):
-            return
-        if self._task is not None and self._task.cancelling() > self._cancels:
-            # It was cancelled, and the connection broke before psycopg could say so.
-            raise asyncio.CancelledError from error
-        if self.expired:
+        super().__exit__(kind, error, trace)
+        if self.expired and isinstance(error, Exception):
             raise NoAnswer("answer from the database", self._seconds) from error
 
     def _expire(self) -> None:
@@ -144,12 +161,6 @@ def within(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None
     finally:
         timer.cancel()
         timer.join()
-
-
-def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """End both directions of a connection's socket: whoever waits for it is told that it has ended."""
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
-        line.shutdown(socket.SHUT_RDWR)
 
 
 _refused: dict[tuple[Any, ...], tuple[float, str]] = {}
@@ -195,29 +206,30 @@ async def connect(
     Raises psycopg's errors, NoAnswer among them.
     """
     parameters = connection_parameters(alias, name)
-    with Turn(parameters):
-        try:
-            async with asyncio.timeout(CONNECT_DEADLINE):
-                connection = await psycopg.AsyncConnection.connect(
-                    **parameters, autocommit=True, prepare_threshold=None
-                )
-        except TimeoutError as exc:
-            raise NoAnswer("connection to the database", CONNECT_DEADLINE) from exc
-        try:
-            settings = session_settings(statement_timeout=statement_timeout, lock_timeout=lock_timeout, durable=durable)
-            with Deadline(connection, statement_timeout + MARGIN):
-                cursor = await connection.execute(
-                    PREPARE_SESSION, {**settings, "backend_pid": connection.info.backend_pid}
-                )
-                direct: bool = (await cursor.fetchall())[0][0]
+    settings = session_settings(statement_timeout=statement_timeout, lock_timeout=lock_timeout, durable=durable)
+    connection: psycopg.AsyncConnection[Any] | None = None
+    try:
+        with Turn(parameters), Heeding():
+            try:
+                async with asyncio.timeout(CONNECT_DEADLINE):
+                    connection = await psycopg.AsyncConnection.connect(
+                        **parameters, autocommit=True, prepare_threshold=None
+                    )
+            except TimeoutError as exc:
+                raise NoAnswer("connection to the database", CONNECT_DEADLINE) from exc
+            line = Line(connection, prepares=False)
+            try:
+                with Deadline(connection, statement_timeout + MARGIN):
+                    rows = await line.rows(PREPARE_SESSION, {**settings, "backend_pid": connection.info.backend_pid})
+            finally:
+                line.detach()
+            direct: bool = rows[0][0]
             if direct:
                 connection.prepare_threshold = 2
-            else:
-                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
-                await connection.set_read_only(False)
-        except BaseException:
+    except BaseException:
+        if connection is not None:
             await connection.close()
-            raise
+        raise
     return connection, direct
 
 
@@ -298,8 +310,7 @@ class WorkerConnection:
         with Deadline(connection, self._deadline):
             if self.direct and not under:
                 return await self._line.rows(statement, parameters)
-            self._line.detach()
-            return await self._in_transaction(connection, statement, parameters, under)
+            return await self._in_transaction(statement, parameters, under)
 
     async def open(self) -> psycopg.AsyncConnection[Any]:
         """The live connection, opened and prepared if need be."""
@@ -311,7 +322,7 @@ class WorkerConnection:
                 lock_timeout=self.lock_timeout,
                 durable=self.durable,
             )
-            self._line = Line(self._connection)
+            self._line = Line(self._connection, prepares=self.direct)
         return self._connection
 
     async def close(self) -> None:
@@ -327,22 +338,27 @@ class WorkerConnection:
             cut(self._connection)
 
     async def _in_transaction(
-        self,
-        connection: psycopg.AsyncConnection[Any],
-        statement: LiteralString,
-        parameters: Mapping[str, Any] | None,
-        under: LiteralString | None,
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None, under: LiteralString | None
     ) -> Sequence[tuple[Any, ...]]:
-        async with connection.transaction():
+        line = self._line
+        await line.rows(BEGIN)
+        try:
             if not self.direct:
                 settings = session_settings(
                     statement_timeout=self.statement_timeout, lock_timeout=self.lock_timeout, durable=self.durable
                 )
-                await connection.execute(PREPARE_TRANSACTION, settings)
+                await line.rows(PREPARE_TRANSACTION, settings)
             if under:
-                await connection.execute(under, parameters)
-            cursor = await connection.execute(statement, parameters, binary=True)
-            return await cursor.fetchall() if cursor.description else ()
+                await line.rows(under, parameters)
+            rows = await line.rows(statement, parameters)
+        except Exception:
+            try:
+                await line.rows("rollback")
+            except psycopg.Error:
+                await self.close()
+            raise
+        await line.rows("commit")
+        return rows
 
     async def _notify_queue_is_full(self) -> bool:
         """Ask, which also clears what every listener has read: once it is full, nothing else does that."""

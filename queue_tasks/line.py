@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString
 
@@ -110,8 +112,7 @@ class Line:
             if self._asked is asked:
                 # It is still under way. Should it end well all the same, nobody hears of it.
                 ended = self._asked = self._loop.create_future()
-                with contextlib.suppress(psycopg.Error):
-                    await self._connection.cancel_safe(timeout=CANCEL_WITHIN)
+                await self._cancel()
                 await ended
             raise
         if isinstance(answer, Exception):
@@ -119,6 +120,16 @@ class Line:
         if answer.status == pq.ExecStatus.FATAL_ERROR:
             raise psycopg.errors.error_from_result(answer, self._connection.info.encoding)
         return answer
+
+    async def _cancel(self) -> None:
+        """Make what is under way end soon, without waiting for a server that is silent."""
+        if psycopg.capabilities.has_cancel_safe():
+            with contextlib.suppress(psycopg.Error):
+                await self._connection.cancel_safe(timeout=CANCEL_WITHIN)
+        else:
+            # A libpq before 17 waits until the server has answered, however long, and psycopg's C holds the GIL for it.
+            # So the server is left to its statement timeout.
+            cut(self._connection)
 
     # ------------------------------------------------------------------------------------------------------ the socket
 
@@ -159,6 +170,12 @@ class Line:
                     asked.set_result(self._result or psycopg.OperationalError("the server gave no answer"))
         except Exception as exc:  # noqa: BLE001 - whatever it is, what else the line would say is not known any more
             self.lose(exc)
+
+
+def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """End both directions of a connection's socket: whoever waits for it is told that it has ended."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
 
 
 class _Statement:

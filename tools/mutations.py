@@ -448,6 +448,27 @@ MUTANTS = (
         "tests/roles/test_hand.py::test_one_last_chance_after_the_other_is_alone_as_well",
     ),
     mutant(
+        "a libpq that blocks whoever cancels is asked to",
+        "queue_tasks/line.py",
+        "        if psycopg.capabilities.has_cancel_safe():\n",
+        "        if True:\n",
+        "tests/roles/test_line.py::test_a_libpq_that_blocks_whoever_cancels_is_not_asked_to",
+    ),
+    mutant(
+        "a transaction that was refused is left open",
+        "queue_tasks/connections.py",
+        '                await line.rows("rollback")\n',
+        "                pass\n",
+        "tests/roles/test_worker_connection.py::test_a_statement_refused_under_a_lock_is_rolled_back_and_keeps_the_session",
+    ),
+    mutant(
+        "a cancellation that psycopg forgets is forgotten",
+        "queue_tasks/connections.py",
+        "        if self._task.cancelling() > self._cancels:\n",
+        "        if False:\n",
+        "tests/roles/test_worker_connection.py::test_who_is_cancelled_ends_cancelled_although_what_he_waits_for_forgets_it",
+    ),
+    mutant(
         "promote ignores the time",
         "sql/functions/queue_tasks_promote_jobs_v1.sql",
         "where j.status = 'todo' and j.scheduled_at <= v_now",

@@ -26,7 +26,7 @@ from queue_tasks.meter import Meter
 from queue_tasks.statements import ECHO, HOLD_LOCK, LOOK_AROUND, NOTIFY_USAGE
 from queue_tasks.worker.lookout import Sight
 from queue_tasks.worker.notify_queue import NotifyQueueWatch
-from queue_tasks.worker.service import Service
+from queue_tasks.worker.service import Service, wait_for
 
 logger = logging.getLogger("queue_tasks.worker")
 
@@ -124,6 +124,9 @@ class Listener(Service):
         self._on_deaf = on_deaf
         self._meter = meter or Meter()
         self._told_deaf = False
+        # What was said to find out whether it is heard, and whether it was.
+        self._word = ""
+        self._word_heard = asyncio.Event()
         self._watch = NotifyQueueWatch()
 
     @property
@@ -136,50 +139,49 @@ class Listener(Service):
             connection, direct = await connect(
                 self._database, "listen", statement_timeout=self._patience, durable=False
             )
+            line = Line(connection, hear=self._take, prepares=direct)
             try:
                 # On a connection of its own to the very database that jobs are in, there is nothing to doubt.
                 sure = direct and not self._options.listen_database
                 if sure:
-                    await self._hold_lock(connection)
-                await self._listen(connection)
-                if sure or await self._hears_itself(connection):
+                    await self._hold_lock(connection, line)
+                await self._listen(connection, line)
+                if sure or await self._hears_itself(connection, line):
                     if not sure:
-                        await self._hold_lock(connection)
-                    line = Line(connection, hear=self._take, prepares=direct)
-                    try:
-                        await self._hear_all(connection, line)
-                    finally:
-                        line.detach()
+                        await self._hold_lock(connection, line)
+                    await self._hear_all(connection, line)
             finally:
                 self.hears = False
+                line.detach()
                 await connection.close()
             self._say_deaf()
             await asyncio.sleep(TRY_AGAIN_EVERY)
 
-    async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def _listen(self, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
         with Deadline(connection, self._patience):
             for channel in (*self._channels, SCHEDULES, CONTROL, ECHOES):
-                await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+                name = sql.Identifier(channel).as_string(connection).replace("%", "%%")
+                await line.rows(f"listen {name}")
 
-    async def _hears_itself(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+    async def _hears_itself(self, connection: psycopg.AsyncConnection[Any], line: Line) -> bool:
         """Whether what is said on the jobs' database arrives here: not through a pooler that lends out sessions."""
-        word = uuid.uuid4().hex
+        self._word = uuid.uuid4().hex
+        self._word_heard.clear()
         mouth = WorkerConnection(self._options.database, "echo", statement_timeout=ANSWER_WITHIN, durable=False)
         try:
-            await mouth.rows(ECHO, {"word": word})
+            await mouth.rows(ECHO, {"word": self._word})
         finally:
             await mouth.close()
-        async for notice in connection.notifies(timeout=ECHO_WITHIN):
-            if notice.channel == ECHOES and notice.payload == word:
-                return True
+        if await wait_for(self._word_heard, ECHO_WITHIN):
+            return True
         with Deadline(connection, self._patience):
             # The session is the pooler's: it would go on listening for nobody.
-            await connection.execute("unlisten *")
+            await line.rows("unlisten *")
         return False
 
-    async def _hold_lock(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def _hold_lock(self, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
         with Deadline(connection, self._patience):
-            await connection.execute(HOLD_LOCK, {"worker_id": self.worker_id})
+            await line.rows(HOLD_LOCK, {"worker_id": self.worker_id})
 
     async def _hear_all(self, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
         self.hears = True
@@ -231,8 +233,9 @@ class Listener(Service):
     def hear(self, channel: str, payload: str) -> None:
         """Pass one notification on. Whatever its payload, the worst it does is to make us look at our rows."""
         if channel == ECHOES:
-            return
-        if channel == SCHEDULED:
+            if payload == self._word:
+                self._word_heard.set()
+        elif channel == SCHEDULED:
             self._on_scheduled()
         elif channel == SCHEDULES:
             self._on_schedules()

@@ -98,6 +98,17 @@ async def test_a_lock_statement_and_what_it_guards_are_one_transaction(pooler: P
     await connection.close()
 
 
+async def test_a_refused_statement_ends_its_transaction_through_a_pooler(pooler: PgBouncer) -> None:
+    connection = WorkerConnection("default", "test", statement_timeout=3)
+    raw = await connection.open()
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await connection.rows("select 1 / 0")
+        assert await connection.rows("select 1") == [(1,)]
+    assert await connection.open() is raw
+    await connection.close()
+
+
 async def test_a_listener_finds_out_that_it_cannot_hear_and_says_so_once(
     pooler: PgBouncer, impatient: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -72,6 +72,7 @@ async def test_what_is_larger_than_the_socket_takes_at_once_is_sent_and_read_in_
     assert await line.rows("select 1") == [(1,)]
 
 
+@pytest.mark.skipif(not psycopg.capabilities.has_cancel_safe(), reason="this libpq blocks whoever cancels")
 async def test_a_statement_whose_caller_is_cancelled_is_cancelled_in_the_server(line: Line, rows: Rows) -> None:
     call = asyncio.create_task(line.rows(NAP))
     await await_until(lambda: is_active(rows))
@@ -79,6 +80,19 @@ async def test_a_statement_whose_caller_is_cancelled_is_cancelled_in_the_server(
     with pytest.raises(asyncio.CancelledError):
         await call
     assert await line.rows("select 1") == [(1,)]
+
+
+async def test_a_libpq_that_blocks_whoever_cancels_is_not_asked_to(
+    connection: psycopg.AsyncConnection[Any], line: Line, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg.capabilities, "has_cancel_safe", lambda: False)
+    call = asyncio.create_task(line.rows(NAP))
+    await await_until(lambda: is_active(rows))
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert connection.closed
+    rows.terminate(SESSION)
 
 
 async def test_the_last_words_of_a_server_that_goes_away_are_heard(line: Line, rows: Rows) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 
 from queue_tasks import connections
-from queue_tasks.connections import WorkerConnection, connect
+from queue_tasks.connections import Heeding, WorkerConnection, connect
 from tests.aliases import alias_of
 from tests.roles.parts import Rows
 
@@ -59,6 +60,48 @@ async def test_a_statement_that_is_refused_for_its_values_keeps_the_session(conn
     with pytest.raises(psycopg.errors.DivisionByZero):
         await connection.rows("select 1 / 0")
     assert await connection.rows(PID) == [(before,)]
+
+
+async def test_a_statement_refused_under_a_lock_is_rolled_back_and_keeps_the_session(
+    connection: WorkerConnection,
+) -> None:
+    ((before,),) = await connection.rows(PID)
+    lock = "select pg_advisory_xact_lock(78)"
+    held = "select pg_backend_pid(), count(*)::int from pg_locks where locktype = 'advisory' and objid = 78"
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await connection.rows("select 1 / 0", under=lock)
+        assert await connection.rows(held, under=lock) == [(before, 1)]
+        assert await connection.rows(held) == [(before, 0)]
+
+
+async def test_a_transaction_whose_end_is_unknown_costs_the_session(connection: WorkerConnection, rows: Rows) -> None:
+    ((before,),) = await connection.rows(PID)
+    with pytest.raises(psycopg.errors.AdminShutdown):
+        await connection.rows("select pg_terminate_backend(pg_backend_pid())", under="select 1")
+    ((after,),) = await connection.rows(PID)
+    assert after != before
+
+
+async def test_who_is_cancelled_ends_cancelled_although_what_he_waits_for_forgets_it() -> None:
+    begun = asyncio.Event()
+
+    async def forget() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+    async def call() -> None:
+        with Heeding():
+            await forget()
+
+    task = asyncio.create_task(call())
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
 
 
 async def test_a_server_that_refuses_is_asked_once_a_second_by_all_of_a_process(nowhere: str) -> None:
