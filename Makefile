@@ -3,11 +3,13 @@
 #   PYTHON=/path/to/python3.13   the interpreter to make the environment from (default: python3)
 #   VENV=.venv-3.13              the folder it lives in (default: .venv)
 #   ALSO='Django<6.1'            one more requirement, for a matrix of versions
+#   OLDEST=1                     the library's dependencies at the oldest versions they are declared with (in a VENV of its own)
 #   ARGS='-k rollback -x'        more arguments for pytest or the benchmarks
 
 PYTHON ?= python3
 VENV ?= .venv
 ALSO ?=
+OLDEST ?=
 ARGS ?=
 SEED ?=
 PEER ?=
@@ -25,7 +27,7 @@ help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 install: ## Make the virtual environment (every target does it when needed)
-	@$(PYTHON) tools/install.py --venv "$(VENV)" --also "$(ALSO)"
+	@$(PYTHON) tools/install.py --venv "$(VENV)" --also "$(ALSO)" $(if $(OLDEST),--oldest)
 
 demo: install ## Upload photos to a real site, watch a real worker handle them (PHOTOS=folder for your own)
 	@$(BIN)/python -m site_app.demo

@@ -1,7 +1,7 @@
 """Make the virtual environment that every `make` target runs in, or leave it alone when it is already right.
 
 Called by   the Makefile, with the interpreter the environment shall be made from (standard library only)
-Usage       python3 tools/install.py [--venv .venv] [--extras dev,site] [--also "Django<6.1"]
+Usage       python3 tools/install.py [--venv .venv] [--extras dev,site] [--also "Django<6.1"] [--oldest]
 Exit codes  0 ready, 1 could not be made (one clear message), 2 usage
 
 The stamp file is written last and holds what was installed, so an interrupted installation is made again from
@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
@@ -72,9 +74,24 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--venv", default=".venv", help="folder, relative to the project (default: .venv)")
     parser.add_argument("--extras", default="dev", help="extras of pyproject.toml, separated by commas (default: dev)")
     parser.add_argument("--also", action="append", default=[], help="one more requirement, for instance 'Django<6.1'")
+    parser.add_argument("--oldest", action="store_true", help="dependencies at their oldest declared version")
     options = parser.parse_args(arguments)
     options.also = [requirement for requirement in options.also if requirement.strip()]
+    if options.oldest:
+        options.also += oldest_of(read_project()["project"]["dependencies"])
     return options
+
+
+def oldest_of(dependencies: Sequence[str]) -> list[str]:
+    """Requirements of exactly the least that is asked for: of `a[b]>=1.2,<2; when`, `a[b]==1.2; when`."""
+    return [re.sub(r">=([^,;]+)[^;]*", r"==\1", requirement) for requirement in dependencies]
+
+
+def read_project() -> dict[str, Any]:
+    """What stands in pyproject.toml."""
+    import tomllib  # noqa: PLC0415 - new in 3.11; an older Python must get as far as its clear message
+
+    return tomllib.loads((PROJECT / "pyproject.toml").read_text())
 
 
 def describe(folder: Path, extras: str, also: Sequence[str]) -> str:
@@ -82,9 +99,7 @@ def describe(folder: Path, extras: str, also: Sequence[str]) -> str:
 
     The folder is part of it, since the scripts in an environment name their own place and break when it is moved.
     """
-    import tomllib  # noqa: PLC0415 - new in 3.11; an older Python must get as far as its clear message
-
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    project = read_project()
     # Only the tables that installing reads: a change to a linter's settings needs no new environment.
     read_by_pip = json.dumps([project["build-system"], project["project"], project["tool"]["hatch"]], sort_keys=True)
     requirements = hashlib.sha256(read_by_pip.encode()).hexdigest()

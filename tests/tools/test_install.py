@@ -44,6 +44,17 @@ def test_other_requirements_are_installed(installed, tmp_path, change):
     assert len(installed) == 2
 
 
+def test_the_oldest_is_what_each_requirement_begins_with():
+    declared = ["a>=1.2", "b[c,d]>=5.2,<6.2", "e>=0.12; python_version < '3.12'"]
+    assert install.oldest_of(declared) == ["a==1.2", "b[c,d]==5.2", "e==0.12; python_version < '3.12'"]
+
+
+def test_each_dependency_of_the_library_says_its_oldest_version():
+    declared = install.read_project()["project"]["dependencies"]
+    assert all("==" in requirement for requirement in install.oldest_of(declared))
+    assert install.parse(["--oldest"]).also == install.oldest_of(declared)
+
+
 def test_an_environment_that_was_moved_is_made_again(installed, tmp_path):
     install.main(["--venv", str(tmp_path / "env")])
     (tmp_path / "env").rename(tmp_path / "moved")
