@@ -5,8 +5,11 @@
 create or replace function queue_tasks_tell_finished_v1(p_ids bigint[]) returns void
     language plpgsql
 as $body$
+declare
+    v_told boolean;
 begin
-    perform pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end);
+    -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+    v_told := pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end) is null;
 end
 $body$;
 

@@ -19,6 +19,7 @@ declare
     v_released_in text[];
     v_finished bigint[];
     v_waiting text[];
+    v_told boolean;
 begin
     select
         array_agg(o.id),
@@ -66,7 +67,8 @@ begin
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
     end if;
     if v_finished is not null then
-        perform queue_tasks_tell_finished_v1(v_finished);
+        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        v_told := queue_tasks_tell_finished_v1(v_finished) is null;
     end if;
     return null;
 end

@@ -26,11 +26,15 @@ declare
     v_aborting bigint[];
     v_workers bigint[];
     v_wrong boolean;
+    v_changed bigint[];
+    v_types procrastinate_job_event_type[];
     v_waiting text[];
+    v_told boolean;
 begin
+    -- What may come twice is made distinct where it is used: an aggregate of distinct values sets up a sort, for no row as well.
     select
         -- Due already counts: a stock worker, which retries so, takes it as it is, ours once it is promoted.
-        array_agg(distinct n.queue_name::text) filter (
+        array_agg(n.queue_name::text) filter (
             where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp())
         ),
         bool_or(
@@ -38,21 +42,33 @@ begin
             and (n.scheduled_at is distinct from o.scheduled_at or n.status <> o.status)
         ),
         -- A lock that was held, or whose line had this job in it, and that this job does not hold now.
-        array_agg(distinct o.lock) filter (
+        array_agg(o.lock) filter (
             where o.lock is not null
                 and (o.status = 'doing' or (o.status = 'todo' and o.scheduled_at is null))
                 and (n.status <> 'doing' or n.lock is distinct from o.lock)
         ),
-        array_agg(distinct o.queue_name::text) filter (
+        array_agg(o.queue_name::text) filter (
             where o.lock is not null and o.status = 'doing' and (n.status <> 'doing' or n.lock is distinct from o.lock)
         ),
         array_agg(n.id) filter (
             where n.status <> o.status and n.status = any (array['succeeded', 'failed', 'cancelled', 'aborted']::procrastinate_job_status[])
         ),
         array_agg(n.id) filter (where n.abort_requested and not o.abort_requested),
-        array_agg(distinct n.worker_id) filter (where n.worker_id is distinct from o.worker_id and n.worker_id is not null),
-        bool_or(n.abort_requested and n.status = 'todo')
-    into v_ready, v_scheduled, v_released, v_released_in, v_finished, v_aborting, v_workers, v_wrong
+        array_agg(n.worker_id) filter (where n.worker_id is distinct from o.worker_id and n.worker_id is not null),
+        bool_or(n.abort_requested and n.status = 'todo'),
+        array_agg(n.id) filter (where n.status <> o.status and not n.qt_ephemeral),
+        array_agg(
+            case
+                when o.status = 'todo' and n.status = 'doing' then 'started'
+                when o.status = 'doing' and n.status = 'todo' then 'deferred_for_retry'
+                when o.status = 'doing' and n.status = 'failed' then 'failed'
+                when o.status = 'doing' and n.status = 'succeeded' then 'succeeded'
+                when o.status = 'todo' and n.status = any (array['cancelled', 'failed', 'succeeded']::procrastinate_job_status[]) then 'cancelled'
+                when o.status = 'doing' and n.status = 'aborted' then 'aborted'
+                when o.status = any (array['failed', 'cancelled', 'aborted', 'succeeded']::procrastinate_job_status[]) and n.status = 'todo' then 'retried'
+            end::procrastinate_job_event_type
+        ) filter (where n.status <> o.status and not n.qt_ephemeral)
+    into v_ready, v_scheduled, v_released, v_released_in, v_finished, v_aborting, v_workers, v_wrong, v_changed, v_types
     from old_jobs o
     join new_jobs n on n.id = o.id
     where n.status <> o.status
@@ -67,7 +83,7 @@ begin
         perform queue_tasks_refuse_abort_v1();
     end if;
     if v_workers is not null then
-        perform queue_tasks_require_workers_v1(v_workers);
+        perform queue_tasks_require_workers_v1(array(select distinct unnest(v_workers)));
     end if;
     if v_aborting is not null then
         insert into procrastinate_events (job_id, type)
@@ -95,31 +111,16 @@ begin
             and not n.qt_ephemeral;
     end if;
 
-    insert into procrastinate_events (job_id, type)
-    select c.id, c.type
-    from (
-        select
-            n.id,
-            case
-                when o.status = 'todo' and n.status = 'doing' then 'started'
-                when o.status = 'doing' and n.status = 'todo' then 'deferred_for_retry'
-                when o.status = 'doing' and n.status = 'failed' then 'failed'
-                when o.status = 'doing' and n.status = 'succeeded' then 'succeeded'
-                when o.status = 'todo' and n.status = any (array['cancelled', 'failed', 'succeeded']::procrastinate_job_status[]) then 'cancelled'
-                when o.status = 'doing' and n.status = 'aborted' then 'aborted'
-                when o.status = any (array['failed', 'cancelled', 'aborted', 'succeeded']::procrastinate_job_status[]) and n.status = 'todo' then 'retried'
-            end::procrastinate_job_event_type as type
-        from old_jobs o
-        join new_jobs n on n.id = o.id
-        where n.status <> o.status and not n.qt_ephemeral
-    ) c
-    where c.type is not null;
+    if v_changed is not null then
+        insert into procrastinate_events (job_id, type)
+        select c.id, c.type from unnest(v_changed, v_types) c (id, type) where c.type is not null;
+    end if;
 
     if v_released is not null then
         -- The queue of the next in each line; and always that of the job that held the lock: a job that is being
         -- enqueued at this moment by another session cannot be seen from here, and its own wake-up came too early.
         select array_agg(distinct head.queue_name::text) into v_waiting
-        from unnest(v_released) r (lock)
+        from (select distinct unnest(v_released) as lock) r
         cross join lateral (
             select j.queue_name
             from procrastinate_jobs j
@@ -142,7 +143,8 @@ begin
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_ready)));
     end if;
     if v_finished is not null then
-        perform queue_tasks_tell_finished_v1(v_finished);
+        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        v_told := queue_tasks_tell_finished_v1(v_finished) is null;
     end if;
     return null;
 end
