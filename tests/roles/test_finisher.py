@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from queue_tasks.conf import Options
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import OutcomeKind
 from queue_tasks.store import Store, Written, client
@@ -313,9 +314,13 @@ async def test_stopping_writes_what_is_left(store: Store, rows: Rows) -> None:
 
 
 async def test_stopping_gives_up_in_the_end_and_says_so(
-    store: Store, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    options: Options, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_AFTER", 0.1)
+    # The server is to wait for the lock however long this machine takes to get there.
+    monkeypatch.setattr(client, "FINISH_LOCK_TIMEOUT", PATIENCE)
+    store = Store(options)
+    await store.workers.register_worker("role", "host", 1, None, 10)
     rows.add(3)
     pen = Pen(store)
     await pen.finisher.__aenter__()
@@ -333,6 +338,7 @@ async def test_stopping_gives_up_in_the_end_and_says_so(
     # What the server had been sent by then, it writes as soon as it can: under the fence.
     await await_until(lambda: not rows.sessions(SESSION))
     assert rows.statuses() == {"succeeded": 3}
+    await store.close()
 
 
 # ------------------------------------------------------------------------------------------------ answers that are lost
