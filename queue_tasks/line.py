@@ -21,7 +21,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq.abc import PGresult
 
 CANCEL_WITHIN = 5.0
-"""Seconds to have the server cancel a statement whose caller was cancelled."""
+"""Seconds the server has to take the request to cancel a statement."""
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 

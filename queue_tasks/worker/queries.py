@@ -11,11 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from queue_tasks.database_errors import brief
+from queue_tasks.line import CANCEL_WITHIN
 
 logger = logging.getLogger("queue_tasks.worker")
-
-CANCEL_WITHIN = 5.0
-"""Seconds the server has to take the request."""
 
 # Thread -> alias -> its connection: written by that thread, when it connects.
 _opened: dict[int, dict[str, weakref.ref[BaseDatabaseWrapper]]] = {}
