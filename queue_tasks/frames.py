@@ -1,6 +1,6 @@
 """Whose code a frame of a traceback is of: the user's, or what it stands on; and by that, which failures are alike.
 
-In: tracebacks, and file names in their text. Out: the place of a failure, and its fingerprint.
+In: exceptions' classes, tracebacks, and file names in their text. Out: a failure's name and place, and its fingerprint.
 """
 
 from __future__ import annotations
@@ -47,10 +47,18 @@ def place_of(trace: TracebackType | None, home: str) -> str:
     return place
 
 
+def path_of(kind: type[BaseException]) -> str:
+    """The dotted path of an exception's class."""
+    try:
+        return f"{kind.__module__}.{kind.__qualname__}"
+    except BaseException:  # noqa: BLE001 - a metaclass may do anything
+        return "builtins.BaseException"
+
+
 def fingerprint(exception: str, place: str) -> str:
     """Twelve letters that failures of one kind have in common. No line numbers: they change with each release.
 
-    exception: the dotted path of its class. place: as `place_of` gives it.
+    exception, place: as `path_of` and `place_of` give them.
     """
     return hashlib.sha256(f"{exception}\n{place}".encode(errors="backslashreplace")).hexdigest()[:12]
 

@@ -15,6 +15,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Span, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from queue_tasks.frames import path_of
 from queue_tasks.jobs import FetchedJob
 
 SYSTEM = "queue_tasks"
@@ -63,7 +64,7 @@ def enqueueing(queues: Sequence[str], tasks: Sequence[str], jobs: int) -> Iterat
             yield Enqueueing(span)
         except BaseException as exc:
             # The database's message may quote what it was given.
-            _fail(span, _path_of(exc), "")
+            _fail(span, path_of(type(exc)), "")
             raise
 
 
@@ -148,10 +149,6 @@ def _fail(span: Span, error: str, frames: str) -> None:
         said["exception.stacktrace"] = frames
     span.add_event("exception", said)
     span.set_status(trace.StatusCode.ERROR, error)
-
-
-def _path_of(error: BaseException) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
 def _same(names: Sequence[str]) -> str | None:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Sequence
 
 from queue_tasks import compat, telemetry
+from queue_tasks.frames import path_of
 from queue_tasks.outcomes import FINAL
 from queue_tasks.store import Written
-from queue_tasks.worker.failures import path_of
 from queue_tasks.worker.joblog import fields
 from queue_tasks.worker.loops import LoopExecutor
 from queue_tasks.worker.service import Service

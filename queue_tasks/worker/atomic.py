@@ -23,9 +23,10 @@ from django.db import Error, connections, transaction
 
 from queue_tasks.database_errors import is_doubtful, sqlstate
 from queue_tasks.exceptions import AtomicBroken, AtomicEnded, AtomicNotCommitted, OutsideAtomic
+from queue_tasks.frames import path_of
 from queue_tasks.statements import FINISH_ATOMIC, MARK_ATTEMPT
 from queue_tasks.tending import is_in_error
-from queue_tasks.worker.failures import frames_of, path_of
+from queue_tasks.worker.failures import frames_of
 
 logger = logging.getLogger("queue_tasks.worker")
 

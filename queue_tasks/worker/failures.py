@@ -9,7 +9,7 @@ from typing import Any
 
 from queue_tasks.arguments import decode
 from queue_tasks.exceptions import RaisedInProcess
-from queue_tasks.frames import MAX_PLACE, OURS, fingerprint, place_of
+from queue_tasks.frames import MAX_PLACE, OURS, fingerprint, path_of, place_of
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.signatures import signature
 from queue_tasks.tasks import declared
@@ -79,14 +79,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
     elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and len(str(value)) >= SHORTEST_SECRET:
         yield str(value)
-
-
-def path_of(kind: type[BaseException]) -> str:
-    """The dotted path of an exception's class."""
-    try:
-        return f"{kind.__module__}.{kind.__qualname__}"
-    except BaseException:  # noqa: BLE001 - a metaclass may do anything
-        return "builtins.BaseException"
 
 
 def message_of(error: BaseException) -> str:

@@ -21,12 +21,12 @@ from pathlib import Path
 from queue_tasks import tracing
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import MemoryLimitExceeded, ProcessDied, RaisedInProcess, TaskTimeout
+from queue_tasks.frames import path_of
 from queue_tasks.outcomes import Outcome
 from queue_tasks.worker.attempt import Attempt, StopReason
 from queue_tasks.worker.clock import Course, clock
 from queue_tasks.worker.context import note_of
 from queue_tasks.worker.ending import STOP_MARGIN
-from queue_tasks.worker.failures import path_of
 from queue_tasks.worker.memory import resident
 from queue_tasks.worker.wire import Message, Unpacker, job_to_wire, options_to_wire, outcome_from_wire, pack
 

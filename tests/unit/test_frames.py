@@ -30,6 +30,19 @@ def place(body: Any, home: str = "shop") -> str:
     raise AssertionError("it does not fail")
 
 
+def test_an_exception_is_named_by_where_its_class_is_whatever_its_class_is() -> None:
+    class UnnamedMeta(type):
+        @property
+        def __module__(cls) -> str:  # type: ignore[override]
+            raise LookupError
+
+    class UnnamedError(Exception, metaclass=UnnamedMeta):
+        pass
+
+    assert frames.path_of(json.JSONDecodeError) == "json.decoder.JSONDecodeError"
+    assert frames.path_of(UnnamedError) == "builtins.BaseException"
+
+
 @pytest.mark.parametrize(
     ("filename", "library"),
     [
