@@ -21,7 +21,7 @@ from typing import Any
 
 from django.db import Error, connections, transaction
 
-from queue_tasks.database_errors import is_doubtful, sqlstate
+from queue_tasks.database_errors import brief, is_doubtful, sqlstate
 from queue_tasks.exceptions import AtomicBroken, AtomicEnded, AtomicNotCommitted, OutsideAtomic
 from queue_tasks.frames import path_of
 from queue_tasks.statements import FINISH_ATOMIC, MARK_ATTEMPT
@@ -122,9 +122,9 @@ def perform(body: Callable[[], Any], encode: Callable[[Any], str | None], terms:
         if not finished:
             raise
         if _may_be_committed(exc):
-            return Settled(End.DOUBTFUL, result, f"{type(exc).__name__}: {exc}".strip())
+            return Settled(End.DOUBTFUL, result, f"{type(exc).__name__}: {brief(exc)}")
         if sqlstate(exc).startswith(ANOTHER_TIME):
-            raise AtomicNotCommitted(terms.task, str(exc).strip()) from exc
+            raise AtomicNotCommitted(terms.task, brief(exc)) from exc
         raise
 
 
@@ -160,7 +160,8 @@ def _run(terms: Terms, statement: str, *, result: str | None = None) -> tuple[An
             row: tuple[Any, ...] = cursor.fetchone()
             return row
     except Error as exc:
-        raise AtomicNotCommitted(terms.task, str(exc).strip()) from exc
+        # In one sentence; all the words of the server are in the traceback, as those of any error that a job ends with.
+        raise AtomicNotCommitted(terms.task, brief(exc)) from exc
 
 
 def _mark(terms: Terms) -> str:

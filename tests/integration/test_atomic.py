@@ -268,7 +268,8 @@ def refused_commits() -> Iterator[Any]:
             cursor.execute(
                 "create function tests_refuse() returns trigger language plpgsql as $$ begin "
                 f"if nextval('tests_refusals') <= {times} then "
-                "raise exception 'refused by the test' using errcode = '40001'; end if; return null; end $$"
+                "raise exception 'refused by the test' using errcode = '40001', detail = 'what a row has'; end if; "
+                "return null; end $$"
             )
             cursor.execute(
                 "create constraint trigger tests_refuse after insert on auth_group deferrable initially deferred "
@@ -289,6 +290,11 @@ def test_a_commit_refused_for_the_sake_of_others_is_tried_again_without_a_policy
     assert result.return_value == {"made": "o"}
     assert [error.exception_class_path for error in result.errors] == ["queue_tasks.exceptions.AtomicNotCommitted"] * 2
     assert (groups(), result.attempts) == (["o"], 3)
+    message, trace = rows(
+        "select qt_errors -> 0 ->> 'message', qt_errors -> 0 ->> 'traceback' from procrastinate_jobs"
+    )[0]
+    assert "was not committed (refused by the test): nothing of this attempt stays" in message
+    assert "DETAIL:  what a row has" in trace
 
 
 def test_a_commit_that_is_refused_again_and_again_fails_the_job(refused_commits: Any) -> None:
