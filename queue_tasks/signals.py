@@ -36,12 +36,14 @@ E = TypeVar("E", bound=events.Event)
 
 
 class EventSignal(Signal, Generic[E]):
-    """The signal of one kind of event. Receivers take `sender`, `events` and, as all of Django's, `**kwargs`."""
+    """The one signal of one kind of event. Receivers take `sender`, `events` and, as all of Django's, `**kwargs`."""
 
     def __init__(self, kind: type[E]) -> None:
         super().__init__()
         self.kind = kind
-        _signals[kind] = self
+        if _signals.setdefault(kind, self) is not self:
+            # What waits for receivers says of which kind it is, and so by which signal it is sent.
+            raise ValueError(f"{kind.__name__} has a signal, and a second would take its events: connect to the first.")
         self._carried = issubclass(kind, events.WorkerEvent)
         self._following = threading.Lock()
         self._end: Callable[[], None] | None = None
@@ -209,7 +211,7 @@ class Courier:
 
 
 _signals: dict[type[events.Event], EventSignal[Any]] = {}
-"""By the kind of what they tell."""
+"""By the kind of what they tell; one for each."""
 
 _couriers: list[Courier] = []
 """Those of the workers of this process, the newest last."""

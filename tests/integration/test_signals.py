@@ -73,6 +73,15 @@ def test_every_event_has_its_signal() -> None:
     assert made == kinds()
 
 
+def test_a_kind_of_event_has_one_signal() -> None:
+    with pytest.raises(ValueError, match=r"JobStarted has a signal, and a second would take its events"):
+        signals.EventSignal(events.JobStarted)
+    with received(signals.job_started) as ear:
+        tasks.noop.enqueue()
+        drain()
+        wait_until(lambda: ear.seen)
+
+
 # ------------------------------------------------------------------------------------------------------------- workers
 
 
