@@ -91,7 +91,7 @@ class Line:
             self._watched, self._sending = None, False
 
     def lose(self, error: Exception) -> None:
-        """Send and hear nothing more; who waits for something is told of the error."""
+        """Send and hear nothing more, ever; who waits for something, and who asks later, is told of the error."""
         self.detach()
         if not self._lost.done():
             self._lost.set_result(error)
@@ -135,6 +135,8 @@ class Line:
 
     def _attach(self) -> None:
         if self._watched is None:
+            if self._lost.done():
+                raise self._lost.result()
             self._watched = self._libpq.socket
             self._loop.add_reader(self._watched, self._receive)
 

@@ -152,4 +152,8 @@ async def test_who_waits_is_told_when_it_is_given_up(line: Line, rows: Rows) -> 
     line.lose(psycopg.OperationalError("given up"))
     with pytest.raises(psycopg.OperationalError, match="given up"):
         await call
+    with pytest.raises(psycopg.OperationalError, match="given up"):
+        await line.rows("select 1")
+    with pytest.raises(psycopg.OperationalError, match="given up"):
+        await line.listen(600)
     rows.terminate(SESSION)
