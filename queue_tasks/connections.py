@@ -12,14 +12,21 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, LiteralString, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 from django.db import connections
 
 from queue_tasks.database_errors import DATABASE_ERRORS, NoAnswer, NotifyQueueFull, is_of_the_session
 from queue_tasks.line import Line, cut
-from queue_tasks.statements import NOTIFY_USAGE, PREPARE_SESSION, PREPARE_TRANSACTION
+from queue_tasks.statements import (
+    BEGIN_TRANSACTION,
+    COMMIT_TRANSACTION,
+    NOTIFY_USAGE,
+    PREPARE_SESSION,
+    PREPARE_TRANSACTION,
+    ROLLBACK_TRANSACTION,
+)
 
 CONNECT_TIMEOUT = 5
 """Seconds, for each host of the connection's parameters."""
@@ -38,9 +45,6 @@ LOOP_LATE = 0.5
 
 QUEUE_IS_FULL = 0.5
 """The used part of the NOTIFY queue from which a refused statement is taken to be its doing."""
-
-BEGIN: Final = "begin isolation level read committed read write"
-"""Through a pooler the session has the defaults of somebody else."""
 
 _NOT_PSYCOPG = ("cursor_factory", "context", "autocommit", "prepare_threshold", "server_side_binding")
 """What Django's parameters have beside psycopg's."""
@@ -341,7 +345,7 @@ class WorkerConnection:
         self, statement: LiteralString, parameters: Mapping[str, Any] | None, under: LiteralString | None
     ) -> Sequence[tuple[Any, ...]]:
         line = self._line
-        await line.rows(BEGIN)
+        await line.rows(BEGIN_TRANSACTION)
         try:
             if not self.direct:
                 settings = session_settings(
@@ -353,11 +357,11 @@ class WorkerConnection:
             rows = await line.rows(statement, parameters)
         except Exception:
             try:
-                await line.rows("rollback")
+                await line.rows(ROLLBACK_TRANSACTION)
             except psycopg.Error:
                 await self.close()
             raise
-        await line.rows("commit")
+        await line.rows(COMMIT_TRANSACTION)
         return rows
 
     async def _notify_queue_is_full(self) -> bool:

@@ -457,7 +457,7 @@ MUTANTS = (
     mutant(
         "a transaction that was refused is left open",
         "queue_tasks/connections.py",
-        '                await line.rows("rollback")\n',
+        "                await line.rows(ROLLBACK_TRANSACTION)\n",
         "                pass\n",
         "tests/roles/test_worker_connection.py::test_a_statement_refused_under_a_lock_is_rolled_back_and_keeps_the_session",
     ),
