@@ -18,7 +18,8 @@ import psycopg
 from django.db import connections
 
 from queue_tasks.database_errors import DATABASE_ERRORS, NoAnswer, NotifyQueueFull, is_of_the_session
-from queue_tasks.line import Line, cut
+from queue_tasks.line import Line
+from queue_tasks.sockets import cut
 from queue_tasks.statements import (
     BEGIN_TRANSACTION,
     COMMIT_TRANSACTION,

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString
 
@@ -19,6 +17,8 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq.abc import PGresult
+
+from queue_tasks.sockets import cut
 
 CANCEL_WITHIN = 5.0
 """Seconds the server has to take the request to cancel a statement."""
@@ -172,12 +172,6 @@ class Line:
                     asked.set_result(self._result or psycopg.OperationalError("the server gave no answer"))
         except Exception as exc:  # noqa: BLE001 - whatever it is, what else the line would say is not known any more
             self.lose(exc)
-
-
-def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """End both directions of a connection's socket: whoever waits for it is told that it has ended."""
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
-        line.shutdown(socket.SHUT_RDWR)
 
 
 class _Statement:

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from queue_tasks.connections import connect_synchronously, within
 from queue_tasks.database_errors import brief
-from queue_tasks.line import cut
+from queue_tasks.sockets import cut
 from queue_tasks.statements import NOTIFY_USAGE
 
 logger = logging.getLogger("queue_tasks")
