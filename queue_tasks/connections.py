@@ -10,7 +10,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, LiteralString, Self
 
@@ -107,16 +107,16 @@ class Heeding:
 
 
 class Deadline(Heeding):
-    """`with Deadline(connection, seconds)`: what is awaited within is answered in time, or the connection is cut.
+    """`with Deadline(line, seconds)`: what is awaited within is answered in time, or the connection is cut.
 
     Raises NoAnswer when it was cut. To cancel is not enough: the server is then asked to cancel as well, and its word
     awaited, which a network that swallows everything never brings.
     """
 
-    __slots__ = ("_connection", "_due", "_seconds", "_timer", "expired")
+    __slots__ = ("_due", "_line", "_seconds", "_timer", "expired")
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], seconds: float) -> None:
-        self._connection = connection
+    def __init__(self, line: Line, seconds: float) -> None:
+        self._line = line
         self._seconds = seconds
         self.expired = False
 
@@ -142,7 +142,7 @@ class Deadline(Heeding):
             self._timer = loop.call_at(self._due, self._expire)
             return
         self.expired = True
-        cut(self._connection)
+        cut(self._line.connection)
 
 
 @contextlib.contextmanager
@@ -203,43 +203,42 @@ class Turn:
 
 
 async def connect(
-    alias: str, name: str, *, statement_timeout: float, lock_timeout: float | None = None, durable: bool = True
-) -> tuple[psycopg.AsyncConnection[Any], bool]:
-    """A new autocommit connection for one purpose, and whether it is Postgres' own, with no pooler in between.
+    alias: str,
+    name: str,
+    *,
+    statement_timeout: float,
+    lock_timeout: float | None = None,
+    durable: bool = True,
+    hear: Callable[[str, str], None] | None = None,
+) -> Line:
+    """A line on a new connection for one purpose. hear: of its notifications.
 
     Through a pooler the session may be another's at the next statement: then nothing is set on it and nothing prepared.
     Raises psycopg's errors, NoAnswer among them.
     """
     parameters = connection_parameters(alias, name)
     settings = session_settings(statement_timeout=statement_timeout, lock_timeout=lock_timeout, durable=durable)
-    connection: psycopg.AsyncConnection[Any] | None = None
+    line: Line | None = None
     try:
         with Turn(parameters), Heeding():
             try:
                 async with asyncio.timeout(CONNECT_DEADLINE):
-                    connection = await psycopg.AsyncConnection.connect(
-                        **parameters, autocommit=True, prepare_threshold=None
-                    )
+                    connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
             except TimeoutError as exc:
                 raise NoAnswer("connection to the database", CONNECT_DEADLINE) from exc
-            line = Line(connection, prepares=False)
-            try:
-                with Deadline(connection, statement_timeout + MARGIN):
-                    rows = await line.rows(PREPARE_SESSION, {**settings, "backend_pid": connection.info.backend_pid})
-            finally:
-                line.detach()
-            direct: bool = rows[0][0]
-            if direct:
-                connection.prepare_threshold = 2
+            line = Line(connection, hear=hear)
+            with Deadline(line, statement_timeout + MARGIN):
+                rows = await line.rows(PREPARE_SESSION, {**settings, "backend_pid": connection.info.backend_pid})
+            line.direct = rows[0][0]
     except BaseException:
-        if connection is not None:
-            await connection.close()
+        if line is not None:
+            await line.close()
         raise
-    return connection, direct
+    return line
 
 
 def connect_synchronously(alias: str, name: str, *, statement_timeout: float) -> tuple[psycopg.Connection[Any], bool]:
-    """See `connect`."""
+    """See `connect`: an autocommit connection, and whether it is Postgres' own, with no pooler in between."""
     connection = psycopg.connect(**connection_parameters(alias, name), autocommit=True, prepare_threshold=None)
     try:
         settings = session_settings(statement_timeout=statement_timeout, durable=False)
@@ -273,12 +272,9 @@ class WorkerConnection:
         self.statement_timeout = statement_timeout
         self.lock_timeout = lock_timeout
         self.durable = durable
-        self.direct = True
-        """Whether the last connection was Postgres' own: a pooler is not spoken to as a session."""
         self._deadline = statement_timeout + min(MARGIN, statement_timeout)
-        self._connection: psycopg.AsyncConnection[Any] | None = None
-        # On the connection, while there is one.
-        self._line: Line
+        # While there is a connection.
+        self._line: Line | None = None
         self._turn = asyncio.Lock()
 
     async def rows(
@@ -311,44 +307,47 @@ class WorkerConnection:
     async def _rows(
         self, statement: LiteralString, parameters: Mapping[str, Any] | None, under: LiteralString | None
     ) -> Sequence[tuple[Any, ...]]:
-        connection = await self.open()
-        with Deadline(connection, self._deadline):
-            if self.direct and not under:
-                return await self._line.rows(statement, parameters)
-            return await self._in_transaction(statement, parameters, under)
+        line = await self.open()
+        with Deadline(line, self._deadline):
+            if line.direct and not under:
+                return await line.rows(statement, parameters)
+            return await self._in_transaction(line, statement, parameters, under)
 
-    async def open(self) -> psycopg.AsyncConnection[Any]:
-        """The live connection, opened and prepared if need be."""
-        if self._connection is None or self._connection.closed:
-            self._connection, self.direct = await connect(
+    async def open(self) -> Line:
+        """The line, on a connection that is opened and prepared if need be."""
+        if self._line is not None and self._line.closed:
+            await self.close()
+        if self._line is None:
+            self._line = await connect(
                 self.alias,
                 self.name,
                 statement_timeout=self.statement_timeout,
                 lock_timeout=self.lock_timeout,
                 durable=self.durable,
             )
-            self._line = Line(self._connection, prepares=self.direct)
-        return self._connection
+        return self._line
 
     async def close(self) -> None:
         """Close the connection if there is one; the next call opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._line.lose(psycopg.OperationalError("the connection was closed"))
-            await connection.close()
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
 
     def break_off(self) -> None:
         """Make the call that waits for an answer fail now, as if the connection were lost; the next opens another."""
-        if self._connection is not None:
-            cut(self._connection)
+        if self._line is not None:
+            cut(self._line.connection)
 
     async def _in_transaction(
-        self, statement: LiteralString, parameters: Mapping[str, Any] | None, under: LiteralString | None
+        self,
+        line: Line,
+        statement: LiteralString,
+        parameters: Mapping[str, Any] | None,
+        under: LiteralString | None,
     ) -> Sequence[tuple[Any, ...]]:
-        line = self._line
         await line.rows(BEGIN_TRANSACTION)
         try:
-            if not self.direct:
+            if not line.direct:
                 settings = session_settings(
                     statement_timeout=self.statement_timeout, lock_timeout=self.lock_timeout, durable=self.durable
                 )

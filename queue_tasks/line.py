@@ -23,31 +23,31 @@ from queue_tasks.sockets import cut
 CANCEL_WITHIN = 5.0
 """Seconds the server has to take the request to cancel a statement."""
 
+COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
+"""Answers that only what is copied can follow."""
+
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Line:
-    """Used on one event loop, by one caller at a time; detached before psycopg itself uses or closes the connection.
+    """Used on one event loop, by one caller at a time. It alone speaks on the connection, and closes it.
 
     hear is called with the channel and the payload of each notification; None: nobody cares.
-    prepares: whether the session is ours alone, so that statements may be prepared in it.
     """
 
     def __init__(
-        self,
-        connection: psycopg.AsyncConnection[Any],
-        *,
-        hear: Callable[[str, str], None] | None = None,
-        prepares: bool = True,
+        self, connection: psycopg.AsyncConnection[Any], *, hear: Callable[[str, str], None] | None = None
     ) -> None:
-        self._connection = connection
+        self.connection = connection
+        self.direct = False
+        """Whether the session is known to be ours alone, with no pooler in between: then statements are prepared."""
         self._libpq = connection.pgconn
         self._hear = hear
-        self._prepares = prepares
         self._loop = asyncio.get_running_loop()
         self._known: dict[str, _Statement] = {}
-        # The descriptor that the loop watches for us; None: none. And whether something is left to send.
-        self._watched: int | None = None
+        # The descriptor that the loop watches for us until the line is lost. And whether something is left to send.
+        self._watched = self._libpq.socket
+        self._loop.add_reader(self._watched, self._receive)
         self._sending = False
         # Who waits for an answer, which is the loss of the line at the worst, and what has come of it.
         self._asked: asyncio.Future[PGresult | Exception] | None = None
@@ -61,39 +61,42 @@ class Line:
         known = self._known.get(statement)
         if known is None:
             name = b"queue_tasks_%d" % len(self._known)
-            known = self._known[statement] = _Statement(self._connection, name, statement)
-        elif self._prepares and not known.is_prepared:
+            known = self._known[statement] = _Statement(self.connection, name, statement)
+        elif self.direct and not known.is_prepared:
             # What is sent a second time will be sent for ever.
-            self._attach()
+            self._check()
             self._libpq.send_prepare(known.name, known.text)
             await self._answer()
             known.is_prepared = True
         values = known.written(parameters)
-        self._attach()
+        self._check()
         if known.is_prepared:
             self._libpq.send_query_prepared(known.name, values, result_format=pq.Format.BINARY)
         else:
             self._libpq.send_query_params(known.text, values, result_format=pq.Format.BINARY)
         return known.read(await self._answer())
 
-    async def listen(self, seconds: float) -> None:
-        """Hear notifications for so many seconds. Raises when the connection is lost."""
-        self._attach()
-        await asyncio.wait([self._lost], timeout=seconds)
-        if self._lost.done():
-            raise self._lost.result()
+    async def listen(self, seconds: float, until: asyncio.Future[Any] | None = None) -> None:
+        """Hear notifications for so many seconds, or until something is done. Raises when the line is lost."""
+        ends = [self._lost] if until is None else [self._lost, until]
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        self._check()
 
-    def detach(self) -> None:
-        """Leave the socket alone until the next call."""
-        if self._watched is not None:
-            self._loop.remove_reader(self._watched)
-            self._loop.remove_writer(self._watched)
-            self._watched, self._sending = None, False
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be said any more: the line is lost, or its connection was closed."""
+        return self._lost.done() or self.connection.closed
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self.lose(psycopg.OperationalError("the connection was closed"))
+        await self.connection.close()
 
     def lose(self, error: Exception) -> None:
         """Send and hear nothing more, ever; who waits for something, and who asks later, is told of the error."""
-        self.detach()
         if not self._lost.done():
+            self._loop.remove_reader(self._watched)
+            self._loop.remove_writer(self._watched)
             self._lost.set_result(error)
         asked, self._asked = self._asked, None
         if asked is not None and not asked.done():
@@ -118,27 +121,25 @@ class Line:
         if isinstance(answer, Exception):
             raise answer
         if answer.status == pq.ExecStatus.FATAL_ERROR:
-            raise psycopg.errors.error_from_result(answer, self._connection.info.encoding)
+            raise psycopg.errors.error_from_result(answer, self.connection.info.encoding)
         return answer
 
     async def _cancel(self) -> None:
         """Make what is under way end soon, without waiting for a server that is silent."""
         if psycopg.capabilities.has_cancel_safe():
             with contextlib.suppress(psycopg.Error):
-                await self._connection.cancel_safe(timeout=CANCEL_WITHIN)
+                await self.connection.cancel_safe(timeout=CANCEL_WITHIN)
         else:
             # A libpq before 17 waits until the server has answered, however long, and psycopg's C holds the GIL for it.
             # So the server is left to its statement timeout.
-            cut(self._connection)
+            cut(self.connection)
 
     # ------------------------------------------------------------------------------------------------------ the socket
 
-    def _attach(self) -> None:
-        if self._watched is None:
-            if self._lost.done():
-                raise self._lost.result()
-            self._watched = self._libpq.socket
-            self._loop.add_reader(self._watched, self._receive)
+    def _check(self) -> None:
+        """Raise what the line was lost by, if it was."""
+        if self._lost.done():
+            raise self._lost.result()
 
     def _send(self) -> None:
         """Send what is left to send, as far as the socket takes it."""
@@ -147,7 +148,7 @@ class Line:
         except psycopg.Error as exc:
             self.lose(exc)
             return
-        if left == self._sending or self._watched is None:
+        if left == self._sending:
             return
         self._sending = left
         if left:
@@ -165,6 +166,10 @@ class Line:
             while self._asked is not None and not libpq.is_busy():
                 result = libpq.get_result()
                 if result is not None:
+                    if result.status in COPIES:
+                        # It would be said again for ever.
+                        self.lose(psycopg.NotSupportedError("COPY is not spoken on a Line: it needs a cursor"))
+                        return
                     self._result = result
                     continue
                 asked, self._asked = self._asked, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -136,22 +137,32 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
         """See `wait`; from async code."""
         limit, options = _seconds(timeout), self._options
         database, patience = options.listen_database or options.database, options.statement_timeout
-        connection, direct = await connect(database, "wait", statement_timeout=patience, durable=False)
-        async with connection:
-            if direct:
-                await connection.execute(f"listen {CHANNEL}")
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Future[None] = loop.create_future()
+
+        def hear(_channel: str, payload: str) -> None:
+            if _concerns(payload, self.id) and not heard.done():
+                heard.set_result(None)
+
+        line = await connect(database, "wait", statement_timeout=patience, durable=False, hear=hear)
+        try:
+            if line.direct:
+                with Deadline(line, patience + MARGIN):
+                    await line.rows(f"listen {CHANNEL}")
             deadline = time.monotonic() + limit
-            for pause in _pauses(hears=direct):
-                with Deadline(connection, patience + MARGIN):
-                    row = await (await connection.execute(GET_JOB, {"id": int(self.id)})).fetchone()
-                if self._look(row):
+            for pause in _pauses(hears=line.direct):
+                # What is said from now on may not be in the row yet.
+                heard = loop.create_future()
+                with Deadline(line, patience + MARGIN):
+                    rows = await line.rows(GET_JOB, {"id": int(self.id)})
+                if self._look(rows[0] if rows else None):
                     break
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(self.id, limit, self.status)
-                async for notice in connection.notifies(timeout=min(left, pause)):
-                    if _concerns(notice.payload, self.id):
-                        break
+                await line.listen(min(left, pause), until=heard)
+        finally:
+            await line.close()
         return self
 
     def cancel(self) -> bool:

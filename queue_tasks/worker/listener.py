@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import psycopg
 from psycopg import sql
 
 from queue_tasks.conf import Options
@@ -136,34 +135,32 @@ class Listener(Service):
     async def run(self) -> None:
         """Listen until the connection is lost; then the supervisor starts anew."""
         while True:
-            connection, direct = await connect(
-                self._database, "listen", statement_timeout=self._patience, durable=False
+            line = await connect(
+                self._database, "listen", statement_timeout=self._patience, durable=False, hear=self._take
             )
-            line = Line(connection, hear=self._take, prepares=direct)
             try:
                 # On a connection of its own to the very database that jobs are in, there is nothing to doubt.
-                sure = direct and not self._options.listen_database
+                sure = line.direct and not self._options.listen_database
                 if sure:
-                    await self._hold_lock(connection, line)
-                await self._listen(connection, line)
-                if sure or await self._hears_itself(connection, line):
+                    await self._hold_lock(line)
+                await self._listen(line)
+                if sure or await self._hears_itself(line):
                     if not sure:
-                        await self._hold_lock(connection, line)
-                    await self._hear_all(connection, line)
+                        await self._hold_lock(line)
+                    await self._hear_all(line)
             finally:
                 self.hears = False
-                line.detach()
-                await connection.close()
+                await line.close()
             self._say_deaf()
             await asyncio.sleep(TRY_AGAIN_EVERY)
 
-    async def _listen(self, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
-        with Deadline(connection, self._patience):
+    async def _listen(self, line: Line) -> None:
+        with Deadline(line, self._patience):
             for channel in (*self._channels, SCHEDULES, CONTROL, ECHOES):
-                name = sql.Identifier(channel).as_string(connection).replace("%", "%%")
+                name = sql.Identifier(channel).as_string(line.connection).replace("%", "%%")
                 await line.rows(f"listen {name}")
 
-    async def _hears_itself(self, connection: psycopg.AsyncConnection[Any], line: Line) -> bool:
+    async def _hears_itself(self, line: Line) -> bool:
         """Whether what is said on the jobs' database arrives here: not through a pooler that lends out sessions."""
         self._word = uuid.uuid4().hex
         self._word_heard.clear()
@@ -174,16 +171,16 @@ class Listener(Service):
             await mouth.close()
         if await wait_for(self._word_heard, ECHO_WITHIN):
             return True
-        with Deadline(connection, self._patience):
+        with Deadline(line, self._patience):
             # The session is the pooler's: it would go on listening for nobody.
             await line.rows("unlisten *")
         return False
 
-    async def _hold_lock(self, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
-        with Deadline(connection, self._patience):
+    async def _hold_lock(self, line: Line) -> None:
+        with Deadline(line, self._patience):
             await line.rows(HOLD_LOCK, {"worker_id": self.worker_id})
 
-    async def _hear_all(self, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
+    async def _hear_all(self, line: Line) -> None:
         self.hears = True
         self._told_deaf = False
         self._on_listening()
@@ -198,11 +195,11 @@ class Listener(Service):
             await line.listen(CHECK_EVERY if due_in is None else due_in)
             errand = self._errand
             if errand is None or self._errand_in is None:
-                with Deadline(connection, self._patience):
+                with Deadline(line, self._patience):
                     ((used,),) = await line.rows(NOTIFY_USAGE)
                 self._watch.note(self.worker_id, used)
             else:
-                await self._run_errand(errand, connection, line)
+                await self._run_errand(errand, line)
 
     @property
     def _errand_in(self) -> float | None:
@@ -210,13 +207,13 @@ class Listener(Service):
         due_in = None if self._errand is None else self._errand.due_in
         return None if due_in is None or time.monotonic() < self._errand_at else due_in
 
-    async def _run_errand(self, errand: Errand, connection: psycopg.AsyncConnection[Any], line: Line) -> None:
+    async def _run_errand(self, errand: Errand, line: Line) -> None:
         worker_id = errand.worker_id
         try:
-            with Deadline(connection, self._patience):
+            with Deadline(line, self._patience):
                 rows = await line.rows(LOOK_AROUND, errand.question())
         except StatementRefused:
-            if connection.closed:
+            if line.closed:
                 raise
             # It lives: the server has answered, by it. Whose errand it is will see to it, and say what is wrong.
             self._errand_at = time.monotonic() + CHECK_EVERY

@@ -96,16 +96,18 @@ async def test_our_sessions_say_what_they_need_themselves(
         "PORT": place["port"],
     }
     try:
-        connection, direct = await connect("there", "test", statement_timeout=9)
-        async with connection:
-            found = await connection.execute(
+        line = await connect("there", "test", statement_timeout=9)
+        try:
+            found = await line.rows(
                 "select current_setting('statement_timeout'), current_setting('lock_timeout'), "
                 "current_setting('idle_in_transaction_session_timeout'), current_setting('idle_session_timeout'), "
                 "current_setting('transaction_isolation'), current_setting('transaction_read_only'), "
                 "coalesce(current_setting('transaction_timeout', true), '0'), current_setting('synchronous_commit')"
             )
-            assert await found.fetchone() == ("9s", "9s", "9s", "0", "read committed", "off", "0", "on")
-        assert direct
+        finally:
+            await line.close()
+        assert found == [("9s", "9s", "9s", "0", "read committed", "off", "0", "on")]
+        assert line.direct
     finally:
         del connections["there"]
         del connections.settings["there"]

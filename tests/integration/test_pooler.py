@@ -9,6 +9,7 @@ from functools import partial
 
 import psycopg
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection, connections, transaction
 from pytest_django import DjangoDbBlocker
 
@@ -77,7 +78,7 @@ async def test_a_pooler_is_noticed_and_no_setting_is_left_in_its_sessions(pooler
         for _ in range(5):
             assert await connection.rows(before) == [("3s", "off", "read committed")]
             assert await (await plain.execute(before)).fetchall() == clean
-        assert not connection.direct
+        assert not (await connection.open()).direct
         await connection.close()
 
 
@@ -100,12 +101,12 @@ async def test_a_lock_statement_and_what_it_guards_are_one_transaction(pooler: P
 
 async def test_a_refused_statement_ends_its_transaction_through_a_pooler(pooler: PgBouncer) -> None:
     connection = WorkerConnection("default", "test", statement_timeout=3)
-    raw = await connection.open()
+    line = await connection.open()
     for _ in range(3):
         with pytest.raises(psycopg.errors.DivisionByZero):
             await connection.rows("select 1 / 0")
         assert await connection.rows("select 1") == [(1,)]
-    assert await connection.open() is raw
+    assert await connection.open() is line
     await connection.close()
 
 
@@ -164,6 +165,8 @@ def test_jobs_are_enqueued_run_awaited_and_cancelled_through_a_pooler(pooler: Pg
         assert control.cancel([int(later.id)]) == [int(later.id)]
         failed = tasks.succeed_on_attempt.enqueue(2)
         assert failed.wait(PATIENCE).return_value == 2
+        awaited = async_to_sync(tasks.add.enqueue(1).await_result)(PATIENCE)
+        assert awaited.return_value == 2
 
 
 def test_with_a_direct_connection_a_worker_behind_a_pooler_is_woken_at_once_and_holds_its_lock(

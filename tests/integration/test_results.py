@@ -348,6 +348,22 @@ class TestWaiting:
         answer, _ = await asyncio.gather(result.await_result(timeout=PATIENCE), finish())
         assert answer.return_value == 3
 
+    @pytest.mark.parametrize("turns", range(12))
+    async def test_who_awaits_ends_when_he_is_cancelled_in_whatever_turn_of_the_loop_that_is(self, dsn, turns):
+        result = await tasks.add.aenqueue(1)
+        with psycopg.connect(dsn, autocommit=True, application_name="tests") as other:
+            call = asyncio.create_task(result.await_result())
+            await await_until(lambda: waiting(other))
+            # He is told to look, looks, and waits again: the server has done its part before each turn.
+            other.execute("select pg_notify(%s, %s)", [results.CHANNEL, result.id])
+            for _ in range(turns):
+                wait_until(lambda: waiting(other))
+                await asyncio.sleep(0)
+            call.cancel()
+            done, _ = await asyncio.wait([call], timeout=PATIENCE)
+            assert done
+            assert call.cancelled()
+
     def test_a_finish_that_nobody_told_of_is_found_by_looking(self, dsn, monkeypatch):
         monkeypatch.setattr(results, "WAIT_POLL", 0.02)
         result = tasks.add.enqueue(1)

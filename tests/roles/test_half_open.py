@@ -79,7 +79,7 @@ async def test_a_call_that_is_cancelled_while_no_answer_comes_ends_in_time_as_ca
     await connection.rows("select 1")
     proxy.blackhole()
     call = asyncio.create_task(connection.rows("select 2"))
-    await await_until(lambda: connection._connection is not None and connection._turn.locked())
+    await await_until(lambda: connection._line is not None and connection._turn.locked())
     call.cancel()
     done, _ = await asyncio.wait([call], timeout=PATIENCE)
     assert done
@@ -88,15 +88,15 @@ async def test_a_call_that_is_cancelled_while_no_answer_comes_ends_in_time_as_ca
 
 async def test_a_blocked_event_loop_is_not_taken_for_a_silent_server(connection: WorkerConnection) -> None:
     call = asyncio.create_task(connection.rows(NAP, {"seconds": 0.2}))
-    await await_until(lambda: connection._connection is not None and connection._turn.locked())
+    await await_until(lambda: connection._line is not None and connection._turn.locked())
     time.sleep(3)  # noqa: ASYNC251 - blocks the loop, as a bad coroutine does
     assert len(await call) == 1
 
 
 async def test_an_answer_in_time_leaves_no_timer(connection: WorkerConnection) -> None:
-    raw = await connection.open()
-    with Deadline(raw, 60) as deadline:
-        await raw.execute("select 1")
+    line = await connection.open()
+    with Deadline(line, 60) as deadline:
+        await line.rows("select 1")
     assert deadline._timer.cancelled()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -23,25 +23,18 @@ def is_active(rows: Rows) -> bool:
 
 
 @pytest.fixture
-async def connection(rows: Rows):
-    connection, direct = await connect("default", "line", statement_timeout=600)
-    assert direct
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def line(connection: psycopg.AsyncConnection[Any]):
-    line = Line(connection)
+async def line(rows: Rows):
+    line = await connect("default", "line", statement_timeout=600)
+    assert line.direct
     yield line
-    line.detach()
+    await line.close()
 
 
-@pytest.mark.parametrize("prepares", [True, False])
+@pytest.mark.parametrize("direct", [True, False])
 async def test_parameters_are_named_and_may_come_twice_and_rows_are_read_as_their_types(
-    connection: psycopg.AsyncConnection[Any], prepares: bool
+    line: Line, direct: bool
 ) -> None:
-    line = Line(connection, prepares=prepares)
+    line.direct = direct
     statement = (
         "select %(number)s::bigint, %(texts)s::text[], %(nothing)s::text, %(yes)s::boolean, 7 %% 4, "
         "%(number)s::bigint + 1 from generate_series(1, %(times)s::integer)"
@@ -50,7 +43,6 @@ async def test_parameters_are_named_and_may_come_twice_and_rows_are_read_as_thei
         values = {"number": 5, "texts": ['a "b"', "\\", "ä"], "nothing": None, "yes": True, "times": times}
         expected = (5, ['a "b"', "\\", "ä"], None, True, 3, 6)
         assert await line.rows(statement, values) == [expected] * times
-    line.detach()
 
 
 async def test_what_gives_no_rows_gives_none(line: Line) -> None:
@@ -83,7 +75,7 @@ async def test_a_statement_whose_caller_is_cancelled_is_cancelled_in_the_server(
 
 
 async def test_a_libpq_that_blocks_whoever_cancels_is_not_asked_to(
-    connection: psycopg.AsyncConnection[Any], line: Line, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    line: Line, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psycopg.capabilities, "has_cancel_safe", lambda: False)
     call = asyncio.create_task(line.rows(NAP))
@@ -91,7 +83,7 @@ async def test_a_libpq_that_blocks_whoever_cancels_is_not_asked_to(
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert connection.closed
+    assert line.closed
     rows.terminate(SESSION)
 
 
@@ -105,11 +97,11 @@ async def test_the_last_words_of_a_server_that_goes_away_are_heard(line: Line, r
         await line.rows("select 1")
 
 
-async def test_notifications_are_heard_while_it_waits_and_while_a_statement_runs(
-    connection: psycopg.AsyncConnection[Any], rows: Rows
-) -> None:
+async def test_notifications_are_heard_while_it_waits_and_while_a_statement_runs(rows: Rows) -> None:
     heard: list[tuple[str, str]] = []
-    line = Line(connection, hear=lambda channel, payload: heard.append((channel, payload)))
+    line = await connect(
+        "default", "line", statement_timeout=600, hear=lambda channel, payload: heard.append((channel, payload))
+    )
     await line.rows("listen line")
     await line.rows("select pg_notify('line', 'own')")
     assert heard == [("line", "own")]
@@ -119,31 +111,40 @@ async def test_notifications_are_heard_while_it_waits_and_while_a_statement_runs
     rows.terminate(SESSION)
     with pytest.raises(psycopg.OperationalError):
         await waiting
+    await line.close()
 
 
 async def test_listening_ends_in_time(line: Line) -> None:
     await line.listen(0.01)
 
 
-async def test_what_goes_wrong_in_who_hears_ends_the_listening(
-    connection: psycopg.AsyncConnection[Any], rows: Rows
-) -> None:
+async def test_listening_ends_when_what_is_waited_for_is_done(line: Line) -> None:
+    done = asyncio.get_running_loop().create_future()
+    listening = asyncio.create_task(line.listen(600, until=done))
+    done.set_result(None)
+    await listening
+
+
+async def test_what_goes_wrong_in_who_hears_ends_the_listening(rows: Rows) -> None:
     def fail(channel: str, payload: str) -> None:
         raise LookupError(payload)
 
-    line = Line(connection, hear=fail)
+    line = await connect("default", "line", statement_timeout=600, hear=fail)
     await line.rows("listen line")
     rows.db.execute("select pg_notify('line', 'why')")
     with pytest.raises(LookupError, match="why"):
         await line.listen(600)
+    await line.close()
 
 
-async def test_psycopg_may_use_the_connection_in_between(connection: psycopg.AsyncConnection[Any], line: Line) -> None:
-    for number in range(3):
-        assert await line.rows("select %(number)s::integer", {"number": number}) == [(number,)]
-        line.detach()
-        async with connection.transaction():
-            await connection.execute("select 1")
+@pytest.mark.parametrize("copy", ["copy (select 1) to stdout", "copy line_copies from stdin"])
+async def test_what_would_copy_is_refused_and_costs_the_line(line: Line, rows: Rows, copy: LiteralString) -> None:
+    await line.rows("create temporary table line_copies (number integer)")
+    with pytest.raises(psycopg.NotSupportedError, match="COPY"):
+        await line.rows(copy)
+    assert line.closed
+    with pytest.raises(psycopg.NotSupportedError, match="COPY"):
+        await line.rows("select 1")
 
 
 async def test_who_waits_is_told_when_it_is_given_up(line: Line, rows: Rows) -> None:

@@ -83,6 +83,14 @@ async def test_a_transaction_whose_end_is_unknown_costs_the_session(connection: 
     assert after != before
 
 
+async def test_a_statement_that_only_a_copy_can_follow_costs_the_session(connection: WorkerConnection) -> None:
+    ((before,),) = await connection.rows(PID)
+    with pytest.raises(psycopg.NotSupportedError, match="COPY"):
+        await connection.rows("copy (select 1) to stdout")
+    ((after,),) = await connection.rows(PID)
+    assert after != before
+
+
 async def test_who_is_cancelled_ends_cancelled_although_what_he_waits_for_forgets_it() -> None:
     begun = asyncio.Event()
 
