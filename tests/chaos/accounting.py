@@ -8,7 +8,8 @@ E2   atomic jobs whose effects are not exactly one (none, if the job failed)
 U    unexpected: a start or an effect of a job that was rolled back, cancelled, or had ended
 X    attempts charged without a start
 W    exits of workers that nobody asked for
-Trec seconds from the end of a fault to the next end of a job; Tres from a worker's death to the next start of its job
+Trec seconds from the end of a fault to the next end of a job; Tres from a worker's death to the next start of its job,
+     in which it may have waited for a slot, or died once more: `returns` tells what of it the queue answers for
 
 The standing rule: L = K = U = E2 = 0.
 """
@@ -56,6 +57,18 @@ class Execution:
     pid: int
     started: float
     ended: float | None
+
+
+@dataclass(frozen=True)
+class Return:
+    """How a job came back whose body had died with its worker; seconds."""
+
+    key: str
+    back: float
+    """From the death until it was ready again, or had failed for crashing its workers."""
+    passed_over: float
+    """From then until it was taken, as far as a slot was free for it: until the last job behind it was taken before it,
+    or since nobody had a job in hand."""
 
 
 @dataclass
@@ -277,6 +290,49 @@ def restarts(books: Books, runs: Mapping[str, Sequence[Execution]]) -> list[floa
                 after = [other.started for other in runs[run.key] if other.started > at and other.pid != pid]
                 found += [min(after) - at] if after else []
     return found
+
+
+def read_moves(db: psycopg.Connection[dict[str, Any]]) -> list[tuple[int, str, float]]:
+    """What became of the jobs' places in line, in order: (job id, type of the event, seconds since 1970)."""
+    rows = db.execute(
+        "select job_id, type::text as type, extract(epoch from at)::float8 as at from procrastinate_events "
+        "where type::text in ('started', 'deferred_for_retry', 'succeeded', 'failed') order by at, id"
+    ).fetchall()
+    return [(row["job_id"], row["type"], row["at"]) for row in rows]
+
+
+def returns(books: Books, moves: Sequence[tuple[int, str, float]]) -> list[Return]:
+    """For each body that died with its worker: how its job came back. Of jobs of one queue and priority.
+
+    When all slots are taken, such as by jobs whose processes are only being started, even the first in line waits.
+    """
+    taken = [(job_id, at) for job_id, type_, at in moves if type_ == "started"]
+    held = holds(moves)
+    found = []
+    for pid, died in books.deaths:
+        for run in in_flight(books, pid, died, ack_window=0):
+            if run.ended is not None:
+                continue
+            own = [(type_, at) for job_id, type_, at in moves if job_id == run.job_id and at > died]
+            ready = next((at for type_, at in own if type_ != "started"), math.inf)
+            start = next((at for type_, at in own if type_ == "started" and at >= ready), ready)
+            overtaken = max((at for job_id, at in taken if job_id > run.job_id and ready < at < start), default=ready)
+            emptied = [ready, *(end for _, end in held if ready < end < start)]
+            idle = min((at for at in emptied if not any(begin <= at < end for begin, end in held)), default=start)
+            found.append(Return(run.key, ready - died, max(overtaken - ready, start - idle) if start > ready else 0.0))
+    return found
+
+
+def holds(moves: Iterable[tuple[int, str, float]]) -> list[tuple[float, float]]:
+    """When jobs were in somebody's hand: from when one was taken until it had ended or was ready again."""
+    begun: dict[int, float] = {}
+    found = []
+    for job_id, type_, at in moves:
+        if type_ == "started":
+            begun[job_id] = at
+        elif job_id in begun:
+            found.append((begun.pop(job_id), at))
+    return found + [(at, math.inf) for at in begun.values()]
 
 
 def overlaps(books: Books, lock_of: Mapping[str, str], limit: int = 1) -> list[tuple[str, list[Execution]]]:

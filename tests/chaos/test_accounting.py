@@ -85,6 +85,38 @@ def test_the_duplicates_that_a_death_explains_were_in_its_hands() -> None:
     assert accounting.unexplained(elsewhere, accounting.count(elsewhere)) == ["a"]
 
 
+OF_A_AND_B = [(2, "started", 9.0), (1, "started", 10.0), (1, "deferred_for_retry", 15.0)]
+
+
+@pytest.mark.parametrize(
+    ("moves", "back", "passed_over"),
+    [
+        # Whoever has a slot is busy until it starts.
+        ([(1, "started", 25.0), (2, "succeeded", 26.0)], 3.0, 0.0),
+        ([(2, "succeeded", 24.0), (1, "started", 25.0)], 3.0, 1.0),
+        ([(3, "started", 15.5), (2, "succeeded", 16.0), (1, "started", 25.0)], 3.0, 0.5),
+        ([(0, "started", 15.5), (2, "succeeded", 16.0), (1, "started", 25.0)], 3.0, 0.0),
+        ([(2, "succeeded", 16.0), (3, "started", 17.0), (3, "succeeded", 18.0), (1, "started", 25.0)], 3.0, 9.0),
+        # Its second worker dies as well.
+        ([(1, "started", 15.1), (1, "deferred_for_retry", 20.0), (3, "started", 21.0), (1, "started", 22.0)], 3.0, 0.0),
+    ],
+)
+def test_a_job_whose_worker_died_waits_for_its_rescue_and_then_for_nothing_but_a_slot(
+    moves: list[tuple[int, str, float]], back: float, passed_over: float
+) -> None:
+    books = replace(GOOD, executions=[run("a", 1, 10.0, None)], deaths=[(1, 12.0)])
+    (found,) = accounting.returns(books, OF_A_AND_B + moves)
+    assert (found.back, found.passed_over) == (back, passed_over)
+
+
+def test_a_job_that_never_came_back_has_no_end_of_its_wait() -> None:
+    books = replace(GOOD, executions=[run("a", 1, 10.0, None), run("b", 1, 9.0, 11.0)], deaths=[(1, 12.0)])
+    (found,) = accounting.returns(books, OF_A_AND_B[:2])
+    assert found.back == float("inf")
+    (failed,) = accounting.returns(books, [*OF_A_AND_B[:2], (1, "failed", 15.0), (3, "started", 16.0)])
+    assert (failed.back, failed.passed_over) == (3.0, 0.0)
+
+
 def test_bodies_of_one_lock_overlap_unless_one_ended_before_or_died() -> None:
     first, second = run("a", 1, 10.0, 20.0), run("b", 2, 15.0, 30.0)
     lock_of = {"a": "lock", "b": "lock"}
