@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import random
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from queue_tasks.database_errors import sqlstate, was_beaten
+from queue_tasks.direct_cursor import DirectCursor, may_be_passed_by
 from queue_tasks.statements import NOTIFY_USAGE, PREPARE_LOOK
 
 LIMIT_EXCEEDED = "54000"
@@ -68,49 +70,46 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class _KeptCursor:
-    """A cursor of Django's that is used again, and what it was made by."""
+    """A cursor of Django's that is used again, and what it was made of."""
 
     cursor: CursorWrapper
-    session: Any
-    """psycopg's connection, or what stands in its place."""
-    factory: Any
-    method: Any
+    made_of: tuple[Any, ...]
 
-    def would_be_made_again(self, connection: BaseDatabaseWrapper) -> bool:
-        """Whether a new cursor would be like this one: no new session, and nobody has put himself in between since."""
-        session = connection.connection
-        return (
-            self.session is session
-            and self.factory is session.cursor_factory
-            and self.method is type(connection).cursor
-        )
+
+def _made_of(connection: BaseDatabaseWrapper, statement: LiteralString) -> tuple[Any, ...]:
+    """What has a part in making and using a cursor for a statement: whoever begins to watch them all replaces some."""
+    session = connection.connection
+    factory = session.cursor_factory
+    return (statement, session, factory, factory.execute, type(connection).cursor, CursorWrapper.execute)
 
 
 def _is_watched(connection: BaseDatabaseWrapper) -> bool:
-    """Whether somebody makes this connection's cursors himself: DEBUG's log of queries, a test's, a toolbar's, a ban.
+    """Whether somebody wraps this connection's statements, or makes its cursors himself.
 
-    Who wraps the execution of statements, or CursorWrapper's methods, sees those of a kept cursor as well.
+    DEBUG's log of queries, a test's, a toolbar's, a ban.
     """
-    return connection.queries_logged or "cursor" in vars(connection)
+    return bool(connection.queries_logged or connection.execute_wrappers or "cursor" in vars(connection))
 
 
 def _repeat(connection: BaseDatabaseWrapper, statement: LiteralString, parameters: dict[str, Any]) -> list[Any]:
     """Run a statement by the cursor that ran it before: to make a new one costs as much as to send eight parameters.
 
-    psycopg finds out for each cursor how to write parameters and read columns, and remembers it for the statement that
-    the cursor ran last. It is Django's cursor, with all that Django does for each statement; what Django does to make
-    one is done here.
+    It is Django's cursor, with all that Django does for each statement; what Django does to make one is done here.
+    Where nobody would miss psycopg's cursor below it, the statement goes past that.
     """
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_thread_sharing()
-    # Taken out while it is used: whoever wraps the execution may enqueue himself.
+    # Taken out while it is used: whoever has replaced Django's method may enqueue himself.
     kept: _KeptCursor | None = vars(connection).pop(_KEPT, None)
-    if kept is None or not kept.would_be_made_again(connection):
-        session = connection.connection
-        kept = _KeptCursor(connection.cursor(), session, session.cursor_factory, type(connection).cursor)
+    made_of = _made_of(connection, statement)
+    if kept is None or not all(map(operator.is_, kept.made_of, made_of)):
+        cursor = connection.cursor()
+        if may_be_passed_by(cursor):
+            cursor.cursor = DirectCursor(cursor.cursor, statement)
+        kept = _KeptCursor(cursor, made_of)
     kept.cursor.execute(statement, parameters)
-    # By psycopg's cursor: the rows have come, and Django's guard against the database's errors costs thrice as much.
+    # By the cursor below: the rows have come, and Django's guard against the database's errors costs thrice as much.
     found: list[Any] = kept.cursor.cursor.fetchall()
     vars(connection)[_KEPT] = kept
     return found

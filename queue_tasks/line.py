@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import pq
-from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq.abc import PGresult
 
+from queue_tasks.libpq_statement import LibpqStatement
 from queue_tasks.sockets import cut
 
 CANCEL_WITHIN = 5.0
@@ -25,8 +24,6 @@ CANCEL_WITHIN = 5.0
 
 COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 """Answers that only what is copied can follow."""
-
-PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Line:
@@ -74,7 +71,7 @@ class Line:
             self._libpq.send_query_prepared(known.name, values, result_format=pq.Format.BINARY)
         else:
             self._libpq.send_query_params(known.text, values, result_format=pq.Format.BINARY)
-        return known.read(await self._answer())
+        return known.read(await self._answer(), prepared=known.is_prepared)
 
     async def listen(self, seconds: float, until: asyncio.Future[Any] | None = None) -> None:
         """Hear notifications for so many seconds, or until something is done. Raises when the line is lost."""
@@ -179,34 +176,10 @@ class Line:
             self.lose(exc)
 
 
-class _Statement:
-    """One statement, and how to write its parameters and read its rows."""
+class _Statement(LibpqStatement):
+    """One that may be prepared, under a name."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], name: bytes, statement: LiteralString) -> None:
-        names: dict[str, int] = {}
-
-        def numbered(found: re.Match[str]) -> str:
-            return f"${names.setdefault(found[1], len(names) + 1)}" if found[1] else "%"
-
+        super().__init__(connection, statement)
         self.name = name
         self.is_prepared = False
-        self.text = PLACEHOLDER.sub(numbered, statement).encode()
-        self._names = list(names)
-        self._formats = [PyFormat.TEXT] * len(names)
-        self._adapting = Transformer(connection)
-        # Whether the readers of the columns are known; of a prepared statement they stay the same.
-        self._reads = False
-
-    def written(self, parameters: Mapping[str, Any] | None) -> Sequence[Any]:
-        """The values in the order of their numbers, as text: what they are says each one's cast."""
-        if parameters is None:
-            return []
-        return self._adapting.dump_sequence([parameters[name] for name in self._names], self._formats)
-
-    def read(self, result: PGresult) -> Sequence[tuple[Any, ...]]:
-        """The rows of an answer."""
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            return ()
-        self._adapting.set_pgresult(result, set_loaders=not self._reads)
-        self._reads = self.is_prepared
-        return self._adapting.load_rows(0, result.ntuples, tuple)

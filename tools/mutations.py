@@ -629,6 +629,27 @@ MUTANTS = (
         "tests/integration/test_caller.py",
     ),
     mutant(
+        "a job's statement goes past a cursor that somebody traces",
+        "queue_tasks/direct_cursor.py",
+        "        and type(cursor).execute.__code__.co_filename == utils.__file__",
+        "",
+        "tests/integration/test_caller.py",
+    ),
+    mutant(
+        "a transaction's first job is enqueued before the transaction has begun",
+        "queue_tasks/direct_cursor.py",
+        "(state == pq.TransactionStatus.IDLE and self._session.autocommit)",
+        "state == pq.TransactionStatus.IDLE",
+        "tests/integration/test_caller.py",
+    ),
+    mutant(
+        "Ctrl-C as a job's statement is sent leaves the session unusable",
+        "queue_tasks/direct_cursor.py",
+        "            if self._libpq.transaction_status == pq.TransactionStatus.ACTIVE:",
+        "            if self._libpq.transaction_status == pq.TransactionStatus.UNKNOWN:",
+        "tests/integration/test_caller.py",
+    ),
+    mutant(
         "a NUL character is not refused",
         "queue_tasks/arguments.py",
         '        if "\\x00" in value:',

@@ -1,9 +1,13 @@
-"""The cursor that is kept for one job after the other: whoever watches Django's connection sees every statement."""
+"""The cursor kept for one job after the other: whoever watches Django's connection sees every statement, and none can
+tell that it goes past psycopg's own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,13 +15,15 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DatabaseError, InternalError, connections, transaction
+from django.db import DatabaseError, InternalError, OperationalError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
 from django.db.utils import ConnectionHandler
 from django.test.utils import CaptureQueriesContext
+from psycopg import generators
 
 from queue_tasks import caller
+from queue_tasks.direct_cursor import DirectCursor
 from tests.testapp import tasks
 
 NAME = "/* queue_tasks: enqueue_job */"
@@ -151,6 +157,21 @@ def test_a_method_of_django_s_cursors_that_is_replaced_sees_each_job(monkeypatch
     assert [NAME in statement for statement in seen] == [True]
 
 
+def test_a_method_that_is_replaced_may_enqueue_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, inner = [tasks.echo.bind("inner")], []
+    original = CursorWrapper.execute
+
+    def execute(self: Any, *rest: Any) -> Any:
+        found = original(self, *rest)
+        if waiting:
+            inner.append(tasks.echo.enqueue(*waiting.pop().args))
+        return found
+
+    monkeypatch.setattr(CursorWrapper, "execute", execute)
+    outer = tasks.echo.enqueue("outer")
+    assert [tasks.echo.get_result(one.id).args for one in (outer, *inner)] == [["outer"], ["inner"]]
+
+
 # ---------------------------------------------------------------------------------------------------- Django's promises
 
 
@@ -199,10 +220,11 @@ def test_a_savepoint_takes_its_job_with_it(connection: Any) -> None:
 
 
 def test_a_new_session_has_a_new_cursor(connection: Any) -> None:
+    before = kept_cursor(connection)
     connection.close()
     result = tasks.add.enqueue(1)
     assert tasks.add.get_result(result.id).args == [1]
-    assert kept_cursor(connection).session is connection.connection
+    assert kept_cursor(connection) is not before
 
 
 def test_a_session_that_died_is_replaced_by_the_health_check(connection: Any) -> None:
@@ -215,6 +237,142 @@ def test_a_session_that_died_is_replaced_by_the_health_check(connection: Any) ->
     finally:
         connection.health_check_enabled = False
     assert connection.connection is not session
+
+
+# ------------------------------------------------------------------------------------------------------ past psycopg's
+
+
+def test_where_nobody_watches_the_statement_goes_past_psycopg_s_cursor(
+    connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = kept_cursor(connection).cursor.cursor
+    assert isinstance(below, DirectCursor)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("psycopg's cursor runs it")
+
+    monkeypatch.setattr(below._cursor, "execute", refuse, raising=False)
+    assert tasks.add.get_result(tasks.add.enqueue(1).id).args == [1]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+        assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
+
+
+def test_where_django_s_cursors_were_replaced_before_psycopg_s_runs_it(
+    connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = CursorWrapper.execute
+
+    @functools.wraps(original)
+    def execute(self: Any, statement: Any, *rest: Any) -> Any:
+        found = original(self, statement, *rest)
+        described.append(self.description[0].name)
+        return found
+
+    described: list[str] = []
+    monkeypatch.setattr(CursorWrapper, "execute", execute)
+    tasks.add.enqueue(1)
+    tasks.add.enqueue(2)
+    assert isinstance(kept_cursor(connection).cursor.cursor, psycopg.ClientCursor)
+    assert described == ["job", "job"]
+
+
+def test_where_the_session_is_of_another_class_its_cursor_runs_it(
+    connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Traced(psycopg.Connection[Any]):
+        pass
+
+    connection.close()
+    monkeypatch.setattr(connection.Database, "connect", Traced.connect)
+    assert tasks.add.get_result(tasks.add.enqueue(1).id).args == [1]
+    assert isinstance(connection.connection, Traced)
+    assert isinstance(kept_cursor(connection).cursor.cursor, psycopg.ClientCursor)
+    connection.close()
+
+
+def test_the_first_statement_of_a_transaction_begins_it(connection: Any) -> None:
+    with transaction.atomic():
+        result = tasks.add.enqueue(1)
+        assert connection.connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+        transaction.set_rollback(True)
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from procrastinate_jobs where id = %s", [int(result.id)])
+        assert cursor.fetchone() == (0,)
+
+
+def test_text_arrives_whatever_the_session_s_encoding_is(connection: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("set client_encoding to latin1")
+    result = tasks.echo.enqueue("größe")
+    with connection.cursor() as cursor:
+        cursor.execute("set client_encoding to utf8")
+    assert tasks.echo.get_result(result.id).args == ["größe"]
+    assert tasks.echo.get_result(tasks.echo.enqueue("größe").id).args == ["größe"]
+
+
+def test_jobs_are_enqueued_within_a_pipeline(connection: Any) -> None:
+    with connection.connection.pipeline():
+        ids = [tasks.add.enqueue(number).id for number in range(3)]
+    assert [tasks.add.get_result(one).args for one in ids] == [[0], [1], [2]]
+
+
+def test_a_session_that_died_is_an_error_of_django_s(connection: Any) -> None:
+    session: Any = connection.connection
+    with psycopg.connect(session.info.dsn, autocommit=True, application_name="tests.caller") as other:
+        other.execute("select pg_terminate_backend(%s, 5000)", [session.info.backend_pid])
+    with pytest.raises(OperationalError) as caught:
+        tasks.add.enqueue(1)
+    assert isinstance(caught.value.__cause__, psycopg.OperationalError)
+    assert session.closed
+    assert kept_cursor(connection) is None
+    connection.close()
+
+
+@pytest.fixture
+def locked(connection: Any) -> Iterator[psycopg.Connection[Any]]:
+    """A session that holds the table, so that whoever enqueues waits."""
+    with psycopg.connect(connection.connection.info.dsn, application_name="tests.caller") as other:
+        other.execute("lock table procrastinate_jobs in access exclusive mode")
+        yield other
+
+
+def test_ctrl_c_ends_a_statement_that_waits_and_leaves_the_session_usable(connection: Any, locked: Any) -> None:
+    session: Any = connection.connection
+    waits = "select wait_event_type = 'Lock' from pg_stat_activity where pid = %s"
+
+    def interrupt() -> None:
+        while locked.execute(waits, [session.info.backend_pid]).fetchone() != (True,):
+            locked.execute("select pg_stat_clear_snapshot()")
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        tasks.add.enqueue(1)
+    thread.join()
+    locked.rollback()
+    assert connection.connection is session
+    assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
+
+
+def test_ctrl_c_as_a_statement_is_sent_leaves_the_session_usable(
+    connection: Any, locked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, answer = connection.connection, generators.execute
+
+    def interrupted(libpq: Any) -> Any:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+        return answer(libpq)
+
+    monkeypatch.setattr(generators, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tasks.add.enqueue(1)
+    locked.rollback()
+    assert connection.connection is session
+    assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
 
 
 # -------------------------------------------------------------------------------------------------------------- times

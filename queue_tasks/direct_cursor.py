@@ -1,0 +1,86 @@
+"""DirectCursor: stands below Django's cursor where psycopg's would, for a statement that is sent again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from django.db.backends import utils
+from django.db.backends.postgresql import base
+from psycopg import generators, pq
+from psycopg.pq.abc import PGresult
+
+from queue_tasks.libpq_statement import LibpqStatement
+from queue_tasks.line import CANCEL_WITHIN
+
+
+class DirectCursor:
+    """One statement on one session, said and read by libpq's own calls.
+
+    psycopg's cursor is made for any statement: to write the parameters into the text and to find out how to read the
+    answer takes it a fifth of the client's time for a job. It still runs what is not the usual case: the first
+    statement of a transaction, since psycopg begins those itself, and one on a session in any other state.
+    """
+
+    def __init__(self, cursor: psycopg.Cursor[Any], statement: LiteralString) -> None:
+        self._cursor = cursor
+        self._session = cursor.connection
+        self._libpq = cursor.connection.pgconn
+        self._statement = LibpqStatement(cursor.connection, statement)
+        self._rows: Sequence[tuple[Any, ...]] = ()
+
+    def execute(self, statement: LiteralString, parameters: Mapping[str, Any]) -> None:
+        """Run the statement, the one that this cursor is for. Raises psycopg's errors."""
+        if not self._is_usual():
+            self._cursor.execute(statement, parameters)
+            self._rows = self._cursor.fetchall()
+            return
+        values = self._statement.written(parameters)
+        with self._session.lock:
+            result = self._session.wait(self._answer(values))
+        self._rows = self._statement.read(result, prepared=False)
+
+    def fetchall(self) -> Sequence[tuple[Any, ...]]:
+        """The rows."""
+        return self._rows
+
+    def _answer(self, values: Sequence[Any]) -> Generator[Any, Any, PGresult]:
+        """Send the statement, and give its answer: a generator, as psycopg's way to wait for the socket has it.
+
+        That lets Ctrl-C through and leaves the session usable; but not if it comes before the wait has begun.
+        """
+        try:
+            self._libpq.send_query_params(self._statement.text, values, result_format=pq.Format.BINARY)
+            answers: list[PGresult] = yield from generators.execute(self._libpq)
+        except (KeyboardInterrupt, SystemExit):
+            if self._libpq.transaction_status == pq.TransactionStatus.ACTIVE:
+                self._session.cancel_safe(timeout=CANCEL_WITHIN)
+                yield from generators.execute(self._libpq)
+            raise
+        answer = answers[-1]
+        if answer.status == pq.ExecStatus.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(answer, self._session.info.encoding)
+        return answer
+
+    def _is_usual(self) -> bool:
+        libpq = self._libpq
+        state = libpq.transaction_status
+        return (
+            (state == pq.TransactionStatus.INTRANS or (state == pq.TransactionStatus.IDLE and self._session.autocommit))
+            and libpq.pipeline_status == pq.PipelineStatus.OFF
+            and libpq.parameter_status(b"client_encoding") == b"UTF8"
+        )
+
+
+def may_be_passed_by(cursor: utils.CursorWrapper) -> bool:
+    """Whether nobody would miss psycopg's cursor below this one of Django's: both are as Django and psycopg made them.
+
+    Who traces psycopg has connections or cursors of his own made, and who traces Django replaces a method.
+    """
+    below = cursor.cursor
+    return (
+        type(below).__module__ == base.__name__
+        and type(below.connection) is psycopg.Connection
+        and type(cursor).execute.__code__.co_filename == utils.__file__
+    )

@@ -1,0 +1,50 @@
+"""LibpqStatement: a statement as libpq takes it, and how its parameters are written and its rows read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq.abc import PGresult
+
+PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
+
+
+class LibpqStatement:
+    """One statement of one connection; what writes its parameters and reads its rows is kept.
+
+    text: numbers stand for the names of parameters.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], statement: LiteralString
+    ) -> None:
+        names: dict[str, int] = {}
+
+        def numbered(found: re.Match[str]) -> str:
+            return f"${names.setdefault(found[1], len(names) + 1)}" if found[1] else "%"
+
+        self.text = PLACEHOLDER.sub(numbered, statement).encode()
+        self._names = list(names)
+        self._formats = [PyFormat.TEXT] * len(names)
+        self._adapting = Transformer(connection)
+        # Whether the readers of the columns are known.
+        self._reads = False
+
+    def written(self, parameters: Mapping[str, Any] | None) -> Sequence[Any]:
+        """The values in the order of their numbers, as text: what they are is said by each one's cast, or its place."""
+        if parameters is None:
+            return []
+        return self._adapting.dump_sequence([parameters[name] for name in self._names], self._formats)
+
+    def read(self, result: PGresult, *, prepared: bool) -> Sequence[tuple[Any, ...]]:
+        """The rows of an answer in binary format. prepared: its columns are those of every answer."""
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            return ()
+        self._adapting.set_pgresult(result, set_loaders=not self._reads)
+        self._reads = prepared
+        return self._adapting.load_rows(0, result.ntuples, tuple)
