@@ -22,7 +22,10 @@ from queue_tasks.sockets import cut
 CANCEL_WITHIN = 5.0
 """Seconds the server has to take the request to cancel a statement."""
 
-COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
+# Of an enumeration a name takes longer to find than a plain one.
+BINARY = pq.Format.BINARY
+REFUSED = pq.ExecStatus.FATAL_ERROR
+COPIES = frozenset({pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH})
 """Answers that only what is copied can follow."""
 
 
@@ -68,9 +71,9 @@ class Line:
         values = known.written(parameters)
         self._check()
         if known.is_prepared:
-            self._libpq.send_query_prepared(known.name, values, result_format=pq.Format.BINARY)
+            self._libpq.send_query_prepared(known.name, values, result_format=BINARY)
         else:
-            self._libpq.send_query_params(known.text, values, result_format=pq.Format.BINARY)
+            self._libpq.send_query_params(known.text, values, result_format=BINARY)
         return known.read(await self._answer(), prepared=known.is_prepared)
 
     async def listen(self, seconds: float, until: asyncio.Future[Any] | None = None) -> None:
@@ -117,7 +120,7 @@ class Line:
             raise
         if isinstance(answer, Exception):
             raise answer
-        if answer.status == pq.ExecStatus.FATAL_ERROR:
+        if answer.status == REFUSED:
             raise psycopg.errors.error_from_result(answer, self.connection.info.encoding)
         return answer
 
