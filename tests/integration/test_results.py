@@ -328,7 +328,7 @@ class TestWaiting:
             assert result.wait(timeout).return_value == 3
 
     async def test_a_job_that_finishes_wakes_who_awaits(self, dsn, monkeypatch):
-        monkeypatch.setattr(results, "WAIT_POLL", 60)
+        monkeypatch.setattr(results, "WAIT_POLL", 3600)
         result = await tasks.add.aenqueue(1)
 
         async def finish() -> None:
@@ -345,7 +345,8 @@ class TestWaiting:
                 await await_until(check)
                 await other.execute(FINISH, [int(result.id)])
 
-        answer, _ = await asyncio.gather(result.await_result(timeout=PATIENCE), finish())
+        async with asyncio.timeout(PATIENCE):
+            answer, _ = await asyncio.gather(result.await_result(), finish())
         assert answer.return_value == 3
 
     @pytest.mark.parametrize("turns", range(12))
