@@ -455,6 +455,13 @@ MUTANTS = (
         "tests/roles/test_line.py::test_a_libpq_that_blocks_whoever_cancels_is_not_asked_to",
     ),
     mutant(
+        "a libpq that blocks whoever cancels holds up the whole process",
+        "queue_tasks/worker/queries.py",
+        '        if psycopg.capabilities.has_cancel_safe() or pq.__impl__ == "python":\n',
+        "        if True:\n",
+        "tests/roles/test_queries.py::test_an_old_libpq_that_waits_for_a_silent_network_does_not_stop_the_process",
+    ),
+    mutant(
         "a transaction that was refused is left open",
         "queue_tasks/connections.py",
         "                await line.rows(ROLLBACK_TRANSACTION)\n",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 import threading
 import weakref
 from typing import Any
 
+import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from psycopg import pq
 
 from queue_tasks.database_errors import brief
 from queue_tasks.line import CANCEL_WITHIN
@@ -41,7 +45,31 @@ def cancel_queries(thread: int) -> None:
 
 def _cancel(raw: Any) -> None:
     try:
-        if raw.info.transaction_status.name == "ACTIVE":
+        if raw.info.transaction_status.name != "ACTIVE":
+            return
+        if psycopg.capabilities.has_cancel_safe() or pq.__impl__ == "python":
             raw.cancel_safe(timeout=CANCEL_WITHIN)
+        else:
+            _cancel_while_others_run(raw)
     except Exception as exc:  # noqa: BLE001 - closed meanwhile, or out of reach: whoever waits has patience to lose
         logger.info("a query could not be cancelled: %s", brief(exc))
+
+
+def _cancel_while_others_run(raw: Any) -> None:
+    """What psycopg does with a libpq before 17, whose call lasts until the server has answered, however long.
+
+    psycopg's C holds the GIL for it, and all threads stand still; by ctypes only this one does.
+    """
+    # dlsym also looks into what a library is linked to: so this is the very libpq that has made the connection.
+    file = sys.modules[pq.PGconn.__module__].__file__
+    # PyDLL keeps the GIL, so that nobody can close the connection before its address has been read.
+    get_cancel = ctypes.PyDLL(file).PQgetCancel
+    get_cancel.argtypes, get_cancel.restype = [ctypes.c_void_p], ctypes.c_void_p
+    request = ctypes.c_void_p(get_cancel(raw.pgconn.pgconn_ptr))
+    libpq = ctypes.CDLL(file)
+    said = ctypes.create_string_buffer(256)
+    try:
+        if not libpq.PQcancel(request, said, len(said)):
+            raise psycopg.OperationalError(said.value.decode(errors="replace"))
+    finally:
+        libpq.PQfreeCancel(request)
