@@ -12,7 +12,7 @@ from tests.waiting import hold, wait_until
 
 NAME = re.compile(r"/\* queue_tasks: (\w+) \*/")
 POLLING = ("fetch_jobs", "promote_jobs", "rescue_jobs", "reclaim_jobs", "prune_jobs", "aborting_jobs")
-LIVENESS = ("heartbeat", "notify_usage")
+LIVENESS = ("heartbeat", "look_around", "notify_usage")
 
 
 def test_idle_workers_ask_little_and_look_once_for_one_job(chaos: Chaos) -> None:
@@ -24,17 +24,21 @@ def test_idle_workers_ask_little_and_look_once_for_one_job(chaos: Chaos) -> None
         before, begun = asked(server), time.monotonic()
         hold(seconds)
         idle, seconds = asked(server) - before, time.monotonic() - begun
-        before, begun = asked(server), time.monotonic()
+        looks = 0.0
         for _ in range(jobs):
+            untold, begun = asked(server)["fetch_jobs"], time.monotonic()
             chaos.enqueue(1, "async")
             chaos.until_done()
-            # As long as the second named needs, and one job a second in the full form.
-            hold(chaos.size(quick=0.3, full=1.0))
-        busy, took = asked(server) - before, time.monotonic() - begun
+            # As long as the second named needs; and once more, for a job a second in the full form.
+            hold(chaos.size(quick=0.3, full=0.5))
+            after, told = asked(server)["fetch_jobs"], time.monotonic()
+            hold(chaos.size(quick=0.3, full=0.5))
+            # Polls come at any time: apart from them nobody looks any more. Not as many as before the first job: where
+            # one runs now and then, each worker polls for itself.
+            polls = (asked(server)["fetch_jobs"] - after) / (time.monotonic() - told) * (told - begun)
+            looks += (after - untold - polls) / jobs
     polling = sum(idle[name] for name in POLLING) / seconds / workers
     liveness = sum(idle[name] for name in LIVENESS) / seconds / workers
-    # As many polls as in as much time before.
-    looks = (busy["fetch_jobs"] - idle["fetch_jobs"] / seconds * took) / jobs
     # In a time so short each may have looked once more than its pace says.
     slack = 3 / seconds
     chaos.report(
@@ -48,8 +52,9 @@ def test_idle_workers_ask_little_and_look_once_for_one_job(chaos: Chaos) -> None
         criteria={
             "idle polling <= 0.3 statements/s/worker": polling <= 0.3 + slack,
             "idle liveness <= 0.7 statements/s/worker": liveness <= 0.7 + slack,
-            # The first who is named; and the second, should the first have slept too well.
-            "two look for a job beyond the polls": looks <= 2 + slack,
+            # The first who is named; and the second, should the first have slept too well. Rather two than three: with
+            # them is counted whose poll comes in the few milliseconds in which the job waits.
+            "two look for a job beyond the polls": looks <= 2.5,
         },
     )
 
