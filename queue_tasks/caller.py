@@ -17,6 +17,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from queue_tasks import leaks
 from queue_tasks.database_errors import sqlstate, was_beaten
 from queue_tasks.direct_cursor import DirectCursor, may_be_passed_by
 from queue_tasks.statements import NOTIFY_USAGE, PREPARE_LOOK
@@ -86,9 +87,12 @@ def _made_of(connection: BaseDatabaseWrapper, statement: LiteralString) -> tuple
 def _is_watched(connection: BaseDatabaseWrapper) -> bool:
     """Whether somebody wraps this connection's statements, or makes its cursors himself.
 
-    DEBUG's log of queries, a test's, a toolbar's, a ban.
+    DEBUG's log of queries, a test's, a toolbar's, a ban. Not what watches for leaks, which needs the statement only.
     """
-    return bool(connection.queries_logged or connection.execute_wrappers or "cursor" in vars(connection))
+    if connection.queries_logged or "cursor" in vars(connection):
+        return True
+    wrappers = connection.execute_wrappers
+    return bool(wrappers) and not all(isinstance(wrapper, leaks.Session) for wrapper in wrappers)
 
 
 def _repeat(connection: BaseDatabaseWrapper, statement: LiteralString, parameters: dict[str, Any]) -> list[Any]:

@@ -12,7 +12,6 @@ from psycopg import generators, pq
 from psycopg.pq.abc import PGresult
 
 from queue_tasks.libpq_statement import LibpqStatement
-from queue_tasks.line import CANCEL_WITHIN
 
 
 class DirectCursor:
@@ -48,15 +47,14 @@ class DirectCursor:
     def _answer(self, values: Sequence[Any]) -> Generator[Any, Any, PGresult]:
         """Send the statement, and give its answer: a generator, as psycopg's way to wait for the socket has it.
 
-        That lets Ctrl-C through and leaves the session usable; but not if it comes before the wait has begun.
+        That lets Ctrl-C through and leaves the session usable. If it comes in here, as the statement is sent, the
+        session is given up: the server may not have read yet what it would be asked to cancel.
         """
         try:
             self._libpq.send_query_params(self._statement.text, values, result_format=pq.Format.BINARY)
             answers: list[PGresult] = yield from generators.execute(self._libpq)
         except (KeyboardInterrupt, SystemExit):
-            if self._libpq.transaction_status == pq.TransactionStatus.ACTIVE:
-                self._session.cancel_safe(timeout=CANCEL_WITHIN)
-                yield from generators.execute(self._libpq)
+            self._libpq.finish()
             raise
         answer = answers[-1]
         if answer.status == pq.ExecStatus.FATAL_ERROR:

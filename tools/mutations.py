@@ -624,8 +624,8 @@ MUTANTS = (
     mutant(
         "who makes a connection's cursors himself is not asked for the next job's",
         "queue_tasks/caller.py",
-        ' or "cursor" in vars(connection)',
-        "",
+        'connection.queries_logged or "cursor" in vars(connection)',
+        "connection.queries_logged",
         "tests/integration/test_caller.py",
     ),
     mutant(
@@ -650,10 +650,10 @@ MUTANTS = (
         "tests/integration/test_caller.py",
     ),
     mutant(
-        "Ctrl-C as a job's statement is sent leaves the session unusable",
+        "Ctrl-C as a job's statement is sent leaves a session that nobody can use",
         "queue_tasks/direct_cursor.py",
-        "            if self._libpq.transaction_status == pq.TransactionStatus.ACTIVE:",
-        "            if self._libpq.transaction_status == pq.TransactionStatus.UNKNOWN:",
+        "            self._libpq.finish()",
+        "            pass",
         "tests/integration/test_caller.py",
     ),
     mutant(

@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +24,7 @@ from django.db.utils import ConnectionHandler
 from django.test.utils import CaptureQueriesContext
 from psycopg import generators
 
-from queue_tasks import caller
+from queue_tasks import caller, leaks
 from queue_tasks.direct_cursor import DirectCursor
 from tests.testapp import tasks
 
@@ -259,6 +261,20 @@ def test_where_nobody_watches_the_statement_goes_past_psycopg_s_cursor(
         assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
 
 
+def test_a_task_that_enqueues_does_so_past_psycopg_s_cursor_and_is_watched_for_leaks(connection: Any) -> None:
+    class Seeing(leaks.Session):
+        def __call__(self, execute: Any, statement: Any, *rest: Any) -> Any:
+            seen.append(statement)
+            return super().__call__(execute, statement, *rest)
+
+    seen: list[str] = []
+    with connection.execute_wrapper(Seeing()):
+        tasks.add.enqueue(1)
+        assert isinstance(kept_cursor(connection).cursor.cursor, DirectCursor)
+        tasks.add.enqueue(2)
+    assert [NAME in statement for statement in seen] == [True, True]
+
+
 def test_where_django_s_cursors_were_replaced_before_psycopg_s_runs_it(
     connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,8 +361,15 @@ def test_ctrl_c_ends_a_statement_that_waits_and_leaves_the_session_usable(connec
     def interrupt() -> None:
         while locked.execute(waits, [session.info.backend_pid]).fetchone() != (True,):
             locked.execute("select pg_stat_clear_snapshot()")
+        # By then it may not have come to wait for the socket. Between the look and the signal it must not go on.
+        switching = sys.getswitchinterval()
+        sys.setswitchinterval(10)
+        while not sys._current_frames()[waiter].f_code.co_name.startswith(("wait", "select", "poll")):
+            time.sleep(0)
         signal.raise_signal(signal.SIGINT)
+        sys.setswitchinterval(switching)
 
+    waiter = threading.get_ident()
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
@@ -357,7 +380,7 @@ def test_ctrl_c_ends_a_statement_that_waits_and_leaves_the_session_usable(connec
     assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
 
 
-def test_ctrl_c_as_a_statement_is_sent_leaves_the_session_usable(
+def test_ctrl_c_as_a_statement_is_sent_gives_the_session_up(
     connection: Any, locked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, answer = connection.connection, generators.execute
@@ -370,8 +393,9 @@ def test_ctrl_c_as_a_statement_is_sent_leaves_the_session_usable(
     monkeypatch.setattr(generators, "execute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tasks.add.enqueue(1)
+    assert session.closed
     locked.rollback()
-    assert connection.connection is session
+    connection.close()
     assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
 
 
