@@ -2811,7 +2811,7 @@ begin
     if v_released is not null then
         -- The queue of the next in each line; and always that of the job that held the lock: a job that is being
         -- enqueued at this moment by another session cannot be seen from here, and its own wake-up came too early.
-        select array_agg(distinct head.queue_name::text) into v_waiting
+        select array_agg(head.queue_name::text) into v_waiting
         from (select distinct unnest(v_released) as lock) r
         cross join lateral (
             select j.queue_name
@@ -2825,7 +2825,7 @@ begin
     -- The end of a job makes room in a queue with a limit. Told whether or not one waits there: one that is being enqueued
     -- at this moment cannot be seen from here.
     if exists (select from queue_tasks_queues q where q.concurrency is not null) then
-        select v_ready || array_agg(distinct o.queue_name::text) into v_ready
+        select v_ready || array_agg(o.queue_name::text) into v_ready
         from old_jobs o
         join new_jobs n on n.id = o.id
         where o.status = 'doing' and n.status <> 'doing'

@@ -1,6 +1,6 @@
 -- get_job(id) -> 0 or 1 row, as results.JobRow
 -- One job's whole story.
--- Called by  results.read
+-- Called by  results.read, results.TaskResult
 select
     id, queue_name::text, task_name::text, priority, lock, status::text,
     -- Neither a parked job's time nor infinity is one that Python could read.
