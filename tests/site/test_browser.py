@@ -294,6 +294,17 @@ def test_focus_stays_where_it_is_when_its_part_of_the_page_changes(browser, site
     assert browser.run("return document.activeElement.id") == "steps"
 
 
+BROKEN = """
+const lines = (element) => {
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  return new Set([...range.getClientRects()].map((box) => box.top)).size;
+};
+return [...document.querySelectorAll("header .brand span, header nav a")]
+  .filter((name) => lines(name) > 1).map((name) => name.textContent);
+"""
+
+
 @pytest.mark.parametrize("address", ["/", "/photos/1/", "/reports/"])
 @pytest.mark.parametrize("size", [PHONE, DESK, (320, 640)], ids=["phone", "desk", "small phone"])
 def test_no_page_is_wider_than_its_window(browser, site, photo, address, size):
@@ -303,6 +314,7 @@ def test_no_page_is_wider_than_its_window(browser, site, photo, address, size):
     browser.resize(size)
     browser.open(address)
     assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+    assert browser.run(BROKEN) == [], "a name in the header is broken in the middle"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
