@@ -7,8 +7,8 @@ from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from queue_tasks import sizes
 from queue_tasks.dashboard.access import Permission
@@ -64,6 +64,12 @@ def size(number: int | None) -> str:
 def percent(part: float) -> str:
     """A part of 1."""
     return f"{100 * part:.0f}%"
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """A name_of_many_parts, of which a narrow window may begin a new line after each."""
+    return format_html_join(mark_safe("_<wbr>"), "{}", ((part,) for part in name.split("_")))
 
 
 @register.filter
