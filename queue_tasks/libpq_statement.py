@@ -13,6 +13,9 @@ from psycopg.pq.abc import PGresult
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 
+# Of an enumeration a name takes longer to find than a plain one.
+ROWS = pq.ExecStatus.TUPLES_OK
+
 
 class LibpqStatement:
     """One statement of one connection; what writes its parameters and reads its rows is kept.
@@ -43,7 +46,7 @@ class LibpqStatement:
 
     def read(self, result: PGresult, *, prepared: bool) -> Sequence[tuple[Any, ...]]:
         """The rows of an answer in binary format. prepared: its columns are those of every answer."""
-        if result.status != pq.ExecStatus.TUPLES_OK:
+        if result.status != ROWS:
             return ()
         self._adapting.set_pgresult(result, set_loaders=not self._reads)
         self._reads = prepared
