@@ -462,6 +462,20 @@ MUTANTS = (
         "tests/roles/test_queries.py::test_an_old_libpq_that_waits_for_a_silent_network_does_not_stop_the_process",
     ),
     mutant(
+        "a timeout leaves its query behind where psycopg waits in Python",
+        "queue_tasks/worker/limits.py",
+        "            outlast_queries()\n",
+        "",
+        "tests/roles/test_limits.py::test_a_body_in_a_query_is_told_by_its_cancellation",
+    ),
+    mutant(
+        "a query that blocks the loop is cancelled no second time",
+        "queue_tasks/worker/limits.py",
+        "        self.arrived = False\n        try:",
+        "        try:",
+        "tests/roles/test_limits.py::test_a_coroutine_that_blocks_the_loop_with_queries_is_told_by_their_cancellation",
+    ),
+    mutant(
         "a transaction that was refused is left open",
         "queue_tasks/connections.py",
         "                await line.rows(ROLLBACK_TRANSACTION)\n",

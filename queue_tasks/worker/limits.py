@@ -8,7 +8,9 @@ step of a coroutine, has a token that exactly one can take, because `list.pop` i
   raised or is about to: the thread waits until it is done, and takes back what has not arrived by then.
 
 A thread within C (a query, a sleep, a loop of numpy's) sees an exception only when it comes out of there; queries are
-therefore cancelled as well. What ignores all this is stuck: see `course`.
+therefore cancelled as well. A psycopg without its C sees it at once and turns its back on the query, which would run on
+in the server and keep its connection from all others, a rollback among them: so it has to see the query's end first.
+What ignores all this is stuck: see `course`.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from typing import Any
 
 from queue_tasks.exceptions import TaskTimeout
 from queue_tasks.worker.attempt import Ended
-from queue_tasks.worker.queries import cancel_queries
+from queue_tasks.worker.queries import cancel_queries, outlast_queries
 
 ARRIVES_WITHIN = 0.05
-"""Seconds in which an exception arrives in a thread that runs Python; one that has not is within C."""
+"""Seconds in which an exception arrives in a thread that runs Python; one that has not is within C, or a query."""
 
 LOOP_MARGIN = 0.1
 """Seconds after the deadline in which a loop that turns would have stopped the coroutine by itself."""
@@ -51,6 +53,7 @@ class _Interrupt(TaskTimeout):
         if limit is None:
             Exception.__init__(self, *args)
         else:
+            outlast_queries()
             limit.arrived = True
             super().__init__(limit.name, limit.seconds)
 
@@ -69,7 +72,7 @@ class Limit:
         self.seconds = seconds
         self.deadline = deadline
         self.arrived = False
-        """Whether the exception has come up in the thread."""
+        """Whether the exception that was raised last has come up in the thread."""
         # Written by the body's thread.
         self.thread = 0
         self._token: list[None] = _IDLE
@@ -124,11 +127,7 @@ class Limit:
         # It has not begun, or has just ended: its connections are being tended, which may hang as well.
         while not self._interrupt(self._token) and (not self.thread or time.monotonic() < raised + patience):
             yield time.monotonic() + ARRIVES_WITHIN
-        raised = time.monotonic()
-        yield raised + ARRIVES_WITHIN
-        if not self.arrived:
-            cancel_queries(self.thread)
-        yield raised + patience
+        yield from self._course_of_raised(patience)
         on_stuck(self)
 
     def course_on_loop(
@@ -144,7 +143,7 @@ class Limit:
             token = self._token
             if token is not _IDLE and (token is seen or not expired()):
                 self._interrupt(token)
-                yield time.monotonic() + patience
+                yield from self._course_of_raised(patience)
                 if self._token is token:
                     on_stuck(self)
                     return
@@ -160,11 +159,20 @@ class Limit:
         """The error of a body that did not end by itself."""
         return TaskTimeout(self.name, self.seconds)
 
+    def _course_of_raised(self, patience: float) -> Generator[float]:
+        """From the raise on, until patience ends."""
+        raised = time.monotonic()
+        yield raised + ARRIVES_WITHIN
+        if not self.arrived:
+            cancel_queries(self.thread)
+        yield raised + patience
+
     def _interrupt(self, token: list[None]) -> bool:
         try:
             token.pop()
         except IndexError:
             return False
+        self.arrived = False
         try:
             _interrupted[self.thread] = self
             _raise_in_thread(self.thread, _Interrupt)

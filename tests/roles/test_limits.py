@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from queue_tasks.exceptions import TaskTimeout
 from queue_tasks.worker.clock import NEVER, Clock, clock
@@ -132,28 +133,44 @@ def test_an_interrupt_at_any_moment_lands_in_the_body_or_nowhere() -> None:
     assert ended > 10
 
 
-async def test_a_body_in_a_query_is_told_by_its_cancellation(threads: ThreadExecutor, rows: Rows) -> None:
-    def body() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_sleep(60)")
+@pytest.mark.parametrize("waits", ["as it is", "in Python"])
+async def test_a_body_in_a_query_is_told_by_its_cancellation(
+    threads: ThreadExecutor, rows: Rows, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    if waits == "in Python":
+        # As psycopg does without its C.
+        monkeypatch.setattr(psycopg.waiting, "wait", psycopg.waiting.wait_selector)
+    sessions: list[int] = []
+    left: list[Any] = []
 
-    begun = time.monotonic()
+    def session() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_backend_pid()")
+            return int(cursor.fetchone()[0])
+
+    def body() -> None:
+        sessions.append(session())
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("select pg_sleep(60)")
+        except TaskTimeout:
+            left.extend(sleeping(rows))
+            # Its connection is there to clean up with, and the transaction was rolled back.
+            sessions.append(session())
+            raise
+
     _, error = await threads.run(body, OWNER, limit_of(0.2))
     assert isinstance(error, TaskTimeout)
-    assert time.monotonic() - begun < 30
-
-    def look() -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute("select 40 + 2")
-            return cursor.fetchone()[0]
-
-    assert await threads.run(look, OWNER) == (42, None)
-    await await_until(lambda: not sleeping(rows))
+    assert not left
+    assert sessions == [sessions[0]] * 2
+    # The thread is none the worse, and has another.
+    found, error = await threads.run(session, OWNER)
+    assert error is None
+    assert found != sessions[0]
 
 
 async def test_what_an_interrupted_body_had_not_committed_is_undone(threads: ThreadExecutor, rows: Rows) -> None:
     from django.contrib.auth.models import Group
-    from django.db import transaction
 
     spins = threading.Event()
 
@@ -285,6 +302,40 @@ async def test_a_coroutine_that_blocks_the_loop_whatever_is_done_is_reported_as_
         await Steps(body(), limit)
     clock.forget(course)
     assert "in body" in stuck[0]
+
+
+@pytest.mark.parametrize("waits", ["as it is", "in Python"])
+async def test_a_coroutine_that_blocks_the_loop_with_queries_is_told_by_their_cancellation(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    if waits == "in Python":
+        monkeypatch.setattr(psycopg.waiting, "wait", psycopg.waiting.wait_selector)
+    told: list[bool] = []
+    stuck: list[Limit] = []
+
+    async def body() -> None:
+        for _ in range(2):
+            await asyncio.sleep(0)
+            # A course has patience after each raise: a second one, within the next step, need not wait for it.
+            limit.deadline = time.monotonic() + 0.1
+            course = limit.course_on_loop(PATIENCE, lambda: False, stuck.append)
+            try:
+                clock.watch(course)
+                with connection.cursor() as cursor:
+                    cursor.execute("select pg_sleep(60)")
+            except TaskTimeout:
+                told.append(not sleeping(rows))
+            finally:
+                clock.forget(course)
+
+    limit = limit_of(60)
+    try:
+        await Steps(body(), limit)
+    finally:
+        connection.close()
+    assert told == [True, True]
+    assert not stuck
 
 
 async def test_a_coroutine_that_waits_for_a_query_in_its_thread_is_told_by_its_cancellation(rows: Rows) -> None:
