@@ -30,9 +30,9 @@ class Contestant:
         """Its own."""
         return self.name.replace("-", "_")
 
-    def client(self, server: Server) -> Program:
-        """Whoever enqueues, once it is ready."""
-        program = Program(self.side("client"), environment(server, self.database))
+    def client(self, server: Server, **told: str) -> Program:
+        """Whoever enqueues, once it is ready. told: what its environment has beside what every side reads."""
+        program = Program(self.side("client"), {**environment(server, self.database), **told})
         program.wait_for("ready")
         return program
 

@@ -1,6 +1,7 @@
 """Django's settings of what is measured; the environment says where its database is, and what is installed.
 
 BENCHMARK_BARE: Django alone, to be subtracted from the start of a worker.
+BENCHMARK_PREPARES: sessions may prepare statements, which Django allows to those only who say so.
 """
 
 import os
@@ -21,3 +22,5 @@ if "BENCHMARK_BARE" not in os.environ:
     ]
     TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}}
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
+if "BENCHMARK_PREPARES" in os.environ:
+    DATABASES["default"]["OPTIONS"] = {"prepare_threshold": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, LiteralString
 
@@ -13,6 +14,11 @@ from psycopg.pq.abc import PGresult
 
 from queue_tasks.libpq_statement import LibpqStatement
 
+REFUSED = pq.ExecStatus.FATAL_ERROR
+
+_numbers = itertools.count(1)
+"""Of the names of prepared statements: a session that a pool lends may have some of other connections of Django's."""
+
 
 class DirectCursor:
     """One statement on one session, said and read by libpq's own calls.
@@ -20,6 +26,9 @@ class DirectCursor:
     psycopg's cursor is made for any statement: to write the parameters into the text and to find out how to read the
     answer takes it a fifth of the client's time for a job. It still runs what is not the usual case: the first
     statement of a transaction, since psycopg begins those itself, and one on a session in any other state.
+
+    Where Django's settings allow the session to prepare statements (OPTIONS, prepare_threshold), this one is prepared
+    after it has run so many times.
     """
 
     def __init__(self, cursor: psycopg.Cursor[Any], statement: LiteralString) -> None:
@@ -27,6 +36,9 @@ class DirectCursor:
         self._session = cursor.connection
         self._libpq = cursor.connection.pgconn
         self._statement = LibpqStatement(cursor.connection, statement)
+        self._runs = 0
+        self._prepared: bytes | None = None
+        """The name it is prepared under in the session."""
         self._rows: Sequence[tuple[Any, ...]] = ()
 
     def execute(self, statement: LiteralString, parameters: Mapping[str, Any]) -> None:
@@ -37,8 +49,16 @@ class DirectCursor:
             return
         values = self._statement.written(parameters)
         with self._session.lock:
-            result = self._session.wait(self._answer(values))
-        self._rows = self._statement.read(result, prepared=False)
+            try:
+                result = self._session.wait(self._answer(values))
+            except psycopg.errors.InvalidSqlStatementName:
+                # Somebody has taken away what was prepared in his session. In a transaction that is its end.
+                if self._prepared is None or self._libpq.transaction_status != pq.TransactionStatus.IDLE:
+                    raise
+                self._prepared, self._runs = None, 0
+                result = self._session.wait(self._answer(values))
+        self._runs += 1
+        self._rows = self._statement.read(result, prepared=self._prepared is not None)
 
     def fetchall(self) -> Sequence[tuple[Any, ...]]:
         """The rows."""
@@ -50,14 +70,27 @@ class DirectCursor:
         That lets Ctrl-C through and leaves the session usable. If it comes in here, as the statement is sent, the
         session is given up: the server may not have read yet what it would be asked to cancel.
         """
+        threshold = self._session.prepare_threshold
         try:
-            self._libpq.send_query_params(self._statement.text, values, result_format=pq.Format.BINARY)
-            answers: list[PGresult] = yield from generators.execute(self._libpq)
+            if self._prepared is None and threshold is not None and self._runs >= threshold:
+                name = b"queue_tasks_%d" % next(_numbers)
+                self._libpq.send_prepare(name, self._statement.text)
+                yield from self._end()
+                self._prepared = name
+            if self._prepared is None:
+                self._libpq.send_query_params(self._statement.text, values, result_format=pq.Format.BINARY)
+            else:
+                self._libpq.send_query_prepared(self._prepared, values, result_format=pq.Format.BINARY)
+            return (yield from self._end())
         except (KeyboardInterrupt, SystemExit):
             self._libpq.finish()
             raise
+
+    def _end(self) -> Generator[Any, Any, PGresult]:
+        """What the server makes of what was sent last."""
+        answers: list[PGresult] = yield from generators.execute(self._libpq)
         answer = answers[-1]
-        if answer.status == pq.ExecStatus.FATAL_ERROR:
+        if answer.status == REFUSED:
             raise psycopg.errors.error_from_result(answer, self._session.info.encoding)
         return answer
 

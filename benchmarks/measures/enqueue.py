@@ -13,6 +13,7 @@ from benchmarks.report import Cell, Finding, Found
 from benchmarks.server import Server
 
 BARE = "one INSERT and commit, nothing else"
+PREPARING = "queue_tasks, kept, prepared"
 SINGLES = 1_500
 BULK = {OURS: 50_000, GRAPHILE: 50_000, PGQUEUER: 50_000, STOCK: 10_000}
 STREAM = 1_000_000
@@ -23,8 +24,11 @@ MOST_GROWTH = 16
 
 def enqueue(bench: Bench) -> Found:
     """Single and bulk enqueue of every queue; the memory of a long stream."""
-    with clients(bench, bench.contestants) as ready:
-        singles: dict[str, Turn] = {BARE: partial(bare, ready[OURS], bench.count(SINGLES))}
+    with clients(bench, bench.contestants) as ready, OURS.client(bench.server, BENCHMARK_PREPARES="yes") as preparing:
+        singles: dict[str, Turn] = {
+            BARE: partial(bare, ready[OURS], bench.count(SINGLES)),
+            PREPARING: partial(enqueued, bench.server, OURS, preparing, "single", "noop", bench.count(SINGLES)),
+        }
         bulks: dict[str, Turn] = {}
         for contestant, client in ready.items():
             for row, job in jobs_of(contestant).items():
@@ -32,7 +36,7 @@ def enqueue(bench: Bench) -> Found:
                 singles[row] = partial(one_by_one, bench.count(SINGLES))
                 in_bulk = partial(enqueued, bench.server, contestant, client, "fill", job)
                 bulks[row] = partial(in_bulk, bench.count(BULK[contestant]))
-        single = bench.paired(singles, required=(BARE, KEPT))
+        single = bench.paired(singles, required=(BARE, KEPT, PREPARING))
         bulk = bench.paired(bulks, required=(EPHEMERAL, KEPT))
     cells = [Cell(row, "W2 single, jobs/s", single.median(row, "jobs/s")) for row in single.turns]
     cells += [Cell(row, "W2 bulk, jobs/s", bulk.median(row, "jobs/s")) for row in bulk.turns]
@@ -51,6 +55,8 @@ def single_findings(series: Series) -> list[Finding]:
             found.append(Finding.missing(what, "at least 1.00x" if peer is PGQUEUER else "", f"no {peer.name}"))
         elif peer is PGQUEUER:
             found.append(Finding.at_least(what, 1, series.ratio(KEPT, peer.name, "jobs/s"), "x"))
+            prepared = series.ratio(PREPARING, peer.name, "jobs/s")
+            found.append(Finding.seen("the same, where Django's settings allow to prepare statements", prepared, "x"))
         else:
             found.append(Finding.seen(what, series.ratio(KEPT, peer.name, "jobs/s"), "x"))
     return found

@@ -334,6 +334,44 @@ def test_jobs_are_enqueued_within_a_pipeline(connection: Any) -> None:
     assert [tasks.add.get_result(one).args for one in ids] == [[0], [1], [2]]
 
 
+def prepared_in(connection: Any) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("select statement from pg_prepared_statements where name like 'queue\\_tasks%'")
+        return [statement for (statement,) in cursor]
+
+
+def test_nothing_is_prepared_in_a_session_unless_django_s_settings_allow_it(connection: Any) -> None:
+    for number in range(3):
+        tasks.add.enqueue(number)
+    assert prepared_in(connection) == []
+
+
+def test_the_statement_is_prepared_after_as_many_runs_as_django_s_settings_say(connection: Any) -> None:
+    connection.connection.prepare_threshold = 4
+    tasks.add.enqueue(1)
+    assert prepared_in(connection) == []
+    with transaction.atomic():
+        ids = [tasks.add.enqueue(number).id for number in range(4)]
+        (statement,) = prepared_in(connection)
+    assert NAME in statement
+    assert [tasks.add.get_result(one).args for one in ids] == [[0], [1], [2], [3]]
+
+
+def test_a_statement_that_somebody_took_from_the_session_is_said_anew(connection: Any) -> None:
+    connection.connection.prepare_threshold = 0
+    tasks.add.enqueue(1)
+    with connection.cursor() as cursor:
+        cursor.execute("deallocate all")
+    assert tasks.add.get_result(tasks.add.enqueue(2).id).args == [2]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("deallocate all")
+        with pytest.raises(DatabaseError) as caught, transaction.atomic():
+            tasks.add.enqueue(3)
+    assert isinstance(caught.value.__cause__, psycopg.errors.InvalidSqlStatementName)
+    assert tasks.add.get_result(tasks.add.enqueue(4).id).args == [4]
+
+
 def test_a_session_that_died_is_an_error_of_django_s(connection: Any) -> None:
     session: Any = connection.connection
     with psycopg.connect(session.info.dsn, autocommit=True, application_name="tests.caller") as other:
