@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from queue_tasks.admin.changes import ChangeAdmin
-from queue_tasks.admin.jobs import JobAdmin
-from queue_tasks.admin.queues import QueueAdmin
-from queue_tasks.admin.schedules import ScheduleAdmin
+from queue_tasks.admin.kinds import ChangeAdmin, JobAdmin, QueueAdmin, ScheduleAdmin, WorkerAdmin
 from queue_tasks.admin.stock import close_stock_pages
-from queue_tasks.admin.workers import WorkerAdmin
 from queue_tasks.models import Change, Job, Queue, Schedule, Worker
 
 __all__ = ["ChangeAdmin", "JobAdmin", "QueueAdmin", "ScheduleAdmin", "WorkerAdmin"]

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 
 from queue_tasks.admin import links
-from queue_tasks.admin.readonly import NothingThere, ReadOnlyAdmin
+from queue_tasks.admin.pages import NothingThere, Pages
 from queue_tasks.admin.sheets import Cell, Listing, Sheet, Table, known
 from queue_tasks.dashboard.changes import PAGE, ChangeLine
 from queue_tasks.dashboard.filters import FilterInvalid
@@ -16,7 +16,7 @@ from queue_tasks.dashboard.views.asked import changes_asked_for, number
 COLUMNS = ("Id", "When", "Who", "From", "What", "To", "Jobs", "Dashboard")
 
 
-class ChangeAdmin(ReadOnlyAdmin):
+class ChangePages(Pages):
     """What people did, newest first; who sees some queues only sees what he did himself."""
 
     def listed(self, request: HttpRequest) -> Listing:
@@ -43,7 +43,7 @@ class ChangeAdmin(ReadOnlyAdmin):
         if not found or found[0].id != wanted:
             raise NothingThere
         [change] = found
-        jobs = [(Cell(job, links.sheet(self.admin_site.name, "job", job)),) for job in change.job_ids or ()]
+        jobs = [(Cell(job, links.sheet(self.site, "job", job)),) for job in change.job_ids or ()]
         return Sheet(
             name=f"Change {change.id}",
             facts=known(
@@ -61,7 +61,7 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     def _row(self, change: ChangeLine) -> list[Cell]:
         return [
-            Cell(change.id, links.sheet(self.admin_site.name, "change", change.id)),
+            Cell(change.id, links.sheet(self.site, "change", change.id)),
             Cell(change.made_at),
             Cell(change.user_name),
             Cell(change.address),

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 
 from queue_tasks.admin import links
-from queue_tasks.admin.readonly import NothingThere, ReadOnlyAdmin
+from queue_tasks.admin.pages import NothingThere, Pages
 from queue_tasks.admin.sheets import Cell, Listing, Search, Sheet, Table, known
 from queue_tasks.dashboard import attempts, queries, redaction
 from queue_tasks.dashboard.access import Permission, may, visible_queues
@@ -30,7 +30,7 @@ HELP = (
 COLUMNS = ("Id", "State", "Task", "Queue", "Attempts", "Enqueued", "Ended", "Error", "Dashboard")
 
 
-class JobAdmin(ReadOnlyAdmin):
+class JobPages(Pages):
     """Jobs, newest first, found by the dashboard's filter, in pages by key."""
 
     def listed(self, request: HttpRequest) -> Listing:
@@ -83,7 +83,7 @@ class JobAdmin(ReadOnlyAdmin):
     def _row(self, job: JobLine) -> list[Cell]:
         error = "" if job.error is None else ": ".join(part for part in (last_name(job.error), job.message) if part)
         return [
-            Cell(job.id, links.sheet(self.admin_site.name, "job", job.id)),
+            Cell(job.id, links.sheet(self.site, "job", job.id)),
             Cell(job.state),
             Cell(job.task_name),
             Cell(job.queue_name),
@@ -95,7 +95,7 @@ class JobAdmin(ReadOnlyAdmin):
         ]
 
     def _facts(self, line: JobLine, inside: queries.Inside) -> list[tuple[str, Cell]]:
-        site = self.admin_site.name
+        site = self.site
         stopping = line.abort_requested and line.state == JobState.RUNNING
         worker: Any = line.worker_id
         if worker is not None:

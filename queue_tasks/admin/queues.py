@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from queue_tasks.admin import links
-from queue_tasks.admin.readonly import NothingThere, ReadOnlyAdmin
+from queue_tasks.admin.pages import NothingThere, Pages
 from queue_tasks.admin.sheets import Cell, Listing, Sheet, Table, known
 from queue_tasks.dashboard.display import counted, duration, exact
 from queue_tasks.dashboard.filters import JobFilter
@@ -19,7 +19,7 @@ STATES = ("ready", "running", "scheduled", "retrying", "parked", "failed")
 COLUMNS = ("Queue", *(word.capitalize() for word in STATES), "Oldest ready", "Workers", "State", "Dashboard")
 
 
-class QueueAdmin(ReadOnlyAdmin):
+class QueuePages(Pages):
     """Queues, by name: how deep each is, and whether an operator holds it."""
 
     def listed(self, request: HttpRequest) -> Listing:
@@ -34,7 +34,7 @@ class QueueAdmin(ReadOnlyAdmin):
         line = next((line for line in _visible(request) if line["depth"].name == key), None)
         if line is None:
             raise NothingThere
-        site, depth, gate = self.admin_site.name, line["depth"], line["gate"]
+        site, depth, gate = self.site, line["depth"], line["gate"]
         workers = [
             (Cell(one.id, links.sheet(site, "worker", one.id)), Cell(one.name), Cell(one.host))
             for one in line["workers"]
@@ -55,7 +55,7 @@ class QueueAdmin(ReadOnlyAdmin):
     def _row(self, line: Mapping[str, Any]) -> list[Cell]:
         depth = line["depth"]
         return [
-            Cell(depth.name, links.sheet(self.admin_site.name, "queue", depth.name)),
+            Cell(depth.name, links.sheet(self.site, "queue", depth.name)),
             *(Cell(counted(getattr(depth, word))) for word in STATES),
             Cell(duration(depth.oldest_ready)),
             Cell(len(line["workers"])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from queue_tasks.admin import links
-from queue_tasks.admin.readonly import NothingThere, ReadOnlyAdmin
+from queue_tasks.admin.pages import NothingThere, Pages
 from queue_tasks.admin.sheets import Cell, Listing, Sheet, Table, known
 from queue_tasks.dashboard.arguments import arguments_for
 from queue_tasks.dashboard.display import duration, in_own_zone
@@ -21,7 +21,7 @@ NEXT = 5
 """Ticks to come that are shown."""
 
 
-class ScheduleAdmin(ReadOnlyAdmin):
+class SchedulePages(Pages):
     """Schedules, by name."""
 
     def listed(self, request: HttpRequest) -> Listing:
@@ -47,7 +47,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
                 ("The code says", line.declared_in_words if line.overridden else None),
                 ("Next ticks", ", ".join(in_own_zone(tick) for tick in line.preview(NEXT))),
                 ("Task", line.task_name),
-                ("Queue", Cell(line.queue_name, links.sheet(self.admin_site.name, "queue", line.queue_name))),
+                ("Queue", Cell(line.queue_name, links.sheet(self.site, "queue", line.queue_name))),
                 ("Declared", "in the code" if line.declared else "by an operator"),
                 ("Missed ticks", f"{line.missed}, at most {line.max_missed}" if line.missed == "all" else line.missed),
                 ("Overlap", line.overlap),
@@ -62,7 +62,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
 
     def _row(self, line: ScheduleLine) -> list[Cell]:
         return [
-            Cell(line.name, links.sheet(self.admin_site.name, "schedule", line.name)),
+            Cell(line.name, links.sheet(self.site, "schedule", line.name)),
             Cell(line.state),
             Cell(line.in_words),
             Cell(line.task_name),
@@ -73,7 +73,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
         ]
 
     def _job(self, job_id: int | None) -> Cell:
-        return Cell(job_id, None if job_id is None else links.sheet(self.admin_site.name, "job", job_id))
+        return Cell(job_id, None if job_id is None else links.sheet(self.site, "job", job_id))
 
 
 def _on_dashboard(line: ScheduleLine) -> str | None:

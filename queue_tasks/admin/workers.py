@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from queue_tasks.admin import links
-from queue_tasks.admin.readonly import NothingThere, ReadOnlyAdmin
+from queue_tasks.admin.pages import NothingThere, Pages
 from queue_tasks.admin.sheets import Cell, Listing, Sheet, Table, known
 from queue_tasks.dashboard.display import duration, size
 from queue_tasks.dashboard.filters import JobFilter
@@ -15,7 +15,7 @@ from queue_tasks.overview import WorkerLine
 COLUMNS = ("Id", "Name", "Host", "Pid", "Queues", "Running", "Heartbeat", "Version", "Dashboard")
 
 
-class WorkerAdmin(ReadOnlyAdmin):
+class WorkerPages(Pages):
     """Registered workers, ours and stock ones, oldest first."""
 
     def listed(self, request: HttpRequest) -> Listing:
@@ -42,7 +42,7 @@ class WorkerAdmin(ReadOnlyAdmin):
                 ("Queues", _queues(worker)),
                 ("Slots", worker.concurrency),
                 ("Running", worker.running),
-                ("Its jobs", Cell("all", links.listing(self.admin_site.name, "job", jobs))),
+                ("Its jobs", Cell("all", links.listing(self.site, "job", jobs))),
                 ("Heartbeat", _heartbeat(worker)),
                 ("Told", worker.told),
                 ("Started", worker.started_at),
@@ -53,7 +53,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     def _row(self, worker: WorkerLine) -> list[Cell]:
         slots = f" of {worker.concurrency}" if worker.concurrency else ""
         return [
-            Cell(worker.id, links.sheet(self.admin_site.name, "worker", worker.id)),
+            Cell(worker.id, links.sheet(self.site, "worker", worker.id)),
             Cell(_name(worker)),
             Cell(worker.host),
             Cell(worker.pid),
