@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Mapping, Sequence
+from types import FunctionType
 from typing import Any, LiteralString
 
 import psycopg
@@ -109,9 +110,11 @@ def may_be_passed_by(cursor: utils.CursorWrapper) -> bool:
 
     Who traces psycopg has connections or cursors of his own made, and who traces Django replaces a method.
     """
-    below = cursor.cursor
+    below, execute = cursor.cursor, type(cursor).execute
     return (
         type(below).__module__ == base.__name__
         and type(below.connection) is psycopg.Connection
-        and type(cursor).execute.__code__.co_filename == utils.__file__
+        # Whoever wraps a function may show its attributes as his own, but not its type.
+        and type(execute) is FunctionType
+        and execute.__code__.co_filename == utils.__file__
     )

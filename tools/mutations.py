@@ -652,7 +652,7 @@ MUTANTS = (
     mutant(
         "a job's statement goes past a cursor that somebody traces",
         "queue_tasks/direct_cursor.py",
-        "        and type(cursor).execute.__code__.co_filename == utils.__file__",
+        "        and execute.__code__.co_filename == utils.__file__",
         "",
         "tests/integration/test_caller.py",
     ),

@@ -294,6 +294,26 @@ def test_where_django_s_cursors_were_replaced_before_psycopg_s_runs_it(
     assert described == ["job", "job"]
 
 
+def test_where_an_object_that_passes_for_django_s_method_replaced_it_psycopg_s_runs_it(
+    connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As wrapt makes them, by which many tracers work."""
+
+    class Wrapped:
+        def __init__(self, function: Any) -> None:
+            self.function = function
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            return self if instance is None else functools.partial(self.function, instance)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.function, name)
+
+    monkeypatch.setattr(CursorWrapper, "execute", Wrapped(CursorWrapper.execute))
+    assert tasks.add.get_result(tasks.add.enqueue(1).id).args == [1]
+    assert isinstance(kept_cursor(connection).cursor.cursor, psycopg.ClientCursor)
+
+
 def test_where_the_session_is_of_another_class_its_cursor_runs_it(
     connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
