@@ -13,9 +13,7 @@ from django.db.backends.postgresql import base
 from psycopg import generators, pq
 from psycopg.pq.abc import PGresult
 
-from queue_tasks.libpq_statement import LibpqStatement
-
-REFUSED = pq.ExecStatus.FATAL_ERROR
+from queue_tasks.libpq_statement import BINARY, REFUSED, LibpqStatement
 
 _numbers = itertools.count(1)
 """Of the names of prepared statements: a session that a pool lends may have some of other connections of Django's."""
@@ -79,9 +77,9 @@ class DirectCursor:
                 yield from self._end()
                 self._prepared = name
             if self._prepared is None:
-                self._libpq.send_query_params(self._statement.text, values, result_format=pq.Format.BINARY)
+                self._libpq.send_query_params(self._statement.text, values, result_format=BINARY)
             else:
-                self._libpq.send_query_prepared(self._prepared, values, result_format=pq.Format.BINARY)
+                self._libpq.send_query_prepared(self._prepared, values, result_format=BINARY)
             return (yield from self._end())
         except (KeyboardInterrupt, SystemExit):
             self._libpq.finish()

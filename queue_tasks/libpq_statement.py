@@ -14,6 +14,8 @@ from psycopg.pq.abc import PGresult
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 
 # Of an enumeration a name takes longer to find than a plain one.
+BINARY = pq.Format.BINARY
+REFUSED = pq.ExecStatus.FATAL_ERROR
 ROWS = pq.ExecStatus.TUPLES_OK
 
 

@@ -16,15 +16,12 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.abc import PGresult
 
-from queue_tasks.libpq_statement import LibpqStatement
+from queue_tasks.libpq_statement import BINARY, REFUSED, LibpqStatement
 from queue_tasks.sockets import cut
 
 CANCEL_WITHIN = 5.0
 """Seconds the server has to take the request to cancel a statement."""
 
-# Of an enumeration a name takes longer to find than a plain one.
-BINARY = pq.Format.BINARY
-REFUSED = pq.ExecStatus.FATAL_ERROR
 COPIES = frozenset({pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH})
 """Answers that only what is copied can follow."""
 
