@@ -18,7 +18,9 @@ NAP = "select pg_sleep(600)"
 
 
 def is_active(rows: Rows) -> bool:
-    found = rows.db.execute("select state from pg_stat_activity where application_name = %s", [SESSION])
+    found = rows.db.execute(
+        "select state from pg_stat_activity where application_name = %s and datname = current_database()", [SESSION]
+    )
     return [row["state"] for row in found] == ["active"]
 
 

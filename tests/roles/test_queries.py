@@ -104,5 +104,9 @@ async def test_an_old_libpq_that_waits_for_a_silent_network_does_not_stop_the_pr
         finally:
             program.kill()
             await program.wait()
-            rows.db.execute("select pg_terminate_backend(pid) from pg_stat_activity where query = %s", [NAP])
+            rows.db.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where query = %s and datname = current_database()",
+                [NAP],
+            )
             await await_until(lambda: not is_napping(rows))
