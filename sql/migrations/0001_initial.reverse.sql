@@ -74,6 +74,7 @@ drop index if exists queue_tasks_schedules_name_idx;
 drop index if exists queue_tasks_figures_place_idx;
 drop index if exists queue_tasks_changes_ticket_idx;
 drop index if exists procrastinate_jobs_queueing_lock_idx_v1;
+drop index if exists procrastinate_jobs_queue_name_idx_v1;
 drop index if exists procrastinate_jobs_qt_unowned_idx;
 drop index if exists procrastinate_jobs_qt_scheduled_idx;
 drop index if exists procrastinate_jobs_qt_ready_locked_idx;
@@ -84,6 +85,7 @@ drop index if exists procrastinate_jobs_qt_expires_idx;
 drop index if exists procrastinate_jobs_lock_idx_v1;
 drop index if exists procrastinate_jobs_id_lock_idx_v1;
 -- end of indexes
+create index procrastinate_jobs_queue_name_idx_v1 on procrastinate_jobs (queue_name);
 create unique index procrastinate_jobs_queueing_lock_idx_v1 on procrastinate_jobs (queueing_lock) where status = 'todo';
 create unique index procrastinate_jobs_lock_idx_v1 on procrastinate_jobs (lock) where status = 'doing';
 create index procrastinate_jobs_id_lock_idx_v1 on procrastinate_jobs (id, lock) where status = any (array['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status]);

@@ -297,6 +297,12 @@ drop index if exists procrastinate_jobs_qt_unowned_idx;
 -- Called by  queue_tasks_rescue_jobs_v1
 create index if not exists procrastinate_jobs_qt_unowned_idx on procrastinate_jobs using btree (id) where ((status = 'doing'::procrastinate_job_status) and (worker_id is null));
 
+-- from sql/indexes/procrastinate_jobs_queue_name_idx_v1.sql
+drop index if exists procrastinate_jobs_queue_name_idx_v1;
+-- procrastinate_jobs_queue_name_idx_v1: upstream's index, narrowed to the jobs that wait: to fetch and to finish a job adds no entry
+-- Called by  upstream's fetch from named queues
+create index if not exists procrastinate_jobs_queue_name_idx_v1 on procrastinate_jobs using btree (queue_name) where (status = 'todo'::procrastinate_job_status);
+
 -- from sql/indexes/procrastinate_jobs_queueing_lock_idx_v1.sql
 drop index if exists procrastinate_jobs_queueing_lock_idx_v1;
 -- procrastinate_jobs_queueing_lock_idx_v1: upstream's index, narrowed: a job without a queueing lock pays nothing for it
