@@ -634,6 +634,38 @@ def test_as_a_process_a_database_out_of_reach_is_one_line_and_exit_code_1(run):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_as_a_process_djangos_own_options_may_stand_after_the_verb(run):
+    make_job("failed")
+    done = run(
+        "jobs", "--settings", "tests.settings", "--pythonpath=.", "-v", "2", "--skip-checks", "--traceback",
+        DJANGO_SETTINGS_MODULE="no.such.settings",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "failed" in done.stdout
+
+
+@pytest.mark.django_db(transaction=True)
+def test_as_a_process_it_ends_without_a_word_when_nobody_reads_on(dsn):
+    make_job("failed")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "django", "queue", "jobs"],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"DATABASE_URL": dsn, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, False)]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -39,9 +40,11 @@ class Command(BaseCommand):
         """One subcommand for each verb."""
         everywhere = OneLineParser(add_help=False)
         everywhere.add_argument("--backend", metavar="ALIAS", help="entry of TASKS (default: the one that is ours)")
-        # Django's own options are also understood after the verb.
-        for option in ("--no-color", "--force-color", "--traceback"):
+        # Django's own options are also understood after the verb, where its other commands have them.
+        for option in ("--no-color", "--force-color", "--traceback", "--skip-checks"):
             everywhere.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        for options in (["--settings"], ["--pythonpath"], ["-v", "--verbosity"]):
+            everywhere.add_argument(*options, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         listing = OneLineParser(add_help=False)
         listing.add_argument("--json", action="store_true", help="JSON, for programs")
 
@@ -60,6 +63,12 @@ class Command(BaseCommand):
         verb = next(verb for verb in VERBS if verb.name == flags["verb"])
         try:
             verb.run(asked)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Whoever reads, such as head, has read enough. What is still to be said goes nowhere, so that the
+            # interpreter does not stumble over it at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         except Error as exc:
             raise CommandError(_in_words(exc, asked.database)) from exc
 
