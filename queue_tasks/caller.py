@@ -48,6 +48,7 @@ def run(
     repeated: it is the one that is run again and again, and gives no times: its cursor is kept (see `_repeat`).
     Within the caller's transaction whatever goes wrong is the caller's to try again. Outside of one the statement is a
     transaction of its own: then one that lost to another is tried again, as happens where SERIALIZABLE is the default.
+    Times are aware, also where USE_TZ is False: who shows them reckons with them.
     Raises Django's errors.
     """
     for tries in range(1, TRIES + 1):
@@ -56,7 +57,8 @@ def run(
                 return _repeat(connection, statement, parameters)
             with connection.cursor() as cursor:
                 cursor.execute(statement, parameters)
-                return list(cursor)
+                found = list(cursor)
+            return found if settings.USE_TZ else [aware(connection, row) for row in found]
         except DatabaseError as exc:
             own = connection.autocommit and not connection.in_atomic_block
             full = sqlstate(exc) == LIMIT_EXCEEDED
@@ -130,6 +132,14 @@ def moment(connection: BaseDatabaseWrapper, microseconds: int) -> datetime:
         return at
     local = at.astimezone(ZoneInfo(connection.timezone_name))
     return local if settings.USE_TZ else local.replace(tzinfo=None)
+
+
+def aware(connection: BaseDatabaseWrapper, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row whose times are aware, also where Django gives naive ones, in the zone of this connection's session."""
+    zone = ZoneInfo(connection.timezone_name)
+    return tuple(
+        value.replace(tzinfo=zone) if isinstance(value, datetime) and value.tzinfo is None else value for value in row
+    )
 
 
 @contextlib.contextmanager

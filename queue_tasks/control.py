@@ -177,7 +177,7 @@ def pause_queue(
     wait = until.total_seconds() if isinstance(until, timedelta) else None
     at = until if isinstance(until, datetime) else None
     if at is not None and at.utcoffset() is None:
-        raise ControlInvalid(f"until is {at!r}, a naive time; expected an aware one, such as timezone.now() + ...")
+        raise ControlInvalid(f"until is {at!r}, a naive time; expected an aware one, such as datetime.now(UTC) + ...")
     parameters = {"name": _queue(name), "until": at, "wait": wait, "by": by}
     if not rows(database, PAUSE_QUEUE, parameters):
         given = f"{wait:g} s" if at is None else f"{at:%Y-%m-%d %H:%M:%S %Z}"

@@ -243,7 +243,9 @@ class Snooze(QueueTasksError):
         if (after is None) == (until is None):
             raise TypeError("Snooze takes either after= or until=, e.g. Snooze(after=60).")
         if until is not None and until.utcoffset() is None:
-            raise ValueError(f"Snooze(until={until!r}) is a naive datetime; give an aware one, e.g. timezone.now().")
+            raise ValueError(
+                f"Snooze(until={until!r}) is a naive time; give an aware one, such as datetime.now(UTC) + ..."
+            )
         if until is not None and until.year >= LAST_YEAR:
             raise ValueError(f"Snooze(until={until!r}): give a time before the year {LAST_YEAR}.")
         self.after = _seconds(after)

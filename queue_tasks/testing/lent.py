@@ -11,14 +11,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, LiteralString
 
 from asgiref.sync import sync_to_async
 from django.db import Error, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 
+from queue_tasks.caller import aware
 from queue_tasks.worker.attempt import Ended
 from queue_tasks.worker.clock import clock
 from queue_tasks.worker.limits import Limit
@@ -61,7 +60,8 @@ class LentConnection:
             if exc.__cause__ is None:
                 raise
             raise exc.__cause__ from None
-        return [tuple(map(_aware, row)) for row in rows]
+        # As the worker's own connections give them.
+        return [aware(connections[self.alias], row) for row in rows]
 
 
 def lend(
@@ -243,8 +243,3 @@ def _status(connection: BaseDatabaseWrapper) -> str:
     if connection.vendor != "postgresql" or connection.connection is None:
         return ""
     return str(connection.connection.info.transaction_status.name)
-
-
-def _aware(value: Any) -> Any:
-    """A time as the worker's own connections give it, also where USE_TZ is False."""
-    return timezone.make_aware(value) if isinstance(value, datetime) and timezone.is_naive(value) else value

@@ -9,10 +9,12 @@ from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from queue_tasks import schedules
 from queue_tasks.dashboard import access, assets, queries
 from queue_tasks.dashboard.filters import JobFilter
 from queue_tasks.dashboard.preferences import preferences
 from queue_tasks.overview import measure_backlog
+from queue_tasks.periodic import Schedule
 from tests.dashboard.visitors import SEES, SEES_ALL, address, text_of, visitor
 from tests.testapp.tasks import add
 
@@ -167,6 +169,18 @@ def test_the_words_of_the_filter_are_not_made_for_a_page_that_has_them(operator)
     words = '<option value="status:"></option>'
     assert words in text_of(operator.get(address("jobs")))
     assert words not in text_of(operator.get(address("jobs"), headers={"HX-Request": "true"}))
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_pages_say_times_in_the_projects_zone_also_where_they_are_naive(operator, make_job, settings, use_tz):
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Kathmandu"
+    at = datetime(2026, 1, 31, 20, 30, tzinfo=UTC)
+    job = make_job(status="failed", qt_enqueued_at=at, qt_finished_at=at, qt_errors=[FAILURE])
+    schedules.add(Schedule(task=add, name="hourly", every=timedelta(hours=1), args=(1,)))
+    pages = ["overview", "jobs", "failures", "queues", "workers", "schedules", "changes", "database"]
+    for place in [*map(address, pages), address("schedule") + "?name=hourly", address("pause_queue") + "?name=default"]:
+        assert operator.get(place).status_code == 200, place
+    assert "2026-02-01 02:15:00.000 +0545" in text_of(operator.get(address("job", job_id=job)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -127,7 +127,9 @@ def test_it_lists_schedules_in_words() -> None:
     assert second.endswith("active")
 
 
-def test_it_lists_procrastinates_periodic_tasks_beside_them() -> None:
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_it_lists_procrastinates_periodic_tasks_beside_them(settings: Any, use_tz: bool) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Kathmandu"
     name = "tests.integration.tidy"
 
     @app.periodic(cron="0 3 * * *")
@@ -164,6 +166,18 @@ def test_it_previews_the_next_ticks_in_the_schedules_zone() -> None:
     assert len(ticks) == 10
     assert all("03:00:00+0900" in tick for tick in ticks)
     assert len(json.loads(queue("schedules", NOOP, "--next", 3, "--json"))[0]["next"]) == 3
+
+
+def test_it_says_the_same_where_the_project_has_naive_times(settings: Any) -> None:
+    declare(noop, cron="0 3 * * *", timezone="Asia/Tokyo")
+    sync()
+    queue("schedule", NOOP, "--run")
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Kathmandu"
+    assert f"{NOOP}  at 03:00 every day, Asia/Tokyo  in " in queue("schedules")
+    assert "03:00:00+0900  in " in queue("schedules", "--next", 1)
+    assert "+0900  job " in queue("schedule", NOOP)
+    (found,) = json.loads(queue("schedules", "--json"))
+    assert datetime.fromisoformat(found["next"][0]).utcoffset() == timedelta(hours=9)
 
 
 def test_pause_and_resume() -> None:

@@ -127,7 +127,7 @@ def test_snooze_refuses_a_time_at_which_jobs_are_parked(until):
 
 
 def test_snooze_refuses_a_naive_time():
-    with pytest.raises(ValueError, match="is a naive datetime; give an aware one"):
+    with pytest.raises(ValueError, match="is a naive time; give an aware one"):
         Snooze(until=datetime(2030, 1, 1))  # noqa: DTZ001
 
 

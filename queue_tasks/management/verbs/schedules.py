@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils import timezone
 
 from queue_tasks import bridge, schedules
 from queue_tasks.durations import in_one_unit
@@ -206,7 +205,7 @@ def _cells(line: ScheduleLine) -> list[str]:
 
 def _stock_cells() -> list[list[str]]:
     """Procrastinate's periodic tasks, which are in code only."""
-    now = timezone.now()
+    now = datetime.now(UTC)
     return [
         [name, f"{cron}, UTC", when(datetime.fromtimestamp(upcoming, UTC), now), "", "procrastinate's"]
         for name, cron, upcoming in bridge.periodic_lines(now.timestamp())
