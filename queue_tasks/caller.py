@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from queue_tasks import leaks
-from queue_tasks.database_errors import sqlstate, was_beaten
+from queue_tasks.database_errors import is_of_the_schema, migration, sqlstate, was_beaten
 from queue_tasks.direct_cursor import DirectCursor, may_be_passed_by
 from queue_tasks.statements import NOTIFY_USAGE, PREPARE_LOOK
 
@@ -62,6 +62,9 @@ def run(
         except DatabaseError as exc:
             own = connection.autocommit and not connection.in_atomic_block
             full = sqlstate(exc) == LIMIT_EXCEEDED
+            if is_of_the_schema(exc):
+                lacking = connection.alias
+                exc.add_note(f"The database {lacking!r} lacks objects of queue_tasks. Run: {migration(lacking)}")
             if not own or tries == TRIES or not (was_beaten(exc) or (full and tries == 1)):
                 raise
             if full:

@@ -13,6 +13,7 @@ from django.db import connections
 
 from queue_tasks import compat
 from queue_tasks.conf import Options
+from queue_tasks.database_errors import migration
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.periodic import declared
 
@@ -124,7 +125,7 @@ def check_database(alias: str) -> list[checks.CheckMessage]:
             checks.Warning(
                 f"Database {alias!r} has {len(wrong)} objects of queue_tasks that are not as they should be: "
                 f"{'; '.join(wrong)}.",
-                hint="Run: manage.py migrate (it repairs them). To see them: manage.py queue schema",
+                hint=f"Run: {migration(alias)} (it repairs them). To see them: manage.py queue schema",
                 id="queue_tasks.W010",
             )
         )

@@ -3,6 +3,8 @@
 What is done to queues and workers is kept in the database and reaches running workers by a notification when it
 commits; those that do not listen find it at their next poll. Every change of jobs names the state it expects in SQL, so
 that it never overrules a worker that was quicker.
+
+database: the alias of the one that the jobs live in; None: where TASKS says that they do.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from queue_tasks.statements import (
     RETRY_JOBS,
     TELL_WORKER,
 )
-from queue_tasks.tasks import adopt, find_task
+from queue_tasks.tasks import adopt, find_task, home_of_jobs
 
 PRUNE_CHUNK = 1000
 """Rows deleted in one statement."""
@@ -44,22 +46,24 @@ MAX_NAME = 128
 MAX_CONCURRENCY = 2**31 - 1
 
 
-def cancel(ids: Sequence[int], *, database: str = "default", keep: timedelta | None = KEEP) -> list[int]:
+def cancel(ids: Sequence[int], *, database: str | None = None, keep: timedelta | None = KEEP) -> list[int]:
     """Cancel jobs that have not started; the ids of those that were.
 
     SQL: sql/queries/cancel_jobs.sql
     """
+    database = database or home_of_jobs()
     done = [row[0] for row in rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
     if done:
         events.tell(events.JobsCancelled, database, tuple(done))
     return done
 
 
-def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | None = KEEP) -> dict[int, str]:
+def abort(ids: Sequence[int], *, database: str | None = None, keep: timedelta | None = KEEP) -> dict[int, str]:
     """Ask running jobs to stop and cancel those that have not started; id -> "doing" or "cancelled" for those changed.
 
     SQL: sql/queries/abort_jobs.sql
     """
+    database = database or home_of_jobs()
     done: dict[int, str] = dict(rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
     if done:
         running, cancelled = (tuple(job for job, to in done.items() if to == word) for word in ("doing", "cancelled"))
@@ -67,7 +71,7 @@ def abort(ids: Sequence[int], *, database: str = "default", keep: timedelta | No
     return done
 
 
-def retry(ids: Sequence[int], *, wait: timedelta | None = None, database: str = "default") -> list[int]:
+def retry(ids: Sequence[int], *, wait: timedelta | None = None, database: str | None = None) -> list[int]:
     """Make finished or scheduled jobs ready, now or after `wait`; the ids of those that are.
 
     wait: from now by the database's clock, up to about 31 years; None: now. Raises ValueError for another.
@@ -82,7 +86,7 @@ def retry_job(
     kwargs: Mapping[str, Any] | None = None,
     *,
     wait: timedelta | None = None,
-    database: str = "default",
+    database: str | None = None,
 ) -> bool:
     """Make a finished or scheduled job ready with other arguments than it had; whether it is.
 
@@ -95,6 +99,7 @@ def retry_job(
     """
     from queue_tasks import overview  # noqa: PLC0415 - no worker has to hold it
 
+    database = database or home_of_jobs()
     found = overview.list_jobs(ids=[job_id], database=database)
     if not found:
         raise JobNotFound(job_id)
@@ -120,22 +125,24 @@ def check_arguments(task_name: str, args: Sequence[Any], kwargs: Mapping[str, An
     return spec.arguments, spec.lock
 
 
-def delete(ids: Sequence[int], *, database: str = "default") -> list[int]:
+def delete(ids: Sequence[int], *, database: str | None = None) -> list[int]:
     """Delete jobs that do not run, with their history; the ids of those that were.
 
     SQL: sql/queries/delete_jobs.sql
     """
+    database = database or home_of_jobs()
     done = [row[0] for row in rows(database, DELETE_JOBS, {"ids": list(ids)})]
     if done:
         events.tell(events.JobsDeleted, database, tuple(done))
     return done
 
 
-def count_expired(*, database: str = "default") -> int:
+def count_expired(*, database: str | None = None) -> int:
     """How many jobs `prune` would delete now.
 
     SQL: sql/queries/count_expired.sql
     """
+    database = database or home_of_jobs()
     jobs: int = rows(database, COUNT_EXPIRED, {})[0][0]
     return jobs
 
@@ -144,12 +151,13 @@ def _tell_nobody(_deleted: int) -> None:
     pass
 
 
-def prune(*, database: str = "default", told: Callable[[int], None] = _tell_nobody) -> int:
+def prune(*, database: str | None = None, told: Callable[[int], None] = _tell_nobody) -> int:
     """Delete all finished jobs whose time to be kept is over, in chunks; how many there were.
 
     told: called after each chunk with the number deleted so far.
     SQL: sql/queries/prune_jobs.sql
     """
+    database = database or home_of_jobs()
     total = 0
     while True:
         deleted: int = rows(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})[0][0]
@@ -163,7 +171,7 @@ def prune(*, database: str = "default", told: Callable[[int], None] = _tell_nobo
 
 
 def pause_queue(
-    name: str, until: datetime | timedelta | None = None, *, by: str | None = None, database: str = "default"
+    name: str, until: datetime | timedelta | None = None, *, by: str | None = None, database: str | None = None
 ) -> None:
     """Have no worker fetch jobs of a queue. What runs goes on, and jobs are enqueued as ever.
 
@@ -178,6 +186,7 @@ def pause_queue(
     at = until if isinstance(until, datetime) else None
     if at is not None and at.utcoffset() is None:
         raise ControlInvalid(f"until is {at!r}, a naive time; expected an aware one, such as datetime.now(UTC) + ...")
+    database = database or home_of_jobs()
     parameters = {"name": _queue(name), "until": at, "wait": wait, "by": by}
     if not rows(database, PAUSE_QUEUE, parameters):
         given = f"{wait:g} s" if at is None else f"{at:%Y-%m-%d %H:%M:%S %Z}"
@@ -185,19 +194,20 @@ def pause_queue(
     events.tell(events.QueuePaused, database, name, until, by)
 
 
-def resume_queue(name: str, *, database: str = "default") -> bool:
+def resume_queue(name: str, *, database: str | None = None) -> bool:
     """Have workers fetch jobs of a queue again, at once; whether it was paused.
 
     Raises ControlInvalid.
     SQL: sql/queries/resume_queue.sql
     """
+    database = database or home_of_jobs()
     resumed = bool(rows(database, RESUME_QUEUE, {"name": _queue(name)}))
     if resumed:
         events.tell(events.QueueResumed, database, name)
     return resumed
 
 
-def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, database: str = "default") -> None:
+def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, database: str | None = None) -> None:
     """Set how many jobs of a queue may run at once, over all workers together.
 
     name: also of a queue that has had no job yet. concurrency: 1 or more; None: as many as there are slots.
@@ -211,23 +221,26 @@ def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, da
             f"concurrency is {concurrency!r}; expected a whole number of 1 or more, or None for no limit. "
             "To have none run, pause the queue."
         )
+    database = database or home_of_jobs()
     rows(database, LIMIT_QUEUE, {"name": _queue(name), "concurrency": concurrency, "by": by})
     events.tell(events.QueueLimited, database, name, concurrency, by)
 
 
 async def apause_queue(
-    name: str, until: datetime | timedelta | None = None, *, by: str | None = None, database: str = "default"
+    name: str, until: datetime | timedelta | None = None, *, by: str | None = None, database: str | None = None
 ) -> None:
     """See `pause_queue`; from async code, on the connection that async ORM calls here use."""
     await sync_to_async(pause_queue, thread_sensitive=True)(name, until, by=by, database=database)
 
 
-async def aresume_queue(name: str, *, database: str = "default") -> bool:
+async def aresume_queue(name: str, *, database: str | None = None) -> bool:
     """See `resume_queue`; from async code, on the connection that async ORM calls here use."""
     return await sync_to_async(resume_queue, thread_sensitive=True)(name, database=database)
 
 
-async def alimit_queue(name: str, concurrency: int | None, *, by: str | None = None, database: str = "default") -> None:
+async def alimit_queue(
+    name: str, concurrency: int | None, *, by: str | None = None, database: str | None = None
+) -> None:
     """See `limit_queue`; from async code, on the connection that async ORM calls here use."""
     await sync_to_async(limit_queue, thread_sensitive=True)(name, concurrency, by=by, database=database)
 
@@ -243,7 +256,7 @@ def _queue(name: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- workers
 
 
-def quiet_worker(worker_id: int, *, database: str = "default") -> bool:
+def quiet_worker(worker_id: int, *, database: str | None = None) -> bool:
     """Have a worker fetch nothing more; what it runs goes on, and it stays. Whether it was told.
 
     False: there is no such worker, it is stopping, or it is a stock procrastinate worker, which cannot be told. One
@@ -253,7 +266,7 @@ def quiet_worker(worker_id: int, *, database: str = "default") -> bool:
     return _tell(worker_id, "quiet", database)
 
 
-def resume_worker(worker_id: int, *, database: str = "default") -> bool:
+def resume_worker(worker_id: int, *, database: str | None = None) -> bool:
     """Have a quiet worker fetch again; False as of `quiet_worker`.
 
     SQL: sql/queries/tell_worker.sql
@@ -261,7 +274,7 @@ def resume_worker(worker_id: int, *, database: str = "default") -> bool:
     return _tell(worker_id, None, database)
 
 
-def stop_worker(worker_id: int, *, database: str = "default") -> bool:
+def stop_worker(worker_id: int, *, database: str | None = None) -> bool:
     """Have a worker end as by SIGTERM: it fetches nothing more, and running jobs have its time of grace.
 
     Its process ends with exit code 0. Where a supervisor (`queue_worker --processes`) or a service manager keeps a
@@ -272,22 +285,23 @@ def stop_worker(worker_id: int, *, database: str = "default") -> bool:
     return _tell(worker_id, "stop", database)
 
 
-async def aquiet_worker(worker_id: int, *, database: str = "default") -> bool:
+async def aquiet_worker(worker_id: int, *, database: str | None = None) -> bool:
     """See `quiet_worker`; from async code, on the connection that async ORM calls here use."""
     return await sync_to_async(quiet_worker, thread_sensitive=True)(worker_id, database=database)
 
 
-async def aresume_worker(worker_id: int, *, database: str = "default") -> bool:
+async def aresume_worker(worker_id: int, *, database: str | None = None) -> bool:
     """See `resume_worker`; from async code, on the connection that async ORM calls here use."""
     return await sync_to_async(resume_worker, thread_sensitive=True)(worker_id, database=database)
 
 
-async def astop_worker(worker_id: int, *, database: str = "default") -> bool:
+async def astop_worker(worker_id: int, *, database: str | None = None) -> bool:
     """See `stop_worker`; from async code, on the connection that async ORM calls here use."""
     return await sync_to_async(stop_worker, thread_sensitive=True)(worker_id, database=database)
 
 
-def _tell(worker_id: int, what: str | None, database: str) -> bool:
+def _tell(worker_id: int, what: str | None, database: str | None) -> bool:
+    database = database or home_of_jobs()
     told = bool(rows(database, TELL_WORKER, {"id": worker_id, "told": what}))
     if told:
         events.tell(events.WorkerTold, database, worker_id, what)
@@ -298,7 +312,10 @@ def _seconds(keep: timedelta | None) -> float | None:
     return None if keep is None else keep.total_seconds()
 
 
-def _retry(ids: Sequence[int], wait: timedelta | None, args: str | None, lock: str | None, database: str) -> list[int]:
+def _retry(
+    ids: Sequence[int], wait: timedelta | None, args: str | None, lock: str | None, database: str | None
+) -> list[int]:
+    database = database or home_of_jobs()
     seconds = _seconds(wait)
     if seconds is not None and not 0 < seconds <= LONGEST_WAIT:
         raise ValueError(f"wait={wait!r}; expected more than 0 and at most {LONGEST_WAIT:g} seconds, or None for now.")

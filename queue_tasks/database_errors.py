@@ -102,6 +102,11 @@ def is_of_the_role(error: Exception) -> bool:
     return sqlstate(error) == NOT_ALLOWED
 
 
+def migration(database: str) -> str:
+    """The command that makes what a database lacks. database: its alias."""
+    return "manage.py migrate" if database == "default" else f"manage.py migrate --database {database}"
+
+
 # -------------------------------------------------------------------------------------------------- what has come of it
 
 
@@ -123,6 +128,13 @@ def waited_for_a_lock(error: Exception) -> bool:
 
 def _is_of_the_connection(error: Exception) -> bool:
     return isinstance(error, (*DATABASE_ERRORS, OSError))
+
+
+def primary(error: BaseException) -> str:
+    """What a server says in one line, without the place in the statement; else all that the error says."""
+    told = error if isinstance(error, psycopg.Error) else error.__cause__
+    said = told.diag.message_primary if isinstance(told, psycopg.Error) else None
+    return " ".join((said or str(error)).split())
 
 
 def brief(error: BaseException) -> str:

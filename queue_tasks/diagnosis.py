@@ -13,6 +13,7 @@ from django.db import connections
 
 from queue_tasks import schema
 from queue_tasks.caller import rows
+from queue_tasks.database_errors import migration
 from queue_tasks.durations import in_words
 from queue_tasks.statements import LIST_SNAPSHOTS, MEASURE_SERVER, MEASURE_TABLES
 
@@ -121,7 +122,7 @@ def diagnose(*, database: str = "default") -> Diagnosis:
     snapshots = [Snapshot(*row) for row in rows(database, LIST_SNAPSHOTS, {"max_rows": MAX_SNAPSHOTS})]
     tables = [Table(*row) for row in rows(database, MEASURE_TABLES, {})]
     drift = [item for item in schema.status(connections[database]) if item.state is not schema.State.INSTALLED]
-    found = [*_of_server(server), *_of_snapshots(snapshots), *_of_tables(tables), *_of_schema(drift)]
+    found = [*_of_server(server), *_of_snapshots(snapshots), *_of_tables(tables), *_of_schema(drift, database)]
     return Diagnosis(server, snapshots, tables, drift, sorted(found, key=lambda finding: not finding.grave))
 
 
@@ -205,7 +206,7 @@ def _of_tables(tables: Sequence[Table]) -> Iterator[Finding]:
             )
 
 
-def _of_schema(drift: Sequence[schema.SchemaObject]) -> Iterator[Finding]:
+def _of_schema(drift: Sequence[schema.SchemaObject], database: str) -> Iterator[Finding]:
     wrong = [str(item) for item in drift if item.state in schema.WRONG]
     if wrong:
         what = "is not as this release wants it" if len(wrong) == 1 else "are not as this release wants them"
@@ -213,5 +214,5 @@ def _of_schema(drift: Sequence[schema.SchemaObject]) -> Iterator[Finding]:
         yield Finding(
             grave=True,
             text=f"{len(wrong)} of our objects {what}: {'; '.join(wrong[:MAX_NAMED])}{more}.",
-            advice="Run: manage.py migrate (it repairs them).",
+            advice=f"Run: {migration(database)} (it repairs them).",
         )

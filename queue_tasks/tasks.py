@@ -27,11 +27,12 @@ from typing import (
 
 from django.apps import apps
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from queue_tasks import compat, validation
-from queue_tasks.conf import seconds
+from queue_tasks.conf import Options, seconds
 from queue_tasks.exceptions import TaskNotFound
 from queue_tasks.retry import RetryPolicy
 from queue_tasks.specs import JobSpec, make_spec
@@ -210,6 +211,17 @@ def may_be_imported(module: str) -> bool:
     if dot:
         homes.add(project)
     return any(module == home or module.startswith(f"{home}.") for home in homes)
+
+
+def home_of_jobs() -> str:
+    """The alias of the database that jobs live in, where nobody names one: of the only entry of TASKS that is ours.
+
+    Of several, that of "default".
+    """
+    entries = {name: getattr(compat.task_backends[name], "settings", None) for name in compat.task_backends.settings}
+    ours = {name: options for name, options in entries.items() if isinstance(options, Options)}
+    options = next(iter(ours.values())) if len(ours) == 1 else ours.get(compat.DEFAULT_TASK_BACKEND_ALIAS)
+    return DEFAULT_DB_ALIAS if options is None else options.database
 
 
 def keep_seconds(task: compat.Task[..., Any], default: timedelta | None) -> float | None:

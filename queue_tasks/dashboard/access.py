@@ -23,8 +23,8 @@ from django.views.decorators.csrf import csrf_protect
 
 from queue_tasks.caller import rows
 from queue_tasks.dashboard.pages import problem
-from queue_tasks.dashboard.preferences import backend, preferences
-from queue_tasks.database_errors import is_of_the_schema, sqlstate, waited_for_a_lock, was_beaten
+from queue_tasks.dashboard.preferences import backend, database_alias, preferences
+from queue_tasks.database_errors import is_of_the_schema, migration, sqlstate, waited_for_a_lock, was_beaten
 from queue_tasks.statements import PREPARE_LOOK
 
 READS = ("GET", "HEAD")
@@ -190,7 +190,7 @@ def in_words(error: DatabaseError) -> tuple[int, str, str]:
         text = "Workers, or somebody else, were changing the same jobs. Nothing was done: go back and try again."
         return 409, "Somebody was quicker", text
     if is_of_the_schema(error):
-        return 503, "The database is older than the code", "Run: manage.py migrate"
+        return 503, "The database is older than the code", f"Run: {migration(database_alias())}"
     raise error
 
 

@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from queue_tasks import control, enqueue_many, explain
 from queue_tasks.conf import Options
-from queue_tasks.exceptions import ControlInvalid
+from queue_tasks.exceptions import ControlInvalid, JobNotFound
 from queue_tasks.explain import Why
 from queue_tasks.metrics import exposition, of_queues
 from queue_tasks.overview import QueueControl, list_controls, list_workers
 from queue_tasks.testing import drain
+from tests.aliases import alias
 from tests.testapp import tasks
 from tests.waiting import PATIENCE, wait_until
 from tests.workers import drain as run_worker
@@ -53,6 +55,23 @@ def test_a_queue_without_jobs_is_paused_limited_and_open_again() -> None:
     assert not control.resume_queue("media")
     control.limit_queue("media", None)
     assert gate() is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("entries", [["default"], ["default", "other"], ["other"]])
+def test_it_acts_where_the_jobs_live(settings: Any, entries: list[str]) -> None:
+    ours = {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}
+    jobs_live = {"default": "jobs", "other": "jobs" if entries == ["other"] else "default"}
+    settings.TASKS = {name: {**ours, "OPTIONS": {"database": jobs_live[name]}} for name in entries}
+    with alias("jobs"), CaptureQueriesContext(connections["default"]) as elsewhere:
+        control.pause_queue("media")
+        control.resume_queue("media")
+        control.limit_queue("media", None)
+        assert (control.cancel([1]), control.abort([1]), control.retry([1]), control.delete([1])) == ([], {}, [], [])
+        assert (control.count_expired(), control.prune(), control.stop_worker(1)) == (0, 0, False)
+        with pytest.raises(JobNotFound):
+            control.retry_job(1)
+    assert list(elsewhere) == []
 
 
 @pytest.mark.parametrize("until", [timedelta(hours=1), timezone.now() + timedelta(hours=1)])

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.utils import timezone
 
 from queue_tasks import compat, enqueue_many
 from queue_tasks.jobs import JobState
 from queue_tasks.overview import list_jobs, measure
+from tests.aliases import alias_of
 from tests.testapp import tasks
 
 pytestmark = pytest.mark.django_db
@@ -564,8 +565,24 @@ def test_a_database_that_was_not_migrated_is_told_what_to_run():
     sql("alter table procrastinate_jobs rename column qt_lease to old_lease")
     sql("alter table procrastinate_jobs rename column qt_errors to old_errors")
     error = refused("jobs")
-    assert str(error).endswith("Run: manage.py migrate")
+    lacks = "the database 'default' lacks objects of queue_tasks"
+    assert str(error) == f'{lacks} (column "qt_errors" does not exist). Run: manage.py migrate'
     assert error.returncode == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_database_that_was_not_migrated_is_named_in_what_to_run(settings, fresh_database):
+    settings.TASKS = {
+        "default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "OPTIONS": {"database": "jobs"}},
+    }
+    with alias_of("jobs", fresh_database):
+        error = refused("jobs")
+        with pytest.raises(ProgrammingError) as raised:
+            tasks.noop.enqueue()
+    assert str(error).endswith("Run: manage.py migrate --database jobs")
+    assert raised.value.__notes__ == [
+        "The database 'jobs' lacks objects of queue_tasks. Run: manage.py migrate --database jobs"
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------- as a real process

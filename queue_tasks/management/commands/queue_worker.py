@@ -24,7 +24,7 @@ from django.db import connections
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.conf import Options
-from queue_tasks.database_errors import StatementRefused, is_of_the_role, is_of_the_schema
+from queue_tasks.database_errors import StatementRefused, is_of_the_role, is_of_the_schema, migration, primary
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.meter import Meter
@@ -165,7 +165,7 @@ class Command(BaseCommand):
             with ports(flags, monitor.health, lambda: worker.meter):
                 code = run(worker, STOP_SIGNALS, monitor)
         except StatementRefused as exc:
-            raise CommandError(f"queue_worker could not start: {' '.join(str(exc).split())}.{remedy(exc)}") from exc
+            raise CommandError(f"queue_worker could not start: {primary(exc)}.{remedy(exc, options.database)}") from exc
         tally = worker.tally
         if not line:
             self._say(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
@@ -179,11 +179,11 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def remedy(error: Exception) -> str:
+def remedy(error: Exception, database: str) -> str:
     """What to do about a database that refuses to have this worker; nothing when that is not ours to know."""
     if is_of_the_role(error):
         return " What a worker's role needs: manage.py queue roles"
-    return " Run: manage.py migrate" if is_of_the_schema(error) else ""
+    return f" Run: {migration(database)}" if is_of_the_schema(error) else ""
 
 
 def read_options(backend: PostgresBackend, flags: dict[str, Any]) -> Options:

@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
 from queue_tasks import schema
+from queue_tasks.database_errors import migration
 from queue_tasks.management.terminal import Column
 from queue_tasks.management.verb import Asked, Verb
 from queue_tasks.statements import sql_root
@@ -31,7 +32,9 @@ def compare(asked: Asked) -> None:
     console.say(f"{len(objects) - len(others)} of {len(objects)} objects are installed as sql/ has them")
     wrong = sum(item.state in schema.WRONG for item in others)
     if wrong:
-        raise CommandError(f"{wrong} objects are not as they should be. Run: manage.py migrate (it repairs them)")
+        raise CommandError(
+            f"{wrong} objects are not as they should be. Run: {migration(asked.database)} (it repairs them)"
+        )
 
 
 VERBS = (Verb("schema", "compare the database's objects with sql/", compare, _add_arguments),)
