@@ -18,8 +18,9 @@ from psycopg import sql
 
 from queue_tasks.connections import connect_synchronously, within
 from queue_tasks.database_errors import brief
+from queue_tasks.following import Looks
 from queue_tasks.sockets import cut
-from queue_tasks.statements import NOTIFY_USAGE
+from queue_tasks.statements import FOLLOW, LIST_WRITERS, NOTIFY_USAGE
 
 logger = logging.getLogger("queue_tasks")
 
@@ -151,14 +152,21 @@ class News:
             with within(connection, ANSWER_WITHIN):
                 for channel in CHANNELS:
                     connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+                connection.execute(FOLLOW)
             self._connection = connection
-            # What was said before was not heard.
-            self._tell()
+            looks = Looks(hears=True)
             while self._wanted():
-                for _ in connection.notifies(timeout=CHECK_EVERY):
-                    self._tell()
+                # What was said before was not heard; and what is done by those who write already may not be told.
+                unsettled = looks.asks
                 with within(connection, ANSWER_WITHIN):
-                    connection.execute(NOTIFY_USAGE)
+                    if unsettled:
+                        looks.note(connection.execute(LIST_WRITERS, {"known": looks.known}).fetchall())
+                    else:
+                        connection.execute(NOTIFY_USAGE)
+                if unsettled:
+                    self._tell()
+                for _ in connection.notifies(timeout=min(CHECK_EVERY, looks.pause())):
+                    self._tell()
         finally:
             self._connection = None
             connection.close()

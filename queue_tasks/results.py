@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -24,20 +24,15 @@ from queue_tasks.caller import moment
 from queue_tasks.conf import Options
 from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchronously, within
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
+from queue_tasks.following import Looks
 from queue_tasks.specs import JobSpec
-from queue_tasks.statements import GET_JOB
+from queue_tasks.statements import FOLLOW, GET_JOB, LIST_WRITERS
 from queue_tasks.tasks import adopt, find_task
 
 R_co = TypeVar("R_co", covariant=True)
 
 CHANNEL = "queue_tasks_finished"
 """Notified when jobs finish; the payload is their ids separated by commas, or *."""
-
-WAIT_POLL = 5.0
-"""Seconds between looks at a job that is waited for, when no notification comes."""
-
-FIRST_LOOKS = 0.1
-"""Seconds between the first two looks where a pooler keeps notifications from us."""
 
 STATUS = {
     "todo": compat.TaskResultStatus.READY,
@@ -118,17 +113,21 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
         connection, direct = connect_synchronously(database, "wait", statement_timeout=patience)
         with connection:
             if direct:
-                connection.execute(f"listen {CHANNEL}")
-            deadline = time.monotonic() + limit
-            for pause in _pauses(hears=direct):
                 with within(connection, patience + MARGIN):
+                    connection.execute(f"listen {CHANNEL}")
+                    connection.execute(FOLLOW)
+            deadline, looks = time.monotonic() + limit, Looks(hears=direct)
+            while True:
+                with within(connection, patience + MARGIN):
+                    if looks.asks:
+                        looks.note(connection.execute(LIST_WRITERS, {"known": looks.known}).fetchall())
                     row = connection.execute(GET_JOB, {"id": int(self.id)}).fetchone()
                 if self._look(row):
                     break
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(self.id, limit, self.status)
-                for notice in connection.notifies(timeout=min(left, pause)):
+                for notice in connection.notifies(timeout=min(left, looks.pause())):
                     if _concerns(notice.payload, self.id):
                         break
         return self
@@ -149,18 +148,21 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
             if line.direct:
                 with Deadline(line, patience + MARGIN):
                     await line.rows(f"listen {CHANNEL}")
-            deadline = time.monotonic() + limit
-            for pause in _pauses(hears=line.direct):
+                    await line.rows(FOLLOW)
+            deadline, looks = time.monotonic() + limit, Looks(hears=line.direct)
+            while True:
                 # What is said from now on may not be in the row yet.
                 heard = loop.create_future()
                 with Deadline(line, patience + MARGIN):
+                    if looks.asks:
+                        looks.note(await line.rows(LIST_WRITERS, {"known": looks.known}))
                     rows = await line.rows(GET_JOB, {"id": int(self.id)})
                 if self._look(rows[0] if rows else None):
                     break
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(self.id, limit, self.status)
-                await line.listen(min(left, pause), until=heard)
+                await line.listen(min(left, looks.pause()), until=heard)
         finally:
             await line.close()
         return self
@@ -374,14 +376,6 @@ def _moment(value: datetime | None) -> datetime | None:
     if value is None or settings.USE_TZ or value.utcoffset() is None:
         return value
     return timezone.make_naive(value)
-
-
-def _pauses(*, hears: bool) -> Iterator[float]:
-    """Seconds between looks at a job that is waited for: growing where no notification can come."""
-    pause = WAIT_POLL if hears else FIRST_LOOKS
-    while True:
-        yield pause
-        pause = min(WAIT_POLL, 1.5 * pause)
 
 
 def _concerns(payload: str, result_id: str) -> bool:

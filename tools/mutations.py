@@ -385,6 +385,27 @@ MUTANTS = (
         "tests/sql/test_listeners.py::test_a_snapshot_of_the_past_silences_nobody",
     ),
     mutant(
+        "who begins to wait does not ask who may keep silent",
+        "queue_tasks/following.py",
+        "return self.hears and self.known != []",
+        "return False",
+        "tests/integration/test_results.py::TestWaiting::test_an_end_that_nobody_was_told_of_since_nobody_waited_yet_is_found",
+    ),
+    mutant(
+        "to ask whether anybody follows keeps the lock",
+        "sql/functions/queue_tasks_is_followed_v1.sql",
+        "then not pg_advisory_unlock(29046, 0)",
+        "then false",
+        "tests/sql/test_notifications.py::test_to_ask_whether_anybody_follows_leaves_no_lock",
+    ),
+    mutant(
+        "a job that may be due before the commit keeps workers from being told of the next",
+        "sql/functions/queue_tasks_tell_scheduled_v1.sql",
+        "clock_timestamp() + interval '1 second'",
+        "clock_timestamp()",
+        "tests/sql/test_notifications.py::test_a_job_that_is_due_or_may_be_before_the_commit_keeps_nobody_from_being_told",
+    ),
+    mutant(
         "a released lock wakes nobody",
         "sql/triggers/procrastinate_jobs_qt_updated.sql",
         "v_ready := v_ready || v_released_in || v_waiting;",

@@ -15,6 +15,7 @@ from site_app.sql import read_sql
 logger = logging.getLogger(__name__)
 
 SQL = Path(__file__).parent / "sql"
+SETTLED = 1.0  # seconds after which those who ended a job before we followed, and tell us nothing, have committed
 SILENCE = 30.0  # seconds without a notification after which the server is asked whether it is still there
 DEADLINE = 10.0  # seconds the server has to answer anything
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before the next try of a connection that was lost
@@ -24,7 +25,7 @@ class Listener:
     """Hears the site's channels for as long as it runs, through lost connections and restarts of the database.
 
     heard:     called with channel and payload of every notification
-    connected: called whenever listening has begun: what was said before then was not heard
+    connected: called whenever listening has begun, and a moment later: what was said or done before was not heard
     """
 
     def __init__(self, *, heard: Callable[[str, str], None], connected: Callable[[], None]) -> None:
@@ -51,9 +52,13 @@ class Listener:
                 await connection.execute(read_sql(SQL / "listen.sql"))
             self._wait = FIRST_WAIT
             self._connected()
+            silence = SETTLED
             while True:
-                async for notification in connection.notifies(timeout=SILENCE):
+                async for notification in connection.notifies(timeout=silence):
                     self._heard(notification.channel, notification.payload)
+                if silence == SETTLED:
+                    self._connected()
+                silence = SILENCE
                 async with asyncio.timeout(DEADLINE):
                     await connection.execute(read_sql(SQL / "still_there.sql"))
 

@@ -1067,6 +1067,24 @@ $body$;
 
 comment on function queue_tasks_fire_schedule_v1(bigint, bigint, timestamp with time zone, timestamp with time zone[], integer, timestamp with time zone, timestamp with time zone, timestamp with time zone, double precision) is 'See to the ticks of a schedule: one job for each, once.';
 
+-- from sql/functions/queue_tasks_follow_v1.sql
+-- queue_tasks_follow_v1() -> void
+-- Say that this session wants to hear what becomes of jobs: from now on, until it ends, their ends, progress and due times are told of.
+-- For a session that listens; told is what other sessions do. It holds an advisory lock and no row: whoever dies follows no more, it
+-- is seen in every isolation level at once, and who may only read may follow.
+-- Called by  queries/follow.sql; whoever listens to queue_tasks_finished, queue_tasks_progress or queue_tasks_scheduled
+-- Locks      an advisory lock of the session, shared by all who follow
+--
+-- A transaction that found nobody before, and is not over yet, tells nobody. Who must miss nothing lists those that write jobs after
+-- this (queries/list_writers.sql), and looks once more when they have ended.
+create or replace function queue_tasks_follow_v1() returns void
+    language sql
+as $body$
+    select pg_advisory_lock_shared(29046, 0)
+$body$;
+
+comment on function queue_tasks_follow_v1() is 'Say that this session wants to hear what becomes of jobs.';
+
 -- from sql/functions/queue_tasks_free_heads_v1.sql
 -- queue_tasks_free_heads_v1(queues text[], max_jobs integer) -> bigint[], in any order; null: there is none
 -- Of jobs with a lock those that may start: each is the head of its lock's line, whatever that line's queues, while nobody
@@ -1218,6 +1236,25 @@ end
 $body$;
 
 comment on function queue_tasks_is_fetching_v1() is 'Whether the session is within a fetch, which writes its own events.';
+
+-- from sql/functions/queue_tasks_is_followed_v1.sql
+-- queue_tasks_is_followed_v1() -> boolean
+-- Whether a session wants to hear what becomes of jobs, another than this one. Two that ask at the same moment may take each other for one that does.
+-- Called by  queue_tasks_tell_finished_v1, queue_tasks_tell_scheduled_v1, queries/progress_jobs.sql
+-- Locks      the lock of those who follow, where it is free, and gives it back at once
+--
+-- NOTIFY takes one lock of the whole server when it commits, and holds it until the log is flushed: whoever ends a job would commit
+-- after all others who do. To ask takes a microsecond.
+create or replace function queue_tasks_is_followed_v1() returns boolean
+    language plpgsql
+as $body$
+begin
+    -- One expression: nothing can interrupt a session between the two.
+    return case when pg_try_advisory_lock(29046, 0) then not pg_advisory_unlock(29046, 0) else true end;
+end
+$body$;
+
+comment on function queue_tasks_is_followed_v1() is 'Whether a session wants to hear what becomes of jobs.';
 
 -- from sql/functions/queue_tasks_look_v1.sql
 -- queue_tasks_look_v1(worker_id, queues) -> one row: ready, due, ticks, lost, expired; booleans
@@ -2384,7 +2421,7 @@ comment on function queue_tasks_take_queueing_locks_v1(bigint[], text[]) is 'Giv
 -- from sql/functions/queue_tasks_tell_finished_v1.sql
 -- queue_tasks_tell_finished_v1(ids bigint[]) -> void
 -- Tell those who wait for results that these jobs have finished: their ids separated by commas, or * when they are many.
--- A hint, as every notification: the row is the truth.
+-- Where nobody follows, nobody is told. A hint, as every notification: the row is the truth.
 -- Called by  the triggers on procrastinate_jobs
 create or replace function queue_tasks_tell_finished_v1(p_ids bigint[]) returns void
     language plpgsql
@@ -2393,11 +2430,47 @@ declare
     v_told boolean;
 begin
     -- Assigned, not performed: see queue_tasks_wake_queues_v1.
-    v_told := pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end) is null;
+    if queue_tasks_is_followed_v1() then
+        v_told := pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end) is null;
+    end if;
 end
 $body$;
 
 comment on function queue_tasks_tell_finished_v1(bigint[]) is 'Tell those who wait for results that these jobs have finished.';
+
+-- from sql/functions/queue_tasks_tell_scheduled_v1.sql
+-- queue_tasks_tell_scheduled_v1(first timestamptz, id bigint) -> void
+-- Tell workers that jobs were scheduled, of which the first is due then; id: the least of theirs, null: of jobs that were there before.
+-- Nobody is told where another job is due earlier, for which every worker wakes anyway, and looks for the next: unless
+-- that is so soon that it may come before this transaction can be seen. A longer one whose job is due at once waits for a worker's poll.
+-- Called by  the triggers on procrastinate_jobs
+-- Index      procrastinate_jobs_qt_scheduled_idx: from now on, not from its beginning, where the entries of promoted jobs are
+create or replace function queue_tasks_tell_scheduled_v1(p_first timestamp with time zone, p_id bigint) returns void
+    language plpgsql
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set enable_sort = off
+as $body$
+declare
+    -- A volatile function is no bound for an index.
+    v_soon timestamp with time zone := clock_timestamp() + interval '1 second';
+    v_told boolean;
+begin
+    -- A producer may read no job.
+    if queue_tasks_is_followed_v1() or not has_column_privilege('procrastinate_jobs', 'scheduled_at', 'select') or not exists (
+        select
+        from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at > v_soon and j.scheduled_at <= p_first
+            and (j.scheduled_at < p_first or j.id < p_id)
+    )
+    then
+        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        v_told := pg_notify('queue_tasks_scheduled', '') is null;
+    end if;
+end
+$body$;
+
+comment on function queue_tasks_tell_scheduled_v1(timestamp with time zone, bigint) is 'Tell workers that jobs were scheduled, unless they wake before anyway.';
 
 -- from sql/functions/queue_tasks_tell_v1.sql
 -- queue_tasks_tell_v1() -> trigger
@@ -2602,11 +2675,12 @@ declare
     v_first text;
     v_last text;
     v_queues text[];
-    v_scheduled boolean;
+    v_due timestamp with time zone;
+    v_id bigint;
     v_kept boolean;
     v_owned boolean;
     v_wrong boolean;
-    v_woken boolean;
+    v_told boolean;
 begin
     -- Who was told that his transaction is committed finds his jobs after a crash of the server, even where his role or
     -- session is set not to wait for that.
@@ -2619,11 +2693,12 @@ begin
     -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
     select
         case when n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp()) then n.queue_name end,
-        n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1(),
+        case when n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1() then n.scheduled_at end,
+        n.id,
         n.status = 'todo' and not n.qt_ephemeral,
         n.worker_id is not null,
         n.abort_requested and n.status = 'todo'
-    into v_first, v_scheduled, v_kept, v_owned, v_wrong
+    into v_first, v_due, v_id, v_kept, v_owned, v_wrong
     from new_jobs n;
     v_last := v_first;
     -- For one job, the usual number, the server has set up no aggregates, which takes it longer than to read a row.
@@ -2633,13 +2708,15 @@ begin
         select
             min(n.queue_name) filter (where n.ready),
             max(n.queue_name) filter (where n.ready),
-            bool_or(n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
+            min(n.scheduled_at) filter (where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
+            min(n.id),
             bool_or(n.status = 'todo' and not n.qt_ephemeral),
             bool_or(n.worker_id is not null),
             bool_or(n.abort_requested and n.status = 'todo')
-        into v_first, v_last, v_scheduled, v_kept, v_owned, v_wrong
+        into v_first, v_last, v_due, v_id, v_kept, v_owned, v_wrong
         from (
             select
+                j.id,
                 j.queue_name,
                 j.status,
                 j.scheduled_at,
@@ -2656,8 +2733,9 @@ begin
     end if;
 
     -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
-    if v_scheduled then
-        perform pg_notify('queue_tasks_scheduled', '');
+    if v_due is not null then
+        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
+        v_told := queue_tasks_tell_scheduled_v1(v_due, v_id) is null;
         insert into procrastinate_events (job_id, type, at)
         select n.id, 'scheduled', n.scheduled_at
         from new_jobs n
@@ -2677,8 +2755,7 @@ begin
         where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp());
     end if;
     if v_queues is not null then
-        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
-        v_woken := queue_tasks_wake_queues_v1(v_queues) is null;
+        v_told := queue_tasks_wake_queues_v1(v_queues) is null;
     end if;
     if v_owned then
         perform queue_tasks_require_workers_v1((select array_agg(distinct n.worker_id) from new_jobs n where n.worker_id is not null));
@@ -2717,7 +2794,7 @@ create or replace function queue_tasks_jobs_updated_v1() returns trigger
 as $body$
 declare
     v_ready text[];
-    v_scheduled boolean;
+    v_scheduled timestamp with time zone;
     v_released text[];
     v_released_in text[];
     v_finished bigint[];
@@ -2735,9 +2812,9 @@ begin
         array_agg(n.queue_name::text) filter (
             where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp())
         ),
-        bool_or(
-            n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()
-            and (n.scheduled_at is distinct from o.scheduled_at or n.status <> o.status)
+        min(n.scheduled_at) filter (
+            where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()
+                and (n.scheduled_at is distinct from o.scheduled_at or n.status <> o.status)
         ),
         -- A lock that was held, or whose line had this job in it, and that this job does not hold now.
         array_agg(o.lock) filter (
@@ -2797,8 +2874,8 @@ begin
         ) channel
         where n.id = any (v_aborting) and n.status = 'doing';
     end if;
-    if v_scheduled then
-        perform pg_notify('queue_tasks_scheduled', '');
+    if v_scheduled is not null then
+        v_told := queue_tasks_tell_scheduled_v1(v_scheduled, null) is null;
         insert into procrastinate_events (job_id, type, at)
         select n.id, 'scheduled', n.scheduled_at
         from old_jobs o

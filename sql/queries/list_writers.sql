@@ -1,6 +1,6 @@
 -- list_writers(known text[]) -> rows: writer text; known: only those of them (null: all)
 -- The transactions that have written to procrastinate_jobs, or are about to, and have not ended; prepared ones too.
--- Called by  store.WorkerStore.list_writers
+-- Called by  store.WorkerStore.list_writers, following.Looks
 select distinct l.virtualtransaction as writer
 from pg_locks l
 where l.locktype = 'relation'

@@ -1,5 +1,5 @@
 -- progress_jobs(worker_id, ids, leases, progress) -> id bigint; the rows written
--- Note how far running jobs have come, under their fence, and tell those who wait for them.
+-- Note how far running jobs have come, under their fence, and tell those who follow, if any.
 -- Called by  store.JobStore.progress_jobs
 -- Locks      the rows changed, by id, until commit
 with held as materialized (
@@ -17,4 +17,6 @@ noted as (
     where j.id = h.id
     returning j.id
 )
-select n.id, pg_notify('queue_tasks_progress', n.id::text) from noted n
+select n.id, case when f.followed then pg_notify('queue_tasks_progress', n.id::text) end
+from noted n
+cross join (select queue_tasks_is_followed_v1() as followed offset 0) f

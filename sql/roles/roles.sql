@@ -62,12 +62,12 @@ begin
             case when p.prorettype <> 'trigger'::regtype then 'execute' end,
             case
                 when p.proname in (
-                    'queue_tasks_enqueue_job_v1', 'queue_tasks_enqueue_v1', 'queue_tasks_is_fetching_v1', 'queue_tasks_parked_until_v1',
-                    'queue_tasks_wake_queues_v1'
+                    'queue_tasks_enqueue_job_v1', 'queue_tasks_enqueue_v1', 'queue_tasks_is_fetching_v1', 'queue_tasks_is_followed_v1',
+                    'queue_tasks_parked_until_v1', 'queue_tasks_tell_scheduled_v1', 'queue_tasks_wake_queues_v1'
                 ) then 'execute'
             end,
             -- Those that cannot write.
-            case when p.provolatile <> 'v' then 'execute' end
+            case when p.provolatile <> 'v' or p.proname = 'queue_tasks_follow_v1' then 'execute' end
         from pg_proc p
         where p.pronamespace = v_schema::regnamespace and starts_with(p.proname, 'queue_tasks_')
     loop

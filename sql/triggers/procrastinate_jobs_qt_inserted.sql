@@ -10,11 +10,12 @@ declare
     v_first text;
     v_last text;
     v_queues text[];
-    v_scheduled boolean;
+    v_due timestamp with time zone;
+    v_id bigint;
     v_kept boolean;
     v_owned boolean;
     v_wrong boolean;
-    v_woken boolean;
+    v_told boolean;
 begin
     -- Who was told that his transaction is committed finds his jobs after a crash of the server, even where his role or
     -- session is set not to wait for that.
@@ -27,11 +28,12 @@ begin
     -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
     select
         case when n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp()) then n.queue_name end,
-        n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1(),
+        case when n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1() then n.scheduled_at end,
+        n.id,
         n.status = 'todo' and not n.qt_ephemeral,
         n.worker_id is not null,
         n.abort_requested and n.status = 'todo'
-    into v_first, v_scheduled, v_kept, v_owned, v_wrong
+    into v_first, v_due, v_id, v_kept, v_owned, v_wrong
     from new_jobs n;
     v_last := v_first;
     -- For one job, the usual number, the server has set up no aggregates, which takes it longer than to read a row.
@@ -41,13 +43,15 @@ begin
         select
             min(n.queue_name) filter (where n.ready),
             max(n.queue_name) filter (where n.ready),
-            bool_or(n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
+            min(n.scheduled_at) filter (where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
+            min(n.id),
             bool_or(n.status = 'todo' and not n.qt_ephemeral),
             bool_or(n.worker_id is not null),
             bool_or(n.abort_requested and n.status = 'todo')
-        into v_first, v_last, v_scheduled, v_kept, v_owned, v_wrong
+        into v_first, v_last, v_due, v_id, v_kept, v_owned, v_wrong
         from (
             select
+                j.id,
                 j.queue_name,
                 j.status,
                 j.scheduled_at,
@@ -64,8 +68,9 @@ begin
     end if;
 
     -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
-    if v_scheduled then
-        perform pg_notify('queue_tasks_scheduled', '');
+    if v_due is not null then
+        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
+        v_told := queue_tasks_tell_scheduled_v1(v_due, v_id) is null;
         insert into procrastinate_events (job_id, type, at)
         select n.id, 'scheduled', n.scheduled_at
         from new_jobs n
@@ -85,8 +90,7 @@ begin
         where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp());
     end if;
     if v_queues is not null then
-        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
-        v_woken := queue_tasks_wake_queues_v1(v_queues) is null;
+        v_told := queue_tasks_wake_queues_v1(v_queues) is null;
     end if;
     if v_owned then
         perform queue_tasks_require_workers_v1((select array_agg(distinct n.worker_id) from new_jobs n where n.worker_id is not null));

@@ -19,7 +19,7 @@ create or replace function queue_tasks_jobs_updated_v1() returns trigger
 as $body$
 declare
     v_ready text[];
-    v_scheduled boolean;
+    v_scheduled timestamp with time zone;
     v_released text[];
     v_released_in text[];
     v_finished bigint[];
@@ -37,9 +37,9 @@ begin
         array_agg(n.queue_name::text) filter (
             where n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp())
         ),
-        bool_or(
-            n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()
-            and (n.scheduled_at is distinct from o.scheduled_at or n.status <> o.status)
+        min(n.scheduled_at) filter (
+            where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()
+                and (n.scheduled_at is distinct from o.scheduled_at or n.status <> o.status)
         ),
         -- A lock that was held, or whose line had this job in it, and that this job does not hold now.
         array_agg(o.lock) filter (
@@ -99,8 +99,8 @@ begin
         ) channel
         where n.id = any (v_aborting) and n.status = 'doing';
     end if;
-    if v_scheduled then
-        perform pg_notify('queue_tasks_scheduled', '');
+    if v_scheduled is not null then
+        v_told := queue_tasks_tell_scheduled_v1(v_scheduled, null) is null;
         insert into procrastinate_events (job_id, type, at)
         select n.id, 'scheduled', n.scheduled_at
         from old_jobs o

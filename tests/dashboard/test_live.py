@@ -13,12 +13,12 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient
 
-from queue_tasks import news
+from queue_tasks import following, news
 from queue_tasks.dashboard import live
 from tests.aliases import alias_of
 from tests.dashboard.visitors import address
 from tests.pooler import PgBouncer, needs_pgbouncer
-from tests.waiting import PATIENCE, await_until
+from tests.waiting import PATIENCE, await_until, wait_until
 
 SESSIONS = (
     "select pid from pg_stat_activity where application_name = 'queue_tasks news' and datname = current_database()"
@@ -107,6 +107,28 @@ CHANGES: dict[str, LiteralString] = {
     "a worker goes": "delete from procrastinate_workers",
     "a schedule changes": SCHEDULE,
 }
+
+
+def test_what_was_done_before_pages_were_told_and_committed_after_it_is_told_all_the_same(outside, dsn, monkeypatch):
+    monkeypatch.setattr(following, "FIRST", 0.01)
+    monkeypatch.setattr(following, "LONGEST", 3600)
+    monkeypatch.setattr(news, "CHECK_EVERY", 3600)
+    outside.execute(ADD_JOB)
+    seen: list[Any] = []
+
+    def look() -> None:
+        seen.append(outside.execute("select status::text from procrastinate_jobs").fetchone())
+
+    heard = news.News("default")
+    with psycopg.connect(dsn, application_name="tests.live") as early:
+        early.execute(CHANGES["a job finishes"])
+        leave = heard.follow(look, most=1)
+        assert leave is not None
+        wait_until(lambda: seen)
+        early.commit()
+        wait_until(lambda: ("succeeded",) in seen)
+    leave()
+    heard.close()
 
 
 @pytest.mark.usefixtures("quick")

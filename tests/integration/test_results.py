@@ -15,7 +15,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from queue_tasks import Progress, TaskResult, compat, results, task
+from queue_tasks import Progress, TaskResult, compat, following, results, task
 from queue_tasks.exceptions import WaitTimeout
 from queue_tasks.results import STATUS
 from tests.testapp import tasks
@@ -312,6 +312,29 @@ def waiting(other: psycopg.Connection[Any]) -> bool:
     return bool(found)
 
 
+HOUR = 3600
+"""Seconds between looks, and until a wait is over: longer than a test lasts, for the end of a wait is a look too."""
+
+
+def waited(result: TaskResult[Any], timeout: float | timedelta | None = HOUR) -> TaskResult[Any]:
+    """What `wait` gives, if it does so in time."""
+    ended: list[TaskResult[Any] | BaseException] = []
+
+    def wait() -> None:
+        try:
+            ended.append(result.wait(timeout))
+        except BaseException as error:  # noqa: BLE001 - raised by the test
+            ended.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert ended, "nothing has woken who waits"
+    if isinstance(ended[0], BaseException):
+        raise ended[0]
+    return ended[0]
+
+
 @pytest.mark.django_db(transaction=True)
 class TestWaiting:
     def test_a_finished_job_is_not_waited_for(self):
@@ -320,15 +343,39 @@ class TestWaiting:
         assert result.wait(timeout=0) is result
         assert result.return_value == 3
 
-    @pytest.mark.parametrize("timeout", [PATIENCE, timedelta(seconds=PATIENCE), None])
+    @pytest.mark.parametrize("timeout", [HOUR, timedelta(seconds=HOUR), None])
     def test_a_job_that_finishes_wakes_who_waits(self, dsn, timeout, monkeypatch):
-        monkeypatch.setattr(results, "WAIT_POLL", 60)  # so that only the notification can wake it
+        monkeypatch.setattr(following, "LONGEST", HOUR)
         result = tasks.add.enqueue(1)
         with elsewhere(dsn, lambda other: other.execute(FINISH, [int(result.id)])):
-            assert result.wait(timeout).return_value == 3
+            assert waited(result, timeout).return_value == 3
+
+    def test_an_end_that_nobody_was_told_of_since_nobody_waited_yet_is_found(self, dsn, monkeypatch):
+        monkeypatch.setattr(following, "LONGEST", HOUR)
+        monkeypatch.setattr(following, "FIRST", 0.01)
+        result = tasks.add.enqueue(1)
+        with psycopg.connect(dsn, application_name="tests") as early:
+            early.execute(FINISH, [int(result.id)])
+            with elsewhere(dsn, lambda _: early.commit()):
+                assert waited(result).return_value == 3
+
+    async def test_an_end_that_nobody_was_told_of_since_nobody_awaited_yet_is_found(self, dsn, monkeypatch):
+        monkeypatch.setattr(following, "LONGEST", HOUR)
+        monkeypatch.setattr(following, "FIRST", 0.01)
+        result = await tasks.add.aenqueue(1)
+        with (
+            psycopg.connect(dsn, application_name="tests") as early,
+            psycopg.connect(dsn, autocommit=True, application_name="tests") as other,
+        ):
+            early.execute(FINISH, [int(result.id)])
+            call = asyncio.create_task(result.await_result())
+            await await_until(lambda: waiting(other))
+            early.commit()
+            async with asyncio.timeout(PATIENCE):
+                assert (await call).return_value == 3
 
     async def test_a_job_that_finishes_wakes_who_awaits(self, dsn, monkeypatch):
-        monkeypatch.setattr(results, "WAIT_POLL", 3600)
+        monkeypatch.setattr(following, "LONGEST", HOUR)
         result = await tasks.add.aenqueue(1)
 
         async def finish() -> None:
@@ -366,7 +413,7 @@ class TestWaiting:
             assert call.cancelled()
 
     def test_a_finish_that_nobody_told_of_is_found_by_looking(self, dsn, monkeypatch):
-        monkeypatch.setattr(results, "WAIT_POLL", 0.02)
+        monkeypatch.setattr(following, "LONGEST", 0.02)
         result = tasks.add.enqueue(1)
 
         def silently(other: psycopg.Connection[Any]) -> None:
@@ -378,18 +425,18 @@ class TestWaiting:
             assert result.wait(timeout=PATIENCE).is_finished
 
     def test_a_notification_of_many_jobs_wakes_who_waits_for_one(self, dsn, monkeypatch):
-        monkeypatch.setattr(results, "WAIT_POLL", 60)
+        monkeypatch.setattr(following, "LONGEST", HOUR)
         all_results = [tasks.add.enqueue(number) for number in range(60)]
         finish_all = "update procrastinate_jobs set status = 'succeeded', qt_finished_at = now()"
         with elsewhere(dsn, lambda other: other.execute(finish_all)):
-            assert all_results[30].wait(timeout=PATIENCE).is_finished
+            assert waited(all_results[30]).is_finished
 
     def test_a_cancelled_job_is_finished(self, dsn, monkeypatch):
-        monkeypatch.setattr(results, "WAIT_POLL", 60)
+        monkeypatch.setattr(following, "LONGEST", HOUR)
         result = tasks.add.enqueue(1)
         cancel = "update procrastinate_jobs set status = 'cancelled', qt_finished_at = now()"
         with elsewhere(dsn, lambda other: other.execute(cancel)):
-            assert result.wait(timeout=PATIENCE).status == FAILED
+            assert waited(result).status == FAILED
 
     @pytest.mark.parametrize("timeout", [0, 0.05, timedelta(milliseconds=50)])
     def test_waiting_ends_at_its_timeout(self, timeout):
@@ -410,14 +457,14 @@ class TestWaiting:
                 result.wait(timeout=PATIENCE)
 
     def test_an_ephemeral_job_that_was_deleted_while_waited_for_does_not_exist(self, dsn, monkeypatch):
-        monkeypatch.setattr(results, "WAIT_POLL", 60)
+        monkeypatch.setattr(following, "LONGEST", HOUR)
         result = tasks.noop_ephemeral.enqueue()
         delete = "delete from procrastinate_jobs"
         with (
             elsewhere(dsn, lambda other: other.execute(delete)),
             pytest.raises(compat.TaskResultDoesNotExist, match="keep=False deletes a job"),
         ):
-            result.wait(timeout=PATIENCE)
+            waited(result)
 
     def test_waiting_does_not_touch_the_callers_transaction(self, dsn):
         result = tasks.add.enqueue(1)

@@ -109,6 +109,10 @@ class Session:
         }
         return dict(self.connection.execute(statements.FINISH_JOBS, parameters).fetchall())
 
+    def follow(self) -> None:
+        """Want to hear what becomes of jobs, as long as the session lives."""
+        self.connection.execute(statements.FOLLOW)
+
     def listen(self, *channels: str) -> Callable[[], list[tuple[str, str]]]:
         """Listen from now on; the function gives what has come since, as (channel, payload)."""
         for channel in channels:

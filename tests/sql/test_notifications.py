@@ -1,9 +1,13 @@
 """Who is told of what: hints, once a statement and queue, never before the commit."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from psycopg import sql
+
+from queue_tasks import statements
+from tests.waiting import wait_until
 
 WAKE = '{"type": "job_inserted", "job_id": 0}'
 ANY = "procrastinate_any_queue_v1"
@@ -20,7 +24,16 @@ def one(open_session):
 
 @pytest.fixture
 def ear(open_session):
-    return open_session("ear")
+    """A session that hears all there is to hear."""
+    ear = open_session("ear")
+    ear.follow()
+    return ear
+
+
+@pytest.fixture
+def stranger(open_session):
+    """A session that listens, and has not said that it wants to hear anything."""
+    return open_session("stranger")
 
 
 def test_one_notification_for_each_queue_however_many_jobs(one, ear):
@@ -69,6 +82,116 @@ def test_a_scheduled_job_wakes_those_who_hold_the_timers_only(one, ear):
     assert heard() == [("queue_tasks_scheduled", "")]
     one.rows("update procrastinate_jobs set priority = 3 where id = %s", job)
     assert heard() == []
+
+
+SCHEDULED = [("queue_tasks_scheduled", "")]
+
+
+@pytest.fixture
+def due(one):
+    """Schedule jobs so many seconds from now; all of one test by the same clock."""
+    now = one.value("select clock_timestamp()")
+    return lambda seconds, count=1: one.jobs(count, scheduled_at=now + timedelta(seconds=seconds))
+
+
+def test_a_job_scheduled_behind_another_wakes_nobody_for_whoever_wakes_for_that_looks_for_the_next(due, stranger):
+    heard = stranger.listen("queue_tasks_scheduled")
+    due(100)
+    assert heard() == SCHEDULED
+    due(200)
+    due(100)
+    due(300, 5)
+    assert heard() == []
+    due(50)
+    assert heard() == SCHEDULED
+    due(50, 5)
+    assert heard() == []
+
+
+def test_a_retry_that_waits_longer_than_another_job_wakes_nobody(one, due, stranger):
+    worker = one.worker()
+    one.jobs(2)
+    due(100)
+    first, second = one.fetch(worker)
+    heard = stranger.listen("queue_tasks_scheduled")
+    one.finish(worker, [first], "retried", waits=200.0)
+    assert heard() == []
+    one.finish(worker, [second], "retried", waits=50.0)
+    assert heard() == SCHEDULED
+
+
+@pytest.mark.parametrize("seconds", [-5, 0.5])
+def test_a_job_that_is_due_or_may_be_before_the_commit_keeps_nobody_from_being_told(due, stranger, seconds):
+    due(seconds)
+    heard = stranger.listen("queue_tasks_scheduled")
+    due(100)
+    assert heard() == SCHEDULED
+
+
+def test_a_job_of_another_transaction_that_is_not_over_keeps_nobody_from_being_told(one, due, stranger, open_session):
+    two = open_session("two")
+    heard = stranger.listen("queue_tasks_scheduled")
+    with two.connection.transaction():
+        two.job(scheduled_at=sql.SQL("now() + interval '50 s'"))
+        due(100)
+        assert heard() == SCHEDULED
+    assert heard() == SCHEDULED
+
+
+def test_where_nobody_follows_no_end_is_told(one, stranger):
+    worker = one.worker()
+    one.jobs(2)
+    one.job(qt_ephemeral=True)
+    heard = stranger.listen("queue_tasks_finished", "queue_tasks_progress")
+    fetched = one.fetch(worker)
+    one.connection.execute(statements.PROGRESS_JOBS, progress(worker, fetched[0]))
+    one.finish(worker, fetched[:1], "failed")
+    one.finish(worker, fetched[1:], "succeeded", keeps=[3600.0, 0.0])
+    assert heard() == []
+
+
+def progress(worker, job):
+    return {"worker_id": worker, "ids": [job.id], "leases": [job.lease], "progress": ['{"done": 1}']}
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_who_begins_to_follow_is_told_by_transactions_that_are_older(one, stranger, isolation):
+    worker = one.worker()
+    job = one.job()
+    fetched = one.fetch(worker)
+    heard = stranger.listen("queue_tasks_finished", "queue_tasks_progress")
+    with one.connection.transaction():
+        one.rows(f"set transaction isolation level {isolation}")
+        one.rows("select from procrastinate_jobs")
+        stranger.follow()
+        one.connection.execute(statements.PROGRESS_JOBS, progress(worker, fetched[0]))
+        one.finish(worker, fetched, "succeeded")
+    assert heard() == [("queue_tasks_progress", str(job)), ("queue_tasks_finished", str(job))]
+
+
+FOLLOWERS = (
+    "select count(*) from pg_locks where locktype = 'advisory' and classid = 29046 "
+    "and database = (select oid from pg_database where datname = current_database())"
+)
+
+
+def test_who_follows_does_so_until_the_session_ends_and_others_go_on(one, stranger, open_session):
+    two = open_session("two")
+    heard = stranger.listen("queue_tasks_finished")
+    two.follow()
+    stranger.follow()
+    assert one.value("select queue_tasks_is_followed_v1()")
+    two.close()
+    wait_until(lambda: one.value(FOLLOWERS) == 1)
+    one.job()
+    worker = one.worker()
+    one.finish(worker, one.fetch(worker), "succeeded")
+    assert len(heard()) == 1
+
+
+def test_to_ask_whether_anybody_follows_leaves_no_lock(one):
+    assert not one.value("select queue_tasks_is_followed_v1()")
+    assert one.value("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()") == 0
 
 
 def test_a_parked_job_wakes_nobody_until_it_is_promoted(one, ear):
