@@ -7,7 +7,9 @@ thread, whose connection is not in the test's transaction. In async methods of D
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +29,22 @@ def drain_jobs(db: None) -> Callable[..., Results]:  # noqa: ARG001 - only asked
 
 
 @pytest.fixture
-def adrain_jobs(transactional_db: None) -> Callable[..., Awaitable[Results]]:  # noqa: ARG001 - only asked for
+def _async_orm(transactional_db: None) -> Iterator[None]:  # noqa: ARG001 - only asked for
+    """The database, for async tests: the connections of the thread that their ORM calls work in are closed after each.
+
+    Django closes those of the test's own thread only, and one that stays open keeps the database from being dropped.
+    """
+    yield
+    from asgiref.sync import sync_to_async  # noqa: PLC0415 - see above
+    from django.db import connections  # noqa: PLC0415 - see above
+
+    # In a thread of its own: this one may have a loop.
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(asyncio.run, sync_to_async(connections.close_all, thread_sensitive=True)()).result()
+
+
+@pytest.fixture
+def adrain_jobs(_async_orm: None) -> Callable[..., Awaitable[Results]]:
     """`queue_tasks.testing.adrain`: the same, for async tests."""
     from queue_tasks import testing  # noqa: PLC0415 - see above
 
@@ -43,7 +60,7 @@ def enqueued_jobs(db: None) -> Callable[..., Results]:  # noqa: ARG001 - only as
 
 
 @pytest.fixture
-def aenqueued_jobs(transactional_db: None) -> Callable[..., Awaitable[Results]]:  # noqa: ARG001 - only asked for
+def aenqueued_jobs(_async_orm: None) -> Callable[..., Awaitable[Results]]:
     """`queue_tasks.testing.aenqueued`: the same, for async tests."""
     from queue_tasks import testing  # noqa: PLC0415 - see above
 
@@ -59,7 +76,7 @@ def run_job(db: None) -> Callable[..., TaskResult[Any]]:  # noqa: ARG001 - only 
 
 
 @pytest.fixture
-def arun_job(transactional_db: None) -> Callable[..., Awaitable[TaskResult[Any]]]:  # noqa: ARG001 - only asked for
+def arun_job(_async_orm: None) -> Callable[..., Awaitable[TaskResult[Any]]]:
     """`queue_tasks.testing.arun_job`: the same, for async tests."""
     from queue_tasks import testing  # noqa: PLC0415 - see above
 

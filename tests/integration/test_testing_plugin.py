@@ -24,7 +24,15 @@ TESTS = dedent(
     from django.contrib.auth.models import Group
     from django.db import connection
     from django.test import TransactionTestCase
+    from asgiref.sync import sync_to_async
     from tests.testapp.tasks import add, create_group
+    from tests.waiting import wait_until
+
+    sessions = []
+
+    def session():
+        connection.ensure_connection()
+        return connection.connection.info.backend_pid
 
     @pytest.fixture(scope="session")
     def django_db_setup():
@@ -69,6 +77,19 @@ TESTS = dedent(
         assert (await arun_job(await add.aenqueue(1))).return_value == 2
         assert len(await aenqueued_jobs()) == 1
         assert len(await adrain_jobs()) == 1
+        sessions.append(await sync_to_async(session)())
+
+    async def test_another_async(arun_job):
+        sessions.append(await sync_to_async(session)())
+
+    def test_no_session_is_left_by_the_async_ones(transactional_db):
+        def left():
+            with connection.cursor() as cursor:
+                cursor.execute("select pid from pg_stat_activity where pid = any (%s)", [sessions])
+                return cursor.fetchall()
+
+        assert len(set(sessions)) == 2
+        wait_until(lambda: left() == [])
 
     def test_without_a_database():
         assert add.call(1) == 2
@@ -118,7 +139,7 @@ def run_pytest(folder: Path, tests: str, dsn: str) -> str:
 
 def test_its_fixtures_serve_every_kind_of_test(tmp_path: Path, migrated_database: str) -> None:
     output = run_pytest(tmp_path, TESTS, migrated_database)
-    assert "9 passed" in output, output
+    assert "11 passed" in output, output
 
 
 def test_it_is_silent_where_there_is_no_django(tmp_path: Path) -> None:
