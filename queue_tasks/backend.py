@@ -54,6 +54,13 @@ class PostgresBackend(compat.BaseTaskBackend):
         validation.validate(task)
         if isinstance(task, tasks.Task):
             validation.validate_options(task)
+        if self.queues and task.queue_name not in self.queues:
+            # Django's own words, and what to do.
+            raise compat.InvalidTask(
+                f"Queue {task.queue_name!r} is not valid for backend. {task.module_path} names it, and "
+                f'TASKS["{self.alias}"]["QUEUES"] has: {", ".join(sorted(self.queues))}. Add it there; '
+                '"QUEUES": [] allows any name.'
+            )
         super().validate_task(task)
 
     def enqueue(self, task: compat.Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:

@@ -75,8 +75,12 @@ def test_any_queue_may_be_used_when_none_is_declared():
 def test_only_declared_queues_may_be_used_when_some_are():
     made = backend(QUEUES=["default", "media"])
     made.validate_task(tasks.add)
-    with pytest.raises(compat.InvalidTask, match="Queue 'mail' is not valid for backend"):
+    with pytest.raises(compat.InvalidTask, match="Queue 'mail' is not valid for backend") as refusal:
         made.validate_task(tasks.add.using(queue_name="mail"))
+    assert str(refusal.value).endswith(
+        'tests.testapp.tasks.add names it, and TASKS["default"]["QUEUES"] has: default, media. Add it there; '
+        '"QUEUES": [] allows any name.'
+    )
 
 
 @pytest.mark.django_db
