@@ -6,6 +6,7 @@ import argparse
 import getpass
 from typing import NoReturn
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 
 from queue_tasks.backend import PostgresBackend
@@ -56,6 +57,11 @@ def find_backend(alias: str | None) -> PostgresBackend:
             f'TASKS["{alias}"] uses {type(backend).__name__}, which has no jobs in Postgres. {remedy}.',
             returncode=USAGE,
         )
+    try:
+        # Read at first use, which is here: of what is wrong with them, a command says the sentence alone.
+        _ = backend.settings
+    except ImproperlyConfigured as exc:
+        raise CommandError(str(exc), returncode=USAGE) from exc
     return backend
 
 

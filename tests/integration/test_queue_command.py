@@ -556,6 +556,20 @@ def test_a_backend_without_jobs_is_refused_with_those_that_have(settings):
     assert error.returncode == 2
 
 
+def test_options_that_are_wrong_are_one_clear_line(settings):
+    settings.TASKS = {"default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "OPTIONS": {"grace": -1}}}
+    error = refused("jobs")
+    assert str(error) == 'TASKS["default"]: OPTIONS["grace"] is -1; expected 0 or more seconds, or a timedelta.'
+    assert error.returncode == 2
+
+
+def test_a_flag_of_a_worker_that_is_out_of_range_is_named_as_it_was_given():
+    with pytest.raises(CommandError) as refusal:
+        call_command("queue_worker", "--poll-interval", "0")
+    assert str(refusal.value) == "queue_worker: --poll-interval is 0.0; expected 0.05 or more seconds, or a timedelta."
+    assert refusal.value.returncode == 2
+
+
 def test_the_only_backend_of_ours_needs_no_name(settings):
     settings.TASKS = {"default": {"BACKEND": DUMMY}, "jobs": {"BACKEND": "queue_tasks.backend.PostgresBackend"}}
     assert queue("jobs") == "no jobs\n"

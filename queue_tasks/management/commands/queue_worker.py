@@ -46,6 +46,8 @@ logger = logging.getLogger("queue_tasks.worker")
 COMMAND = "queue_worker"
 LAST_PORT = 65_535
 
+FLAGS_OF_OPTIONS = ("concurrency", "grace", "poll_interval")
+"""Flags that take the place of the option of that name."""
 SWITCHES = ("drain", "no_listen", "traceback", "no_color", "force_color")
 """Flags without a value that a process of a supervisor is told as well."""
 
@@ -189,13 +191,17 @@ def remedy(error: Exception, database: str) -> str:
 def read_options(backend: PostgresBackend, flags: dict[str, Any]) -> Options:
     """The backend's options with those that flags replace. Raises CommandError with exit code 2."""
     given = dict(backend.options)
-    for flag in ("concurrency", "grace", "poll_interval"):
+    for flag in FLAGS_OF_OPTIONS:
         if flags[flag] is not None:
             given[flag] = flags[flag]
     try:
         return type(backend.settings).read(given)
     except (OptionsInvalid, ImproperlyConfigured) as exc:
-        raise CommandError(f"queue_worker: {exc}", returncode=USAGE) from exc
+        text = str(exc)
+        for flag in FLAGS_OF_OPTIONS:
+            if flags[flag] is not None:
+                text = text.replace(f'OPTIONS["{flag}"]', f"--{flag.replace('_', '-')}")
+        raise CommandError(f"queue_worker: {text}", returncode=USAGE) from exc
 
 
 def describe(flags: dict[str, Any], options: Options, listening: bool, each: str = "") -> str:  # noqa: FBT001 - a fact
