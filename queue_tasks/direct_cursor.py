@@ -13,7 +13,7 @@ from django.db.backends.postgresql import base
 from psycopg import generators, pq
 from psycopg.pq.abc import PGresult
 
-from queue_tasks.libpq_statement import BINARY, REFUSED, LibpqStatement
+from queue_tasks.libpq_statement import BINARY, LibpqStatement
 
 _numbers = itertools.count(1)
 """Of the names of prepared statements: a session that a pool lends may have some of other connections of Django's."""
@@ -49,49 +49,43 @@ class DirectCursor:
         values = self._statement.written(parameters)
         with self._session.lock:
             try:
-                result = self._session.wait(self._answer(values))
+                self._rows = self._session.wait(self._ask(values))
             except psycopg.errors.InvalidSqlStatementName:
                 # Somebody has taken away what was prepared in his session. In a transaction that is its end.
                 if self._prepared is None or self._libpq.transaction_status != pq.TransactionStatus.IDLE:
                     raise
                 self._prepared, self._runs = None, 0
-                result = self._session.wait(self._answer(values))
+                self._rows = self._session.wait(self._ask(values))
         self._runs += 1
-        self._rows = self._statement.read(result, prepared=self._prepared is not None)
 
     def fetchall(self) -> Sequence[tuple[Any, ...]]:
         """The rows."""
         return self._rows
 
-    def _answer(self, values: Sequence[Any]) -> Generator[Any, Any, PGresult]:
-        """Send the statement, and give its answer: a generator, as psycopg's way to wait for the socket has it.
+    def _ask(self, values: Sequence[Any]) -> Generator[Any, Any, Sequence[tuple[Any, ...]]]:
+        """Send the statement, and give its rows: a generator, as psycopg's way to wait for the socket has it.
 
         That lets Ctrl-C through and leaves the session usable. If it comes in here, as the statement is sent, the
         session is given up: the server may not have read yet what it would be asked to cancel.
         """
         threshold = self._session.prepare_threshold
+        answers: list[PGresult]
         try:
             if self._prepared is None and threshold is not None and self._runs >= threshold:
                 name = b"queue_tasks_%d" % next(_numbers)
                 self._libpq.send_prepare(name, self._statement.text)
-                yield from self._end()
+                answers = yield from generators.execute(self._libpq)
+                self._statement.check(answers[-1])
                 self._prepared = name
             if self._prepared is None:
                 self._libpq.send_query_params(self._statement.text, values, result_format=BINARY)
             else:
                 self._libpq.send_query_prepared(self._prepared, values, result_format=BINARY)
-            return (yield from self._end())
+            answers = yield from generators.execute(self._libpq)
         except (KeyboardInterrupt, SystemExit):
             self._libpq.finish()
             raise
-
-    def _end(self) -> Generator[Any, Any, PGresult]:
-        """What the server makes of what was sent last."""
-        answers: list[PGresult] = yield from generators.execute(self._libpq)
-        answer = answers[-1]
-        if answer.status == REFUSED:
-            raise psycopg.errors.error_from_result(answer, self._session.info.encoding)
-        return answer
+        return self._statement.read(answers[-1], prepared=self._prepared is not None)
 
     def _is_usual(self) -> bool:
         libpq = self._libpq

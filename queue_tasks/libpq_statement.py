@@ -34,6 +34,7 @@ class LibpqStatement:
             return f"${names.setdefault(found[1], len(names) + 1)}" if found[1] else "%"
 
         self.text = PLACEHOLDER.sub(numbered, statement).encode()
+        self._connection = connection
         self._names = list(names)
         self._formats = [PyFormat.TEXT] * len(names)
         self._adapting = Transformer(connection)
@@ -47,9 +48,18 @@ class LibpqStatement:
         return self._adapting.dump_sequence([parameters[name] for name in self._names], self._formats)
 
     def read(self, result: PGresult, *, prepared: bool) -> Sequence[tuple[Any, ...]]:
-        """The rows of an answer in binary format. prepared: its columns are those of every answer."""
+        """The rows of an answer in binary format. prepared: its columns are those of every answer.
+
+        Raises psycopg's error for what the server has refused.
+        """
         if result.status != ROWS:
+            self.check(result)
             return ()
         self._adapting.set_pgresult(result, set_loaders=not self._reads)
         self._reads = prepared
         return self._adapting.load_rows(0, result.ntuples, tuple)
+
+    def check(self, result: PGresult) -> None:
+        """Raise psycopg's error if an answer, to the statement or to its preparation, is that the server refuses."""
+        if result.status == REFUSED:
+            raise psycopg.errors.error_from_result(result, self._connection.info.encoding)

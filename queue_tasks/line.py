@@ -16,7 +16,7 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.abc import PGresult
 
-from queue_tasks.libpq_statement import BINARY, REFUSED, LibpqStatement
+from queue_tasks.libpq_statement import BINARY, LibpqStatement
 from queue_tasks.sockets import cut
 
 CANCEL_WITHIN = 5.0
@@ -63,7 +63,7 @@ class Line:
             # What is sent a second time will be sent for ever.
             self._check()
             self._libpq.send_prepare(known.name, known.text)
-            await self._answer()
+            known.check(await self._answer())
             known.is_prepared = True
         values = known.written(parameters)
         self._check()
@@ -117,8 +117,6 @@ class Line:
             raise
         if isinstance(answer, Exception):
             raise answer
-        if answer.status == REFUSED:
-            raise psycopg.errors.error_from_result(answer, self.connection.info.encoding)
         return answer
 
     async def _cancel(self) -> None:
