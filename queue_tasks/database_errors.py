@@ -40,6 +40,9 @@ BEATEN = ("40001", "40P01")
 LOCK_NOT_AVAILABLE = "55P03"
 """The SQLSTATE of a wait for a lock that took longer than the lock timeout."""
 
+QUERY_CANCELED = "57014"
+"""The SQLSTATE of a statement that somebody has had cancelled, or that took longer than the statement timeout."""
+
 NOT_MIGRATED = ("42P01", "42703", "42883")
 """SQLSTATEs of a table, a column and a function that do not exist."""
 
@@ -124,6 +127,11 @@ def was_beaten(error: Exception) -> bool:
 def waited_for_a_lock(error: Exception) -> bool:
     """Whether a statement was given up because another session held a lock for longer than the lock timeout."""
     return sqlstate(error) == LOCK_NOT_AVAILABLE
+
+
+def was_cancelled(error: Exception) -> bool:
+    """Whether a statement was cancelled, by somebody or by the statement timeout."""
+    return sqlstate(error) == QUERY_CANCELED
 
 
 def _is_of_the_connection(error: Exception) -> bool:

@@ -7,9 +7,14 @@ step of a coroutine, has a token that exactly one can take, because `list.pop` i
 * the body's thread takes it when the body has ended, and nothing can be raised any more. If it is gone, somebody has
   raised or is about to: the thread waits until it is done, and takes back what has not arrived by then.
 
+An exception that somebody handles, or that passes through a `finally`, exists. One that exists no more, while the body
+runs on, was let go of: by the body, or in a place that swallows exceptions, such as `__del__`, the callback of a weak
+reference, a handler of `logging`. With it comes the token back, and the clock may raise once more; it does not before
+the body has had some time to end.
+
 A thread within C (a query, a sleep, a loop of numpy's) sees an exception only when it comes out of there; queries are
-therefore cancelled as well. A psycopg without its C sees it at once and turns its back on the query, which would run on
-in the server and keep its connection from all others, a rollback among them: so it has to see the query's end first.
+therefore cancelled as well. A psycopg without its C sees it at once and turns its back on the query, and so does what
+libpq calls to tell of a notice: a query that runs on is cancelled as the exception comes up.
 What ignores all this is stuck: see `course`.
 """
 
@@ -20,12 +25,16 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
+from django.db import Error
+
+from queue_tasks.database_errors import StatementRefused, was_cancelled
 from queue_tasks.exceptions import TaskTimeout
 from queue_tasks.worker.attempt import Ended
-from queue_tasks.worker.queries import cancel_queries, outlast_queries
+from queue_tasks.worker.queries import be_done_with_cancels, cancel_queries, leave_queries
 
 ARRIVES_WITHIN = 0.05
 """Seconds in which an exception arrives in a thread that runs Python; one that has not is within C, or a query."""
@@ -38,7 +47,7 @@ _raise_in_thread.argtypes = (ctypes.c_ulong, ctypes.py_object)
 _raise_in_thread.restype = ctypes.c_int
 _NOTHING_TO_RAISE = ctypes.py_object()
 
-_IDLE: list[None] = []
+_IDLE: list[int] = []
 """The token of a limit of which nothing runs."""
 
 _interrupted: dict[int, Limit] = {}
@@ -49,13 +58,13 @@ class _Interrupt(TaskTimeout):
     """What is raised: by its class alone, so the words come from the limit. To whoever sees it, a TaskTimeout."""
 
     def __init__(self, *args: Any) -> None:
-        limit = _interrupted.get(threading.get_ident())
+        limit = _interrupted.pop(threading.get_ident(), None)
         if limit is None:
+            # Somebody has made one more of a class that he has seen.
             Exception.__init__(self, *args)
         else:
-            outlast_queries()
-            limit.arrived = True
             super().__init__(limit.name, limit.seconds)
+            limit.note_arrival(self)
 
 
 _Interrupt.__module__ = TaskTimeout.__module__
@@ -65,7 +74,18 @@ _Interrupt.__name__ = _Interrupt.__qualname__ = TaskTimeout.__name__
 class Limit:
     """Of one attempt. name: of the task; seconds: its timeout; deadline: of `time.monotonic()`."""
 
-    __slots__ = ("_open", "_raised", "_token", "arrived", "deadline", "name", "seconds", "thread")
+    __slots__ = (
+        "_exception",
+        "_open",
+        "_raised",
+        "_token",
+        "_turn",
+        "arrived",
+        "deadline",
+        "name",
+        "seconds",
+        "thread",
+    )
 
     def __init__(self, name: str, seconds: float, deadline: float) -> None:
         self.name = name
@@ -73,18 +93,20 @@ class Limit:
         self.deadline = deadline
         self.arrived = False
         """Whether the exception that was raised last has come up in the thread."""
-        # Written by the body's thread.
+        # Written by the body's thread. What there is to take in a token is the number of its turn.
         self.thread = 0
-        self._token: list[None] = _IDLE
-        # Written by the clock: the token it took, once it has raised.
-        self._raised: list[None] | None = None
+        self._token = _IDLE
+        self._turn = 0
+        self._exception: weakref.ref[_Interrupt] | None = None
+        # Written by the clock: the turn it took, once it has raised.
+        self._raised = 0
         # Taken by whoever says how the body ended.
         self._open: list[None] = [None]
 
     @property
     def interrupted(self) -> bool:
         """Whether anything was raised."""
-        return self.arrived or self._raised is not None
+        return self.arrived or self._raised > 0
 
     def settle(self) -> bool:
         """Whether the caller is the first, and only, one to say how the body ended; from any thread."""
@@ -97,7 +119,8 @@ class Limit:
     def run(self, body: Callable[..., Any], *arguments: Any) -> Ended:
         """Run the body, or a step of it, in this thread. Raises nothing but what others raise in this thread."""
         thread = self.thread = threading.get_ident()
-        token: list[None] = [None]
+        self._turn += 1
+        token = [self._turn]
         ended: Ended | None = None
         try:
             self._token = token
@@ -105,29 +128,36 @@ class Limit:
                 ended = body(*arguments), None
             except BaseException as exc:  # noqa: BLE001 - whatever a task raises is how it ended
                 ended = None, exc
+            # From here on it does not come back.
+            self._token = _IDLE
             try:
                 token.pop()
             except IndexError:
-                while self._raised is not token:
+                while self._raised != self._turn:
                     time.sleep(0.0005)
                 _raise_in_thread(thread, _NOTHING_TO_RAISE)
         except _Interrupt as late:
+            self._token = _IDLE
             # The body had ended, or was about to: its own end counts, if it got as far as to say it.
             if ended is None:
                 ended = None, late
-        self._token = _IDLE
-        if self._raised is not None:
+        if self.interrupted:
             _interrupted.pop(thread, None)
+            be_done_with_cancels()
+            ended = self._judged(ended)
         return ended
 
     def course(self, patience: float, on_stuck: Callable[[Limit], None]) -> Generator[float]:
         """For the clock: a body in a thread. on_stuck is called when it has not ended `patience` s after the raise."""
         yield self.deadline
-        raised = self.deadline
-        # It has not begun, or has just ended: its connections are being tended, which may hang as well.
-        while not self._interrupt(self._token) and (not self.thread or time.monotonic() < raised + patience):
+        while not self._interrupt(token := self._token):
+            # It has not begun, or has just ended: its connections are being tended, which may hang as well.
+            if self.thread and time.monotonic() >= self.deadline + patience:
+                yield time.monotonic() + patience
+                break
             yield time.monotonic() + ARRIVES_WITHIN
-        yield from self._course_of_raised(patience)
+        else:
+            yield from self._course_of_raised(token, patience)
         on_stuck(self)
 
     def course_on_loop(
@@ -143,7 +173,7 @@ class Limit:
             token = self._token
             if token is not _IDLE and (token is seen or not expired()):
                 self._interrupt(token)
-                yield from self._course_of_raised(patience)
+                yield from self._course_of_raised(token, patience)
                 if self._token is token:
                     on_stuck(self)
                     return
@@ -159,17 +189,44 @@ class Limit:
         """The error of a body that did not end by itself."""
         return TaskTimeout(self.name, self.seconds)
 
-    def _course_of_raised(self, patience: float) -> Generator[float]:
-        """From the raise on, until patience ends."""
-        raised = time.monotonic()
-        yield raised + ARRIVES_WITHIN
-        if not self.arrived:
-            cancel_queries(self.thread)
-        yield raised + patience
+    def note_arrival(self, exception: _Interrupt) -> None:
+        """For the exception, as it comes up in the body's thread.
 
-    def _interrupt(self, token: list[None]) -> bool:
+        The one moment between the driver and the body: after it the body is free to use its connections, or to give
+        them to others. So no request to cancel may be under way any more.
+        """
+        # From here on the clock asks for none.
+        self.arrived = True
+        leave_queries()
+        token = self._token
+        self._exception = weakref.ref(exception, lambda _: self._take_back(token))
+
+    def _take_back(self, token: list[int]) -> None:
+        """As the exception ceases to exist: while the same body runs, it may be raised again."""
+        # Not by another thread's doing: the body could end at any moment.
+        if token is self._token and token is not _IDLE and threading.get_ident() == self.thread:
+            self._turn += 1
+            token.append(self._turn)
+
+    def _course_of_raised(self, token: list[int], patience: float) -> Generator[float]:
+        """From the raise on, until patience ends."""
+        over = time.monotonic() + patience
+        yield time.monotonic() + ARRIVES_WITHIN
+        self._cancel_queries(token)
+        while time.monotonic() < over:
+            was_let_go = bool(token)
+            yield min(time.monotonic() + patience / 4, over)
+            # By now it has had a quarter of its patience to end by itself.
+            if was_let_go and self._interrupt(token):
+                yield time.monotonic() + ARRIVES_WITHIN
+                self._cancel_queries(token)
+
+    def _cancel_queries(self, token: list[int]) -> None:
+        cancel_queries(self.thread, still=lambda: self._token is token and not self.arrived)
+
+    def _interrupt(self, token: list[int]) -> bool:
         try:
-            token.pop()
+            turn = token.pop()
         except IndexError:
             return False
         self.arrived = False
@@ -177,8 +234,17 @@ class Limit:
             _interrupted[self.thread] = self
             _raise_in_thread(self.thread, _Interrupt)
         finally:
-            self._raised = token
+            self._raised = turn
         return True
+
+    def _judged(self, ended: Ended) -> Ended:
+        """How a body ended that was interrupted: one that fails since its query was cancelled was too slow."""
+        error = ended[1]
+        if not isinstance(error, (Error, StatementRefused)) or not was_cancelled(error):
+            return ended
+        timeout = self.timeout()
+        timeout.__cause__ = error
+        return None, timeout
 
 
 class Steps:

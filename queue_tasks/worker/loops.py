@@ -17,7 +17,7 @@ from queue_tasks.exceptions import TaskTimeout
 from queue_tasks.tending import close_all, tend_after_task, tend_before_task
 from queue_tasks.worker.attempt import Ended
 from queue_tasks.worker.limits import Limit
-from queue_tasks.worker.queries import cancel_queries
+from queue_tasks.worker.queries import be_done_with_cancels, cancel_queries
 
 
 class LoopExecutor:
@@ -54,7 +54,7 @@ class LoopExecutor:
                     # It may have left a query behind in its thread, which no cancellation of ours reaches.
                     thread.cancel_queries()
                 loop = asyncio.get_running_loop()
-                tending = loop.run_in_executor(thread, tend_after_task, owner)
+                tending = loop.run_in_executor(thread, _tend_after_cut if cut_off else tend_after_task, owner)
                 tending.add_done_callback(lambda _: self._free.append((place, thread)))
                 await asyncio.shield(tending)
             else:
@@ -71,6 +71,11 @@ class LoopExecutor:
         SyncToAsync.context_to_thread_executor[place] = thread
         self._all.append(thread)
         return place, thread
+
+
+def _tend_after_cut(owner: str) -> None:
+    be_done_with_cancels()
+    tend_after_task(owner)
 
 
 class _SensitiveThread(ThreadPoolExecutor):

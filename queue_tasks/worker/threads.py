@@ -147,7 +147,7 @@ def run_tended(body: Callable[[], Any], owner: str, limit: Limit | None = None) 
         return None, exc
     finally:
         if limit is not None and limit.interrupted:
-            # The exception may have come up in the midst of a driver's own work; a cancellation may be under way.
+            # The exception may have come up in the midst of a driver's own work.
             close_all()
         else:
             tend_after_task(owner)

@@ -4,6 +4,7 @@
         psycopg.connect(proxy.url)
         proxy.blackhole()                   # nothing passes any more, nothing is closed: a half-open connection
         proxy.blackhole(only="queue_tasks listen")
+    proxy.blackhole(only=CANCELS)       # requests to cancel, each on a connection of its own, are held back
         proxy.half_open()                   # the same, but connections made from now on are good ones
         proxy.delay(0.2)                    # seconds for each chunk from the server
         proxy.refuse()                      # new connections are closed at once
@@ -33,6 +34,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 LARGEST_CHUNK = 65536
+
+CANCELS = "(a request to cancel)"
+"""The name of connections that only ask to cancel what another one is at, in place of an application_name."""
 
 Match = bytes | Callable[[bytes], bool]
 """Text a statement has, whatever its case, or a judge of it."""
@@ -323,6 +327,7 @@ class _Session:
                 self.client.sendall(b"N")
                 continue
             if code == CANCEL_REQUEST:
+                self.name = CANCELS
                 self.proxy._wait_to_pass(self, answer=False)
                 with self.proxy._connect() as server:
                     server.sendall(length + rest)

@@ -83,6 +83,26 @@ class Rows:
         return found.fetchone() is not None
 
 
+class Gates:
+    """Advisory locks that queries wait for, numbered from 1; all are closed at first."""
+
+    def __init__(self, rows: Rows, count: int = 1) -> None:
+        self._rows = rows
+        rows.db.execute("select pg_advisory_lock(number) from generate_series(1, %s) number", [count])
+
+    def open(self, number: int = 1) -> None:
+        self._rows.db.execute("select pg_advisory_unlock(%s)", [number])
+
+    def sessions_at(self, number: int = 1) -> list[int]:
+        """Who waits."""
+        found = self._rows.db.execute(
+            "select pid from pg_locks where locktype = 'advisory' and objid = %s and not granted "
+            "and database = (select oid from pg_database where datname = current_database())",
+            [number],
+        )
+        return [row["pid"] for row in found]
+
+
 def fetched(task_name: str = NOOP, args: Any = None, **values: Any) -> FetchedJob:
     """A job as the fetcher gives it, without a row."""
     now = time.time()

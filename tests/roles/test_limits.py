@@ -1,21 +1,26 @@
 """Limits: TaskTimeout comes up in the body that is late, and nowhere else, whatever that body does."""
 
 import asyncio
+import contextlib
 import logging
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+import weakref
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from queue_tasks.exceptions import TaskTimeout
+from queue_tasks.worker.attempt import Ended
 from queue_tasks.worker.clock import NEVER, Clock, clock
 from queue_tasks.worker.limits import Limit, Steps
 from queue_tasks.worker.threads import ThreadExecutor
-from tests.roles.parts import Rows
+from tests.roles.parts import Gates, Rows
 from tests.waiting import PATIENCE, await_until, wait_until
 
 OWNER = "job 1 (tests)"
@@ -238,6 +243,336 @@ async def test_a_body_stuck_in_c_is_given_up_as_well(impatient: ThreadExecutor) 
     go.set()
 
 
+# --------------------------------------------------------------------------- what swallows it, what cleans up after it
+
+
+class ByHand:
+    """A body in a thread, and the course of its limit, resumed by the test as the clock would, but at no time."""
+
+    def __init__(self, thread: ThreadPoolExecutor, body: Callable[[], Any]) -> None:
+        self.limit = limit_of(0)
+        self.course: Generator[float] = self.limit.course(PATIENCE, lambda _: None)
+        self.running: Future[Ended] = thread.submit(self.limit.run, body)
+        next(self.course)
+
+    def look(self, times: int = 1) -> None:
+        """The first look raises."""
+        for _ in range(times):
+            next(self.course)
+
+    def ended(self) -> Ended:
+        return self.running.result(PATIENCE)
+
+
+class Scene:
+    """What a body tells the test, and what it does until it is interrupted, or the test is over."""
+
+    def __init__(self) -> None:
+        self.is_in = threading.Event()
+        """It is where it is to be interrupted."""
+        self.lost = threading.Event()
+        """It goes on as if nothing had been raised."""
+        self.over = threading.Event()
+
+    def spin(self, until: threading.Event | None = None) -> None:
+        while not self.over.is_set() and not (until and until.is_set()):
+            pass
+
+    def spin_in(self) -> None:
+        self.is_in.set()
+        self.spin()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+@pytest.fixture
+def thread(scene: Scene) -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as thread:
+        yield thread
+        scene.over.set()
+        thread.submit(connections.close_all)
+
+
+def in_a_finalizer(scene: Scene) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            scene.spin_in()
+
+    Finalized()
+
+
+def in_the_callback_of_a_weak_reference(scene: Scene) -> None:
+    class Referred:
+        pass
+
+    referred = Referred()
+    reference = weakref.ref(referred, lambda _: scene.spin_in())
+    del referred
+    assert reference() is None
+
+
+def in_a_handler_of_logging(scene: Scene) -> None:
+    class Written:
+        def write(self, _: str) -> None:
+            scene.spin_in()
+
+        def flush(self) -> None:
+            """Nothing."""
+
+    logging.StreamHandler(Written()).handle(logging.makeLogRecord({"msg": "a line"}))
+
+
+def in_a_try_of_its_own(scene: Scene) -> None:
+    try:
+        scene.spin_in()
+    except Exception:  # noqa: BLE001 - as it is done everywhere
+        logging.getLogger("tests").debug("one item failed")
+
+
+@pytest.mark.parametrize(
+    "swallow",
+    [
+        in_a_finalizer,
+        in_the_callback_of_a_weak_reference,
+        in_a_handler_of_logging,
+        in_a_try_of_its_own,
+    ],
+)
+def test_where_it_was_swallowed_it_is_raised_again(
+    thread: ThreadPoolExecutor,
+    scene: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    swallow: Callable[[Scene], None],
+) -> None:
+    # Python says that it ignores it; pytest's hook would keep it.
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+
+    def body() -> None:
+        swallow(scene)
+        scene.lost.set()
+        scene.spin()
+
+    late = ByHand(thread, body)
+    assert scene.is_in.wait(PATIENCE)
+    late.look()
+    assert scene.lost.wait(PATIENCE)
+    late.look(2)
+    assert isinstance(late.ended()[1], TaskTimeout)
+    # The next job in the thread is none the worse.
+    assert thread.submit(lambda: sum(range(100_000))).result(PATIENCE) == 4_999_950_000
+
+
+@pytest.mark.parametrize("cleans_up", ["finally", "except", "with"])
+def test_a_body_that_handles_it_is_not_told_again_however_long_that_takes(
+    thread: ThreadPoolExecutor, scene: Scene, cleans_up: str
+) -> None:
+    tidies, may_end, done = threading.Event(), threading.Event(), []
+
+    def tidy_up() -> None:
+        tidies.set()
+        scene.spin(until=may_end)
+        done.append("tidied up")
+
+    def body() -> None:
+        if cleans_up == "finally":
+            try:
+                scene.spin_in()
+            finally:
+                tidy_up()
+        elif cleans_up == "except":
+            try:
+                scene.spin_in()
+            except TaskTimeout:
+                tidy_up()
+        else:
+            with contextlib.ExitStack() as stack:
+                stack.callback(tidy_up)
+                scene.spin_in()
+
+    late = ByHand(thread, body)
+    assert scene.is_in.wait(PATIENCE)
+    late.look()
+    assert tidies.wait(PATIENCE)
+    late.look(8)
+    may_end.set()
+    _, error = late.ended()
+    assert done == ["tidied up"]
+    assert (error is None) == (cleans_up == "except")
+
+
+def test_a_body_that_has_let_go_of_it_has_time_to_end(thread: ThreadPoolExecutor, scene: Scene) -> None:
+    handles, may_let_go, may_end = threading.Event(), threading.Event(), threading.Event()
+
+    def body() -> str:
+        try:
+            scene.spin_in()
+        except TaskTimeout:
+            handles.set()
+            may_let_go.wait(PATIENCE)
+        scene.lost.set()
+        scene.spin(until=may_end)
+        return "ended by itself"
+
+    late = ByHand(thread, body)
+    assert scene.is_in.wait(PATIENCE)
+    late.look()
+    assert handles.wait(PATIENCE)
+    late.look()
+    may_let_go.set()
+    assert scene.lost.wait(PATIENCE)
+    # Now it is seen that it was let go of, and nothing more.
+    late.look()
+    may_end.set()
+    assert late.ended() == ("ended by itself", None)
+
+
+def test_an_interrupt_that_is_swallowed_again_and_again_lands_in_no_other_body(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the race above, with bodies that swallow, so that each may be interrupted many times."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    limits: list[Limit] = []
+    over = threading.Event()
+    raised = 0
+
+    class Finalized:
+        def __del__(self) -> None:
+            [len(str(n)) for n in range(5)]
+
+    def interrupt() -> None:
+        nonlocal raised
+        while not over.is_set():
+            for limit in limits[:1]:
+                raised += limit._interrupt(limit._token)
+
+    def body() -> int:
+        return len([Finalized() for _ in range(5)])
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    bodies, landed, ended, before = 0, 0, 0, time.monotonic()
+    try:
+        while time.monotonic() - before < 3 or (
+            (raised <= landed + 10 or min(landed, ended) <= 10) and time.monotonic() - before < PATIENCE
+        ):
+            limit = limit_of(60)
+            limits.append(limit)
+            value, error = limit.run(body)
+            limits.clear()
+            bodies += 1
+            assert error is None or isinstance(error, TaskTimeout), error
+            assert (value is None) == (error is not None)
+            landed += error is not None
+            ended += error is None
+    finally:
+        over.set()
+        interrupter.join()
+    assert landed > 10
+    assert ended > 10
+    assert raised > landed + 10
+
+
+def test_a_body_that_dies_of_a_query_that_was_cancelled_was_too_late(thread: ThreadPoolExecutor, rows: Rows) -> None:
+    """As when the exception itself was swallowed."""
+    limit = limit_of(60)
+
+    def die() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_cancel_backend(pg_backend_pid())")
+            cursor.fetchone()
+
+    def body() -> None:
+        with contextlib.suppress(TaskTimeout):
+            limit._interrupt(limit._token)
+        die()
+
+    _, error = thread.submit(limit.run, body).result(PATIENCE)
+    assert type(error) is TaskTimeout
+    assert isinstance(error.__cause__, OperationalError)
+    # Not without having been interrupted: whoever cancels a query has his reasons.
+    _, error = thread.submit(limit_of(60).run, die).result(PATIENCE)
+    assert isinstance(error, OperationalError)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_body_whose_query_tells_of_something_meanwhile_is_told_by_its_cancellation(
+    thread: ThreadPoolExecutor, rows: Rows, scene: Scene, listens: bool
+) -> None:
+    """libpq calls Python for a notice: an exception that comes up there is swallowed by psycopg."""
+    gate = Gates(rows)
+    found: list[Any] = []
+
+    def body() -> None:
+        connection.ensure_connection()
+        if listens:
+            connection.connection.add_notice_handler(lambda _: scene.spin_in())
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(
+                    "do $$ begin perform pg_advisory_xact_lock(1); raise notice 'passed'; perform pg_sleep(60); end $$"
+                )
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("select 40 + 2")
+                found.append(cursor.fetchone())
+
+    late = ByHand(thread, body)
+    wait_until(gate.sessions_at)
+    if listens:
+        gate.open()
+        assert scene.is_in.wait(PATIENCE)
+    late.look()
+    if not listens:
+        gate.open()
+    try:
+        assert isinstance(late.ended()[1], TaskTimeout)
+    finally:
+        # What hangs ends with its session.
+        rows.db.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where query like 'do $$%' and datname = current_database()"
+        )
+    assert found == [(42,)]
+
+
+def test_the_query_of_the_next_body_is_not_cancelled_for_one_that_has_ended(
+    thread: ThreadPoolExecutor, rows: Rows
+) -> None:
+    gate = Gates(rows)
+    begun = threading.Event()
+
+    def pass_gate() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(1)")
+        return "passed"
+
+    limit = limit_of(60)
+    ended = thread.submit(limit.run, begun.wait, PATIENCE)
+    # The clock is about to raise, and the body ends: what was raised is taken back.
+    wait_until(lambda: limit._token)
+    token = limit._token
+    turn = token.pop()
+    begun.set()
+    wait_until(lambda: limit._token is not token)
+    limit._raised = turn
+    assert ended.result(PATIENCE) == (True, None)
+    following = thread.submit(pass_gate)
+    wait_until(gate.sessions_at)
+    # It has not heard yet that the body has ended.
+    course = limit._course_of_raised(token, PATIENCE)
+    next(course)
+    next(course)
+    for each in threading.enumerate():
+        if each.name == "queue_tasks cancel":
+            each.join(PATIENCE)
+    gate.open()
+    assert following.result(PATIENCE) == "passed"
+
+
 # --------------------------------------------------------------------------------------------------------------- loops
 
 
@@ -326,6 +661,9 @@ async def test_a_coroutine_that_blocks_the_loop_with_queries_is_told_by_their_ca
                 with connection.cursor() as cursor:
                     cursor.execute("select pg_sleep(60)")
             except TaskTimeout:
+                # The connection is there to clean up with.
+                with connection.cursor() as cursor:
+                    cursor.execute("select 1")
                 told.append(not sleeping(rows))
             finally:
                 clock.forget(course)
