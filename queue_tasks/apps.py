@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules, import_string
@@ -29,6 +30,7 @@ class QueueTasksConfig(AppConfig):
         bridge.show_tasks_to_stock_workers()
         checks.register(check_schema, checks.Tags.database)
         checks.register(check_periodic)
+        checks.register(check_preferences)
         checks.register(check_pages, checks.Tags.security, deploy=True)
         checks.register(check_servers, checks.Tags.database, deploy=True)
         if apps.is_installed("procrastinate.contrib.django"):
@@ -68,6 +70,22 @@ def check_periodic(
 ) -> list[checks.CheckMessage]:
     """The check that Django runs before nearly every command."""
     return check_schedules()
+
+
+def check_preferences(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001 - Django's protocol
+    **kwargs: Any,  # noqa: ARG001 - the same
+) -> list[checks.CheckMessage]:
+    """The check of the dashboard's setting, in a project that has it."""
+    if not hasattr(settings, "QUEUE_TASKS_DASHBOARD"):
+        return []
+    from queue_tasks.dashboard.preferences import backend  # noqa: PLC0415 - others need not hold it
+
+    try:
+        backend()
+    except ImproperlyConfigured as exc:
+        return [checks.Error(str(exc), hint="See docs: the dashboard, settings.", id="queue_tasks.E005")]
+    return []
 
 
 def check_pages(

@@ -149,6 +149,20 @@ def test_E004_names_the_app_that_is_missing(settings):  # noqa: N802
     assert 'INSTALLED_APPS lacks "procrastinate.contrib.django"' in found.msg
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"page_sise": 10}, 'has \'page_sise\', which is no preference. Did you mean "page_size"?'),
+        ({"page_size": 0}, "page_size is 0; expected a whole number from 1 to 500"),
+        ({"backend": "nowhere"}, 'TASKS["nowhere"], which is not a queue_tasks.backend.PostgresBackend'),
+    ],
+)
+def test_E005_says_what_is_wrong_with_the_dashboard_s_setting(settings, setting, said):  # noqa: N802
+    settings.QUEUE_TASKS_DASHBOARD = setting
+    [found] = [message for message in checks.run_checks() if message.id == "queue_tasks.E005"]
+    assert said in found.msg
+
+
 def test_W001_names_two_databases_that_never_meet(settings):  # noqa: N802
     settings.PROCRASTINATE_DATABASE_ALIAS = "elsewhere"
     [found] = check_backend("default", {})
