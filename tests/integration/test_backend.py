@@ -152,7 +152,7 @@ def test_E004_names_the_app_that_is_missing(settings):  # noqa: N802
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"page_sise": 10}, 'has \'page_sise\', which is no preference. Did you mean "page_size"?'),
+        ({"page_sise": 10}, "has 'page_sise', which is no preference. Did you mean \"page_size\"?"),
         ({"page_size": 0}, "page_size is 0; expected a whole number from 1 to 500"),
         ({"backend": "nowhere"}, 'TASKS["nowhere"], which is not a queue_tasks.backend.PostgresBackend'),
     ],
