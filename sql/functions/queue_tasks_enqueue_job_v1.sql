@@ -21,6 +21,13 @@ as $body$
 declare
     v_id bigint;
 begin
+    -- Most have none: in the statement itself this is set up for each job.
+    if p_run_after is not null then
+        p_meta := coalesce(p_meta, '{}') || jsonb_build_object('run_after', p_run_after);
+        if p_run_after <= statement_timestamp() then
+            p_run_after := null;
+        end if;
+    end if;
     insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
     values (
         p_queue_name,
@@ -28,15 +35,12 @@ begin
         p_priority,
         p_lock,
         p_args,
-        case when p_run_after > statement_timestamp() then p_run_after end,
+        p_run_after,
         p_ephemeral,
-        case
-            when p_run_after is null then p_meta
-            else coalesce(p_meta, '{}') || jsonb_build_object('run_after', p_run_after)
-        end
+        p_meta
     )
     returning id into v_id;
-    return array[v_id, (extract(epoch from statement_timestamp()) * 1000000)::bigint];
+    return array[v_id, (date_part('epoch', statement_timestamp()) * 1000000)::bigint];
 end
 $body$;
 

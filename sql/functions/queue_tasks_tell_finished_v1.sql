@@ -8,7 +8,7 @@ as $body$
 declare
     v_told boolean;
 begin
-    -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+    -- Assigned, not performed: see queue_tasks_wake_queue_v1.
     if queue_tasks_is_followed_v1() then
         v_told := pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end) is null;
     end if;

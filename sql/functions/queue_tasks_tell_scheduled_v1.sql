@@ -23,7 +23,7 @@ begin
             and (j.scheduled_at < p_first or j.id < p_id)
     )
     then
-        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
         v_told := pg_notify('queue_tasks_scheduled', '') is null;
     end if;
 end

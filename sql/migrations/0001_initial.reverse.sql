@@ -31,6 +31,7 @@ update procrastinate_jobs set scheduled_at = null where status = 'todo' and sche
 -- drop functions
 drop function if exists queue_tasks_worker_lock_v1;
 drop function if exists queue_tasks_wake_queues_v1;
+drop function if exists queue_tasks_wake_queue_v1;
 drop function if exists queue_tasks_tell_v1;
 drop function if exists queue_tasks_tell_scheduled_v1;
 drop function if exists queue_tasks_tell_finished_v1;
@@ -56,8 +57,8 @@ drop function if exists queue_tasks_prune_jobs_v1;
 drop function if exists queue_tasks_promote_jobs_v1;
 drop function if exists queue_tasks_note_place_v1;
 drop function if exists queue_tasks_look_v1;
+drop function if exists queue_tasks_is_not_fetching_v1;
 drop function if exists queue_tasks_is_followed_v1;
-drop function if exists queue_tasks_is_fetching_v1;
 drop function if exists queue_tasks_hold_limits_v1;
 drop function if exists queue_tasks_free_heads_v1;
 drop function if exists queue_tasks_follow_v1;

@@ -465,6 +465,13 @@ as $body$
 declare
     v_id bigint;
 begin
+    -- Most have none: in the statement itself this is set up for each job.
+    if p_run_after is not null then
+        p_meta := coalesce(p_meta, '{}') || jsonb_build_object('run_after', p_run_after);
+        if p_run_after <= statement_timestamp() then
+            p_run_after := null;
+        end if;
+    end if;
     insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at, qt_ephemeral, qt_meta)
     values (
         p_queue_name,
@@ -472,15 +479,12 @@ begin
         p_priority,
         p_lock,
         p_args,
-        case when p_run_after > statement_timestamp() then p_run_after end,
+        p_run_after,
         p_ephemeral,
-        case
-            when p_run_after is null then p_meta
-            else coalesce(p_meta, '{}') || jsonb_build_object('run_after', p_run_after)
-        end
+        p_meta
     )
     returning id into v_id;
-    return array[v_id, (extract(epoch from statement_timestamp()) * 1000000)::bigint];
+    return array[v_id, (date_part('epoch', statement_timestamp()) * 1000000)::bigint];
 end
 $body$;
 
@@ -1220,23 +1224,6 @@ $body$;
 
 comment on function queue_tasks_hold_limits_v1(text[]) is 'How many jobs of queues with a limit may be started now; nobody else can until commit.';
 
--- from sql/functions/queue_tasks_is_fetching_v1.sql
--- queue_tasks_is_fetching_v1() -> boolean: whether the session is within a fetch, which writes its own events
--- Who may not change jobs, as a producer, may say that he fetches as he likes: he does not.
--- A function, so that the conditions of the triggers are short: Postgres reads them from their text in each statement, and with
--- this in one that took 5 us of a single enqueue. For each event of a fetch a call costs 0.2 us.
--- Called by  procrastinate_events_qt_inserted and procrastinate_jobs_qt_updated, in their conditions
-create or replace function queue_tasks_is_fetching_v1() returns boolean
-    language plpgsql stable
-as $body$
-begin
-    return current_setting('queue_tasks.fetching', true) is not distinct from 'on'
-        and has_table_privilege('procrastinate_jobs'::regclass, 'update');
-end
-$body$;
-
-comment on function queue_tasks_is_fetching_v1() is 'Whether the session is within a fetch, which writes its own events.';
-
 -- from sql/functions/queue_tasks_is_followed_v1.sql
 -- queue_tasks_is_followed_v1() -> boolean
 -- Whether a session wants to hear what becomes of jobs, another than this one. Two that ask at the same moment may take each other for one that does.
@@ -1255,6 +1242,23 @@ end
 $body$;
 
 comment on function queue_tasks_is_followed_v1() is 'Whether a session wants to hear what becomes of jobs.';
+
+-- from sql/functions/queue_tasks_is_not_fetching_v1.sql
+-- queue_tasks_is_not_fetching_v1() -> boolean: false within a fetch, which writes its own events
+-- Who may not change jobs, as a producer, may say that he fetches as he likes: he does not.
+-- A function, and of this sense, so that the conditions of the triggers are short: Postgres reads them from their text in each
+-- statement, and with this in one that took 5 us of a single enqueue. For each event of a fetch a call costs 0.2 us.
+-- Called by  procrastinate_events_qt_inserted and procrastinate_jobs_qt_updated, in their conditions
+create or replace function queue_tasks_is_not_fetching_v1() returns boolean
+    language plpgsql stable
+as $body$
+begin
+    return current_setting('queue_tasks.fetching', true) is distinct from 'on'
+        or not has_table_privilege('procrastinate_jobs'::regclass, 'update');
+end
+$body$;
+
+comment on function queue_tasks_is_not_fetching_v1() is 'Whether the session is not within a fetch, which writes its own events.';
 
 -- from sql/functions/queue_tasks_look_v1.sql
 -- queue_tasks_look_v1(worker_id, queues) -> one row: ready, due, ticks, lost, expired; booleans
@@ -2429,7 +2433,7 @@ as $body$
 declare
     v_told boolean;
 begin
-    -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+    -- Assigned, not performed: see queue_tasks_wake_queue_v1.
     if queue_tasks_is_followed_v1() then
         v_told := pg_notify('queue_tasks_finished', case when cardinality(p_ids) > 50 then '*' else array_to_string(p_ids, ',') end) is null;
     end if;
@@ -2464,7 +2468,7 @@ begin
             and (j.scheduled_at < p_first or j.id < p_id)
     )
     then
-        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
         v_told := pg_notify('queue_tasks_scheduled', '') is null;
     end if;
 end
@@ -2487,56 +2491,72 @@ $body$;
 
 comment on function queue_tasks_tell_v1() is 'Say on a channel that something changed.';
 
--- from sql/functions/queue_tasks_wake_queues_v1.sql
--- queue_tasks_wake_queues_v1(queues text[]) -> void; queues: each once
--- Tell workers that these queues have jobs to fetch: one notification for each queue, one for workers of all queues.
+-- from sql/functions/queue_tasks_wake_queue_v1.sql
+-- queue_tasks_wake_queue_v1(queue text) -> void
+-- Tell workers that this queue has jobs to fetch: one notification for it, one for workers of all queues.
 -- Of the workers that sleep, two are named: the first looks at once, the second a little later, should the first be
 -- dead, stopped or busy. All hear it; a stock procrastinate worker does not know the names, and looks. When every worker that
 -- serves the queue looks by itself, nobody is told: a notification makes all writers of the server commit in a row.
 -- The two are the same for all statements of a transaction, so that Postgres folds its notifications. A queue whose
 -- channel name would pass Postgres' 63 bytes has no channel of its own: workers of it listen to the one for all.
--- Called by  the triggers on procrastinate_jobs
+-- Called by  procrastinate_jobs_qt_inserted; queue_tasks_wake_queues_v1
 --
 -- Silence is safe because a worker goes to sleep in this order: it says so and commits, notes which transactions hold
 -- procrastinate_jobs for writing, goes on looking until each of them has ended, and looks once more. Whoever did not see
 -- it asleep here held the table before it looked, and is among those. This takes a snapshot of the present, which the
 -- queries of a volatile function have in READ COMMITTED only: in other levels everybody is told.
+create or replace function queue_tasks_wake_queue_v1(p_queue text) returns void
+    language plpgsql
+as $body$
+declare
+    v_asleep boolean;
+    v_payload text := '{"type": "job_inserted", "job_id": 0}';
+    v_told boolean;
+begin
+    if current_setting('transaction_isolation') = 'read committed' then
+        -- Null: nobody is known to serve it.
+        select bool_or(l.asleep is not false) into v_asleep
+        from queue_tasks_listeners l
+        where l.queues is null or p_queue = any (l.queues);
+        if not v_asleep then
+            return;
+        end if;
+        if v_asleep then
+            select coalesce('{"type": "job_inserted", "job_id": 0, "workers": [' || string_agg(n.id::text, ', ') || ']}', v_payload)
+            into v_payload
+            from (
+                select l.worker_id as id
+                from queue_tasks_listeners l
+                where l.asleep and (l.queues is null or p_queue = any (l.queues))
+                order by hashint8extended(l.worker_id, pg_current_xact_id()::text::bigint)
+                limit 2
+            ) n;
+        end if;
+    end if;
+    -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
+    if octet_length(p_queue) <= 40 then
+        v_told := pg_notify('procrastinate_queue_v1#' || p_queue, v_payload) is null;
+    end if;
+    v_told := pg_notify('procrastinate_any_queue_v1', v_payload) is null;
+end
+$body$;
+
+comment on function queue_tasks_wake_queue_v1(text) is 'Tell workers that this queue has jobs to fetch.';
+
+-- from sql/functions/queue_tasks_wake_queues_v1.sql
+-- queue_tasks_wake_queues_v1(queues text[]) -> void; queues: each once
+-- Tell workers that these queues have jobs to fetch: see queue_tasks_wake_queue_v1.
+-- Called by  the triggers on procrastinate_jobs
 create or replace function queue_tasks_wake_queues_v1(p_queues text[]) returns void
     language plpgsql
 as $body$
 declare
-    v_everybody constant text := '{"type": "job_inserted", "job_id": 0}';
-    v_present constant boolean := current_setting('transaction_isolation') = 'read committed';
     v_queue text;
-    v_asleep boolean;
-    v_payload text;
-    v_told boolean;
+    v_woken boolean;
 begin
     foreach v_queue in array p_queues loop
-        v_payload := v_everybody;
-        if v_present then
-            -- Null: nobody is known to serve it.
-            select bool_or(l.asleep is not false) into v_asleep
-            from queue_tasks_listeners l
-            where l.queues is null or v_queue = any (l.queues);
-            continue when not v_asleep;
-            if v_asleep then
-                select coalesce('{"type": "job_inserted", "job_id": 0, "workers": [' || string_agg(n.id::text, ', ') || ']}', v_everybody)
-                into v_payload
-                from (
-                    select l.worker_id as id
-                    from queue_tasks_listeners l
-                    where l.asleep and (l.queues is null or v_queue = any (l.queues))
-                    order by hashint8extended(l.worker_id, pg_current_xact_id()::text::bigint)
-                    limit 2
-                ) n;
-            end if;
-        end if;
-        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
-        if octet_length(v_queue) <= 40 then
-            v_told := pg_notify('procrastinate_queue_v1#' || v_queue, v_payload) is null;
-        end if;
-        v_told := pg_notify('procrastinate_any_queue_v1', v_payload) is null;
+        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
+        v_woken := queue_tasks_wake_queue_v1(v_queue) is null;
     end loop;
 end
 $body$;
@@ -2574,7 +2594,7 @@ comment on function queue_tasks_events_inserted_v1() is 'Refuse events of jobs t
 create or replace trigger procrastinate_events_qt_inserted
     after insert on procrastinate_events
     for each row
-    when (((pg_trigger_depth() = 0) and (not queue_tasks_is_fetching_v1())))
+    when (((pg_trigger_depth() = 0) and queue_tasks_is_not_fetching_v1()))
     execute function queue_tasks_events_inserted_v1();
 
 -- from sql/triggers/procrastinate_jobs_qt_deleted.sql
@@ -2647,7 +2667,7 @@ begin
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
     end if;
     if v_finished is not null then
-        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
         v_told := queue_tasks_tell_finished_v1(v_finished) is null;
     end if;
     return null;
@@ -2672,11 +2692,14 @@ create or replace function queue_tasks_jobs_inserted_v1() returns trigger
     language plpgsql
 as $body$
 declare
+    v_id bigint;
+    v_queue text;
+    v_at timestamp with time zone;
+    v_rare boolean;
     v_first text;
     v_last text;
     v_queues text[];
     v_due timestamp with time zone;
-    v_id bigint;
     v_kept boolean;
     v_owned boolean;
     v_wrong boolean;
@@ -2690,51 +2713,64 @@ begin
         perform set_config('synchronous_commit', 'on', true);
     end if;
 
-    -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
+    -- The usual case is one new job, and has a way of its own: to set up aggregates takes the server longer than to read a row, and
+    -- each expression of a function is set up once in a transaction.
     select
-        case when n.status = 'todo' and (n.scheduled_at is null or n.scheduled_at <= clock_timestamp()) then n.queue_name end,
-        case when n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1() then n.scheduled_at end,
         n.id,
-        n.status = 'todo' and not n.qt_ephemeral,
-        n.worker_id is not null,
-        n.abort_requested and n.status = 'todo'
-    into v_first, v_due, v_id, v_kept, v_owned, v_wrong
+        case when n.scheduled_at is null then n.queue_name end,
+        n.scheduled_at,
+        not n.qt_ephemeral,
+        n.status <> 'todo' or n.scheduled_at <= clock_timestamp() or n.worker_id is not null or n.abort_requested
+    into v_id, v_queue, v_at, v_kept, v_rare
     from new_jobs n;
-    v_last := v_first;
-    -- For one job, the usual number, the server has set up no aggregates, which takes it longer than to read a row.
     perform from new_jobs offset 1;
-    if found then
-        -- The queues are listed below, where there are several: an aggregate of distinct values sorts.
-        select
-            min(n.queue_name) filter (where n.ready),
-            max(n.queue_name) filter (where n.ready),
-            min(n.scheduled_at) filter (where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
-            min(n.id),
-            bool_or(n.status = 'todo' and not n.qt_ephemeral),
-            bool_or(n.worker_id is not null),
-            bool_or(n.abort_requested and n.status = 'todo')
-        into v_first, v_last, v_due, v_id, v_kept, v_owned, v_wrong
-        from (
-            select
-                j.id,
-                j.queue_name,
-                j.status,
-                j.scheduled_at,
-                j.qt_ephemeral,
-                j.worker_id,
-                j.abort_requested,
-                j.status = 'todo' and (j.scheduled_at is null or j.scheduled_at <= clock_timestamp()) as ready
-            from new_jobs j
-        ) n;
+    if (found or v_rare) is not true then
+        -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
+        if v_at < queue_tasks_parked_until_v1() then
+            -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
+            v_told := queue_tasks_tell_scheduled_v1(v_at, v_id) is null;
+            if v_kept then
+                insert into procrastinate_events (job_id, type, at) values (v_id, 'scheduled', v_at);
+            end if;
+        end if;
+        if v_kept then
+            insert into procrastinate_events (job_id, type) values (v_id, 'deferred');
+        end if;
+        if v_queue is not null then
+            v_told := queue_tasks_wake_queue_v1(v_queue) is null;
+        end if;
+        return null;
     end if;
+
+    -- The queues are listed below, where there are several: an aggregate of distinct values sorts.
+    select
+        min(n.queue_name) filter (where n.ready),
+        max(n.queue_name) filter (where n.ready),
+        min(n.scheduled_at) filter (where n.status = 'todo' and n.scheduled_at < queue_tasks_parked_until_v1()),
+        min(n.id),
+        bool_or(n.status = 'todo' and not n.qt_ephemeral),
+        bool_or(n.worker_id is not null),
+        bool_or(n.abort_requested and n.status = 'todo')
+    into v_first, v_last, v_due, v_id, v_kept, v_owned, v_wrong
+    from (
+        select
+            j.id,
+            j.queue_name,
+            j.status,
+            j.scheduled_at,
+            j.qt_ephemeral,
+            j.worker_id,
+            j.abort_requested,
+            -- Due already counts: a stock worker takes it as it is, ours once it is promoted.
+            j.status = 'todo' and (j.scheduled_at is null or j.scheduled_at <= clock_timestamp()) as ready
+        from new_jobs j
+    ) n;
 
     if v_wrong then
         perform queue_tasks_refuse_abort_v1();
     end if;
 
-    -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.
     if v_due is not null then
-        -- Assigned, not performed: plpgsql evaluates an expression by itself, and sends a "perform" through the executor.
         v_told := queue_tasks_tell_scheduled_v1(v_due, v_id) is null;
         insert into procrastinate_events (job_id, type, at)
         select n.id, 'scheduled', n.scheduled_at
@@ -2918,7 +2954,7 @@ begin
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_ready)));
     end if;
     if v_finished is not null then
-        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
         v_told := queue_tasks_tell_finished_v1(v_finished) is null;
     end if;
     return null;
@@ -2931,7 +2967,7 @@ create or replace trigger procrastinate_jobs_qt_updated
     after update on procrastinate_jobs
     referencing old table as old_jobs new table as new_jobs
     for each statement
-    when ((not queue_tasks_is_fetching_v1()))
+    when (queue_tasks_is_not_fetching_v1())
     execute function queue_tasks_jobs_updated_v1();
 
 -- from sql/triggers/procrastinate_periodic_defers_qt_inserted.sql

@@ -16,5 +16,5 @@ comment on function queue_tasks_events_inserted_v1() is 'Refuse events of jobs t
 create or replace trigger procrastinate_events_qt_inserted
     after insert on procrastinate_events
     for each row
-    when (((pg_trigger_depth() = 0) and (not queue_tasks_is_fetching_v1())))
+    when (((pg_trigger_depth() = 0) and queue_tasks_is_not_fetching_v1()))
     execute function queue_tasks_events_inserted_v1();

@@ -67,7 +67,7 @@ begin
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_waiting)));
     end if;
     if v_finished is not null then
-        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
         v_told := queue_tasks_tell_finished_v1(v_finished) is null;
     end if;
     return null;

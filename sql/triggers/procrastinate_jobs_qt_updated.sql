@@ -143,7 +143,7 @@ begin
         perform queue_tasks_wake_queues_v1(array(select distinct unnest(v_ready)));
     end if;
     if v_finished is not null then
-        -- Assigned, not performed: see queue_tasks_wake_queues_v1.
+        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
         v_told := queue_tasks_tell_finished_v1(v_finished) is null;
     end if;
     return null;
@@ -156,5 +156,5 @@ create or replace trigger procrastinate_jobs_qt_updated
     after update on procrastinate_jobs
     referencing old table as old_jobs new table as new_jobs
     for each statement
-    when ((not queue_tasks_is_fetching_v1()))
+    when (queue_tasks_is_not_fetching_v1())
     execute function queue_tasks_jobs_updated_v1();

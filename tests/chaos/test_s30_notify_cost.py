@@ -30,8 +30,8 @@ WRITERS = 64
 SECONDS = 10  # of each turn
 TURNS = 5
 WRITE = "select queue_tasks_enqueue_v1('tests.testapp.tasks.noop_ephemeral', ephemeral => true);\n"
-SILENT = "create or replace function queue_tasks_wake_queues_v1(p_queues text[]) returns void language sql as 'select'"
-LIVING = Path(__file__).parents[2] / "sql" / "functions" / "queue_tasks_wake_queues_v1.sql"
+SILENT = "create or replace function queue_tasks_wake_queue_v1(p_queue text) returns void language sql as 'select'"
+LIVING = Path(__file__).parents[2] / "sql" / "functions" / "queue_tasks_wake_queue_v1.sql"
 # Who is told nothing looks as often as polling goes.
 OFTEN = {"poll_interval": 0.05}
 
