@@ -1,13 +1,12 @@
--- queue_tasks_ready_locked_queues_v1(queues text[]) -> text[], in any order; null: there is none
+-- queue_tasks_ready_locked_queues_v1(queues text[], first text) -> text[], in any order; null: there is none
 -- The queues that have ready jobs with a lock, whether it is held or not. An index probe for each queue.
--- queues: names; null means every queue.
+-- queues: names; null means every queue. first: of every queue, the first by name that has some; it comes back in any case.
 -- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
 -- Index      procrastinate_jobs_qt_ready_locked_idx
-create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[]) returns text[]
+create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[], p_first text) returns text[]
     language plpgsql
 as $body$
 declare
-    v_first text;
     v_second text;
 begin
     if p_queues is not null then
@@ -23,22 +22,14 @@ begin
         );
     end if;
 
-    -- Mostly there is none, or one, and to be told so costs a third of what it takes to list them.
-    v_first := (
-        select j.queue_name from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-        order by j.queue_name, j.priority desc, j.id limit 1
-    );
-    if v_first is null then
-        return null;
-    end if;
+    -- Mostly there is one, and to be told so costs a third of what it takes to list them.
     v_second := (
         select j.queue_name from procrastinate_jobs j
-        where j.queue_name > v_first and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+        where j.queue_name > p_first and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
         order by j.queue_name, j.priority desc, j.id limit 1
     );
     if v_second is null then
-        return array[v_first];
+        return array[p_first];
     end if;
     return (
         with recursive ready (queue_name) as (
@@ -52,9 +43,9 @@ begin
             from ready r
             where r.queue_name is not null
         )
-        select array_agg(r.queue_name) || v_first from ready r where r.queue_name is not null
+        select array_agg(r.queue_name) || p_first from ready r where r.queue_name is not null
     );
 end
 $body$;
 
-comment on function queue_tasks_ready_locked_queues_v1(text[]) is 'The queues that have ready jobs with a lock.';
+comment on function queue_tasks_ready_locked_queues_v1(text[], text) is 'The queues that have ready jobs with a lock.';

@@ -601,8 +601,9 @@ comment on function queue_tasks_enqueue_v1(text, jsonb, jsonb, text, integer, ti
 -- Index      procrastinate_jobs_qt_ready_idx, and those that its parts name
 -- Raises     QT001 max_jobs < 1; QT002 the worker is not registered; 23505 another fetch took a job of the same lock: again
 --
--- Which queues have ready jobs is found first. Where there is one, and no job with a lock is ready, which is the usual case,
--- its first jobs are taken; everything else has a function of its own. A function that is called as a value costs nothing.
+-- Which queues have ready jobs is found first. Where there is one, no job with a lock is ready and no gate is shut, which is the
+-- usual case, two statements are all there is: one sees that it is so, the other takes and starts its first jobs. To prepare a
+-- statement's execution is most of its cost. Everything else has a function of its own; one that is called as a value costs nothing.
 --
 -- The planner is held to our indexes, here and in the parts, which run under these settings: a queue is empty one
 -- moment and long the next, and a plan made from the statistics of the empty one would read the whole queue. So other
@@ -652,6 +653,13 @@ as $body$
 #variable_conflict use_column
 declare
     c_many constant integer := 9;
+    c_costly constant integer := 150;  -- blocks of the table that one look has read
+    v_queue text;
+    v_priority integer;
+    v_first bigint;
+    v_several boolean;
+    v_locked text;
+    v_gated boolean;
     v_shut text[];
     v_limited text[];
     v_queues text[];
@@ -660,7 +668,6 @@ declare
     v_rooms bigint[];
     v_heads bigint[];
     v_ids bigint[];
-    v_began timestamp with time zone;
     v_read bigint;
     v_setting text;
 begin
@@ -668,140 +675,192 @@ begin
         raise exception 'queue_tasks_fetch_jobs_v1: max_jobs is %, expected 1 or more', coalesce(p_max_jobs::text, 'null') using errcode = 'QT001';
     end if;
 
-    -- The gates in front of queues. Few have a row there, and fewer are shut. Looked at again when the jobs are taken.
-    select
-        coalesce(array_agg(g.queue_name) filter (where g.paused), '{}'),
-        coalesce(array_agg(g.queue_name) filter (where not g.paused and g.limited), '{}')
-    into v_shut, v_limited
-    from (
-        select q.queue_name, coalesce(q.paused_until > clock_timestamp(), false) as paused, q.concurrency is not null as limited
-        from queue_tasks_queues q
-        where p_queues is null or q.queue_name = any (p_queues)
-    ) g;
-
     if current_setting('queue_tasks.place', true) <> '' then
-        v_ids := queue_tasks_take_from_place_v1(p_queues, v_shut || v_limited, p_max_jobs);
+        v_ids := queue_tasks_take_from_place_v1(
+            p_queues,
+            array(select q.queue_name from queue_tasks_queues q where q.paused_until > clock_timestamp() or q.concurrency is not null),
+            p_max_jobs
+        );
     end if;
-    v_began := clock_timestamp();
     v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass);
-
-    -- With many queues the first jobs are first looked for where those of all queues stand in one line. What is paused is
-    -- left out of the queues below.
-    if v_ids is null and (cardinality(p_queues) >= c_many) is not true then
-        v_queues := queue_tasks_ready_queues_v1(p_queues, c_many);
+    if v_ids is null and p_queues is null then
+        -- The first queue that has ready jobs, its first job, and whether there is anything else.
+        select
+            f.queue_name,
+            f.priority,
+            f.id,
+            (
+                select j.id from procrastinate_jobs j
+                where j.queue_name > f.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ) is not null,
+            (
+                select j.queue_name from procrastinate_jobs j
+                where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+                order by j.queue_name, j.priority desc, j.id limit 1
+            ),
+            exists (select from queue_tasks_queues q where q.paused_until > clock_timestamp() or q.concurrency is not null)
+        into v_queue, v_priority, v_first, v_several, v_locked, v_gated
+        from (select) o
+        left join lateral (
+            select j.queue_name, j.priority, j.id from procrastinate_jobs j
+            where j.status = 'todo' and j.scheduled_at is null and j.lock is null
+            order by j.queue_name, j.priority desc, j.id limit 1
+        ) f on true;
     end if;
-    if v_ids is null and (cardinality(p_queues) >= c_many or cardinality(v_queues) = c_many) then
-        v_ids := queue_tasks_take_first_v1(p_queues, v_shut, v_limited, p_max_jobs);
-        if v_ids is null then
-            v_queues := queue_tasks_ready_queues_v1(p_queues, null);
-        end if;
-    end if;
 
-    if v_ids is null then
-        v_locked_queues := queue_tasks_ready_locked_queues_v1(p_queues);
-        if v_shut <> '{}' then
-            v_queues := array(
-                select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_shut) order by q.place
-            );
-            v_locked_queues := nullif(array(select q.name from unnest(v_locked_queues) q (name) where q.name <> all (v_shut)), '{}');
-        end if;
-
-        -- Of the queues with a limit go on those that have room; their jobs without a lock are not taken by their lines,
-        -- but counted out below.
-        if v_limited && (v_queues || v_locked_queues) then
-            select array_agg(h.queue_name), array_agg(h.room) into v_open, v_rooms
-            from queue_tasks_hold_limits_v1(array(
-                select l.name from unnest(v_limited) l (name) where l.name = any (v_queues || v_locked_queues)
-            )) h;
-            v_queues := array(
-                select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_limited) order by q.place
-            );
-            v_locked_queues := nullif(array(
-                select q.name
-                from unnest(v_locked_queues) q (name)
-                where q.name <> all (v_limited) or q.name = any (v_open)
-            ), '{}');
-        end if;
-
-        -- Usually no job with a lock is ready.
-        if v_locked_queues is not null then
-            v_heads := queue_tasks_free_heads_v1(v_locked_queues, p_max_jobs);
-        end if;
-        if v_open is not null then
-            v_heads := queue_tasks_take_limited_v1(v_open, v_rooms, v_heads, p_max_jobs);
-        end if;
-
-        if v_heads is not null or cardinality(v_queues) > 1 then
-            v_ids := queue_tasks_take_merged_v1(v_queues, v_heads, p_max_jobs);
-        elsif cardinality(v_queues) = 1 then
-            select array_agg(t.id) into v_ids
+    -- More is to be seen; or it was costly to look, so that the place may be worth remembering.
+    if v_ids is null
+        and (v_several or v_locked is not null or v_gated or pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass) - v_read > c_costly) is not false
+    then
+        -- The gates in front of queues. Few have a row there, and fewer are shut. Looked at again when the jobs are taken.
+        if v_gated is not false then
+            select
+                coalesce(array_agg(g.queue_name) filter (where g.paused), '{}'),
+                coalesce(array_agg(g.queue_name) filter (where not g.paused and g.limited), '{}')
+            into v_shut, v_limited
             from (
-                select j.id
-                from procrastinate_jobs j
-                where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1]
-                    and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-                order by j.queue_name, j.priority desc, j.id
-                limit p_max_jobs
-                for update skip locked
-            ) t;
-            v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass) - v_read;
-            if v_locked_queues is null and v_ids is not null and v_read > 300 + 8 * p_max_jobs then
-                perform queue_tasks_note_place_v1(v_queues[1], v_ids[1], v_began);
+                select q.queue_name, coalesce(q.paused_until > clock_timestamp(), false) as paused, q.concurrency is not null as limited
+                from queue_tasks_queues q
+                where p_queues is null or q.queue_name = any (p_queues)
+            ) g;
+        else
+            v_shut := '{}';
+            v_limited := '{}';
+        end if;
+
+        -- With many queues the first jobs are first looked for where those of all queues stand in one line. What is paused is
+        -- left out of the queues below.
+        if not v_several then
+            v_queues := array_remove(array[v_queue], null);
+        elsif (cardinality(p_queues) >= c_many) is not true then
+            v_queues := queue_tasks_ready_queues_v1(p_queues, c_many, v_queue, v_priority, v_first);
+        end if;
+        if cardinality(p_queues) >= c_many or cardinality(v_queues) = c_many then
+            v_ids := queue_tasks_take_first_v1(p_queues, v_shut, v_limited, p_max_jobs);
+            if v_ids is null then
+                v_queues := queue_tasks_ready_queues_v1(p_queues, null, v_queue, v_priority, v_first);
+            end if;
+        end if;
+
+        v_queue := null;
+        if v_ids is null then
+            -- Usually no job with a lock is ready.
+            if p_queues is not null or v_locked is not null then
+                v_locked_queues := queue_tasks_ready_locked_queues_v1(p_queues, v_locked);
+            end if;
+            if v_shut <> '{}' then
+                v_queues := array(
+                    select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_shut) order by q.place
+                );
+                v_locked_queues := nullif(array(select q.name from unnest(v_locked_queues) q (name) where q.name <> all (v_shut)), '{}');
+            end if;
+
+            -- Of the queues with a limit go on those that have room; their jobs without a lock are not taken by their lines,
+            -- but counted out below.
+            if v_limited && (v_queues || v_locked_queues) then
+                select array_agg(h.queue_name), array_agg(h.room) into v_open, v_rooms
+                from queue_tasks_hold_limits_v1(array(
+                    select l.name from unnest(v_limited) l (name) where l.name = any (v_queues || v_locked_queues)
+                )) h;
+                v_queues := array(
+                    select q.name from unnest(v_queues) with ordinality q (name, place) where q.name <> all (v_limited) order by q.place
+                );
+                v_locked_queues := nullif(array(
+                    select q.name
+                    from unnest(v_locked_queues) q (name)
+                    where q.name <> all (v_limited) or q.name = any (v_open)
+                ), '{}');
+            end if;
+
+            if v_locked_queues is not null then
+                v_heads := queue_tasks_free_heads_v1(v_locked_queues, p_max_jobs);
+            end if;
+            if v_open is not null then
+                v_heads := queue_tasks_take_limited_v1(v_open, v_rooms, v_heads, p_max_jobs);
+            end if;
+
+            if v_heads is not null or cardinality(v_queues) > 1 then
+                v_ids := queue_tasks_take_merged_v1(v_queues, v_heads, p_max_jobs);
+            elsif cardinality(v_queues) = 1 and pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass) - v_read <= c_costly then
+                v_queue := v_queues[1];
+            elsif cardinality(v_queues) = 1 then
+                select array_agg(t.id) into v_ids
+                from (
+                    select j.id
+                    from procrastinate_jobs j
+                    where j.queue_name >= v_queues[1] and j.queue_name <= v_queues[1]
+                        and j.status = 'todo' and j.scheduled_at is null and j.lock is null
+                    order by j.queue_name, j.priority desc, j.id
+                    limit p_max_jobs
+                    for update skip locked
+                ) t;
+                v_read := pg_stat_get_xact_blocks_fetched('procrastinate_jobs'::regclass) - v_read;
+                if v_locked_queues is null and v_ids is not null and v_read > 2 * c_costly + 8 * p_max_jobs then
+                    perform queue_tasks_note_place_v1(v_queues[1], v_ids[1], statement_timestamp());
+                end if;
             end if;
         end if;
     end if;
 
-    -- Of a fetch that takes jobs, held until commit; and without waiting: who deletes the worker at this moment may be about
-    -- to wait for these jobs.
-    if v_ids is null then
+    if v_ids is null and v_queue is null then
         perform from procrastinate_workers w where w.id = p_worker_id;
     else
+        -- What follows from it is written here: the trigger would compare all rows to find that they were started, which took
+        -- a quarter of the time of a fetch of one job. The setting would last until the end of the transaction.
+        v_setting := set_config('queue_tasks.fetching', 'on', true);
+        return query
+        with taken as (
+            update procrastinate_jobs j
+            set status = 'doing',
+                worker_id = p_worker_id,
+                -- Whatever a stranger has written into a row must fail that job, not this statement: the largest number
+                -- there is begins anew, and a time that no program can read is none.
+                qt_lease = j.qt_lease % 9223372036854775807 + 1,
+                qt_started_at = case
+                    when j.qt_started_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_started_at
+                    else statement_timestamp()
+                end,
+                qt_attempted_at = statement_timestamp()
+            where j.id = any (coalesce(v_ids, array(
+                    select f.id
+                    from procrastinate_jobs f
+                    where f.queue_name >= v_queue and f.queue_name <= v_queue
+                        and f.status = 'todo' and f.scheduled_at is null and f.lock is null
+                    order by f.queue_name, f.priority desc, f.id
+                    limit p_max_jobs
+                    for update skip locked
+                )))
+                -- Held until commit; and without waiting: who deletes the worker at this moment may be about to wait for these jobs.
+                and exists (select from procrastinate_workers w where w.id = p_worker_id for key share skip locked)
+                -- Once more: a queue may have been paused since its jobs were looked for, or been given a limit, and what was
+                -- enqueued after that is not to run.
+                and j.queue_name <> all (array(
+                    select q.queue_name
+                    from queue_tasks_queues q
+                    where q.paused_until > clock_timestamp() or (q.concurrency is not null and (q.queue_name = any (v_limited)) is not true)
+                ))
+            returning
+                j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
+                j.attempts, j.qt_crashes,
+                case when j.qt_enqueued_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_enqueued_at end,
+                j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text,
+                (j.queue_name = any (v_limited)) is true
+        ),
+        noted as (
+            insert into procrastinate_events (job_id, type) select t.id, 'started' from taken t where not t.qt_ephemeral
+        )
+        select * from taken t order by t.priority desc, t.id;
+        v_setting := set_config('queue_tasks.fetching', 'off', true);
+        if found then
+            return;
+        end if;
         perform from procrastinate_workers w where w.id = p_worker_id for key share skip locked;
     end if;
     if not found then
         raise exception 'queue_tasks_fetch_jobs_v1: worker % is not registered', p_worker_id
             using errcode = 'QT002', hint = 'It was taken for dead and removed: register anew.';
     end if;
-    if v_ids is null then
-        return;
-    end if;
-
-    -- What follows from it is written here: the trigger would compare all rows to find that they were started, which took
-    -- a quarter of the time of a fetch of one job. The setting would last until the end of the transaction.
-    v_setting := set_config('queue_tasks.fetching', 'on', true);
-    return query
-    with taken as (
-        update procrastinate_jobs j
-        set status = 'doing',
-            worker_id = p_worker_id,
-            -- Whatever a stranger has written into a row must fail that job, not this statement: the largest number
-            -- there is begins anew, and a time that no program can read is none.
-            qt_lease = j.qt_lease % 9223372036854775807 + 1,
-            qt_started_at = case
-                when j.qt_started_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_started_at
-                else statement_timestamp()
-            end,
-            qt_attempted_at = statement_timestamp()
-        where j.id = any (v_ids)
-            -- Once more: a queue may have been paused since its jobs were looked for, or been given a limit, and what was
-            -- enqueued after that is not to run.
-            and j.queue_name <> all (array(
-                select q.queue_name
-                from queue_tasks_queues q
-                where q.paused_until > clock_timestamp() or (q.concurrency is not null and q.queue_name <> all (v_limited))
-            ))
-        returning
-            j.id, j.qt_lease, j.queue_name::text, j.task_name::text, j.priority, j.lock, j.queueing_lock, j.args::text,
-            j.attempts, j.qt_crashes,
-            case when j.qt_enqueued_at between '0002-01-01Z' and '9998-01-01Z' then j.qt_enqueued_at end,
-            j.qt_started_at, j.qt_attempted_at, j.qt_ephemeral, j.qt_errors::text, j.qt_meta::text,
-            j.queue_name = any (v_limited)
-    ),
-    noted as (
-        insert into procrastinate_events (job_id, type) select t.id, 'started' from taken t where not t.qt_ephemeral
-    )
-    select * from taken t order by t.priority desc, t.id;
-    v_setting := set_config('queue_tasks.fetching', 'off', true);
 end
 $body$;
 
@@ -1452,16 +1511,15 @@ $body$;
 comment on function queue_tasks_prune_jobs_v1(integer) is 'Delete finished jobs whose time to be kept is over.';
 
 -- from sql/functions/queue_tasks_ready_locked_queues_v1.sql
--- queue_tasks_ready_locked_queues_v1(queues text[]) -> text[], in any order; null: there is none
+-- queue_tasks_ready_locked_queues_v1(queues text[], first text) -> text[], in any order; null: there is none
 -- The queues that have ready jobs with a lock, whether it is held or not. An index probe for each queue.
--- queues: names; null means every queue.
+-- queues: names; null means every queue. first: of every queue, the first by name that has some; it comes back in any case.
 -- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
 -- Index      procrastinate_jobs_qt_ready_locked_idx
-create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[]) returns text[]
+create or replace function queue_tasks_ready_locked_queues_v1(p_queues text[], p_first text) returns text[]
     language plpgsql
 as $body$
 declare
-    v_first text;
     v_second text;
 begin
     if p_queues is not null then
@@ -1477,22 +1535,14 @@ begin
         );
     end if;
 
-    -- Mostly there is none, or one, and to be told so costs a third of what it takes to list them.
-    v_first := (
-        select j.queue_name from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at is null and j.lock is not null
-        order by j.queue_name, j.priority desc, j.id limit 1
-    );
-    if v_first is null then
-        return null;
-    end if;
+    -- Mostly there is one, and to be told so costs a third of what it takes to list them.
     v_second := (
         select j.queue_name from procrastinate_jobs j
-        where j.queue_name > v_first and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
+        where j.queue_name > p_first and j.status = 'todo' and j.scheduled_at is null and j.lock is not null
         order by j.queue_name, j.priority desc, j.id limit 1
     );
     if v_second is null then
-        return array[v_first];
+        return array[p_first];
     end if;
     return (
         with recursive ready (queue_name) as (
@@ -1506,30 +1556,30 @@ begin
             from ready r
             where r.queue_name is not null
         )
-        select array_agg(r.queue_name) || v_first from ready r where r.queue_name is not null
+        select array_agg(r.queue_name) || p_first from ready r where r.queue_name is not null
     );
 end
 $body$;
 
-comment on function queue_tasks_ready_locked_queues_v1(text[]) is 'The queues that have ready jobs with a lock.';
+comment on function queue_tasks_ready_locked_queues_v1(text[], text) is 'The queues that have ready jobs with a lock.';
 
 -- from sql/functions/queue_tasks_ready_queues_v1.sql
--- queue_tasks_ready_queues_v1(queues text[], most integer) -> text[]; null: there is none
+-- queue_tasks_ready_queues_v1(queues text[], most integer, first text, priority integer, id bigint) -> text[]; null: there is none
 -- The queues that have ready jobs without a lock, in the order of their first jobs: the first n jobs of all are in the first
 -- n of them. An index probe for each queue.
 -- queues: names, of which one may come twice; null means every queue. most: of every queue, so many at the most; null: all.
+-- first, priority, id: of every queue, the first by name, and its first job.
 -- Called by  queue_tasks_fetch_jobs_v1, by whose settings it is planned
 -- Index      procrastinate_jobs_qt_ready_idx
-create or replace function queue_tasks_ready_queues_v1(p_queues text[], p_most integer) returns text[]
+create or replace function queue_tasks_ready_queues_v1(
+    p_queues text[],
+    p_most integer,
+    p_first text,
+    p_priority integer,
+    p_id bigint
+) returns text[]
     language plpgsql
 as $body$
-declare
-    v_first text;
-    v_first_priority integer;
-    v_first_id bigint;
-    v_second text;
-    v_second_priority integer;
-    v_second_id bigint;
 begin
     if p_queues is not null then
         return (
@@ -1544,26 +1594,9 @@ begin
         );
     end if;
 
-    -- Mostly there is one or none, and to be told so costs half of what it takes to list them.
-    select f.queue_name, f.priority, f.id, s.queue_name, s.priority, s.id
-    into v_first, v_first_priority, v_first_id, v_second, v_second_priority, v_second_id
-    from (
-        select j.queue_name, j.priority, j.id from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at is null and j.lock is null
-        order by j.queue_name, j.priority desc, j.id limit 1
-    ) f
-    left join lateral (
-        select j.queue_name, j.priority, j.id from procrastinate_jobs j
-        where j.queue_name > f.queue_name and j.status = 'todo' and j.scheduled_at is null and j.lock is null
-        order by j.queue_name, j.priority desc, j.id limit 1
-    ) s on true;
-    if v_second is null then
-        return case when v_first is not null then array[v_first] end;
-    end if;
-
     return (
         with recursive ready (queue_name, priority, id) as (
-            select v_second, v_second_priority, v_second_id
+            select p_first, p_priority, p_id
             union all
             select n.queue_name, n.priority, n.id
             from ready r
@@ -1574,16 +1607,12 @@ begin
             ) n
         )
         select array_agg(q.queue_name order by q.priority desc, q.id)
-        from (
-            select v_first, v_first_priority, v_first_id
-            union all
-            select r.queue_name, r.priority, r.id from (select r.queue_name, r.priority, r.id from ready r limit p_most - 1) r
-        ) q (queue_name, priority, id)
+        from (select r.queue_name, r.priority, r.id from ready r limit p_most) q
     );
 end
 $body$;
 
-comment on function queue_tasks_ready_queues_v1(text[], integer) is 'The queues that have ready jobs without a lock, in the order of their first jobs.';
+comment on function queue_tasks_ready_queues_v1(text[], integer, text, integer, bigint) is 'The queues that have ready jobs without a lock, in the order of their first jobs.';
 
 -- from sql/functions/queue_tasks_reclaim_jobs_v1.sql
 -- queue_tasks_reclaim_jobs_v1(worker_id, in_hand, older_than, keep) -> id bigint; the jobs taken back

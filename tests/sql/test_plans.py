@@ -91,7 +91,8 @@ def test_a_fetch_from_all_queues_probes_each_queue(meter):
     rows, read = meter.measure(FETCH, 1, None, 10)
     assert len(rows) == 10
     assert "seq_scan" not in read
-    assert read["procrastinate_jobs_qt_ready_idx"] <= 200
+    # Three blocks for each probe, and the pages of what other tests have deleted.
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 300
     assert read["procrastinate_jobs_qt_ready_locked_idx"] <= 200
     assert read["procrastinate_jobs_qt_locked_idx"] <= 400
     assert read["heap"] <= 1_000
@@ -113,7 +114,9 @@ def test_a_fetch_from_a_thousand_queues_reads_the_jobs_it_takes_in_the_line_of_a
     # Nine queues are probed before it is known that there are many; ten rows are read, locked, written.
     assert read.get("procrastinate_jobs_qt_ready_idx", 0) <= 200, read
     assert read["heap"] <= 300, read
-    assert not {"procrastinate_jobs_qt_ready_locked_idx", "procrastinate_jobs_id_lock_idx_v1"} & read.keys(), read
+    # Whether any job with a lock is ready is asked at first.
+    assert read.get("procrastinate_jobs_qt_ready_locked_idx", 0) <= 200, read
+    assert "procrastinate_jobs_id_lock_idx_v1" not in read, read
 
 
 @pytest.mark.parametrize("queues", [None, THOUSAND], ids=["all", "named"])
@@ -139,7 +142,7 @@ def test_a_high_priority_is_found_in_front_of_a_deep_backlog(meter, queues):
     second, read = meter.measure(FETCH, 1, queues, 10)
     assert [row[0] for row in first + second] == ids
     assert "seq_scan" not in read
-    assert read["procrastinate_jobs_qt_ready_idx"] <= 200, read
+    assert read["procrastinate_jobs_qt_ready_idx"] <= 300, read
     assert read["heap"] <= 1_000, read
 
 

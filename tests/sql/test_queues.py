@@ -55,27 +55,41 @@ def test_other_queues_go_on(session, queues):
     assert ids(session.fetch(worker, queues)) == others
 
 
-@pytest.mark.parametrize("shut", [pause, lambda session: limit(session, 1)], ids=["pause", "limit"])
+def slow_down(session):
+    """For this session a fetch waits, when the gates have been read and its jobs not, for whoever holds a lock."""
+    session.rows("create schema slow")
+    for name, parameters, result in [
+        ("public.queue_tasks_ready_queues_v1", "text[], integer, text, integer, bigint", "text[]"),
+        ("public.queue_tasks_ready_locked_queues_v1", "text[], text", "text[]"),
+        # What is called between the two statements of a fetch that has but one queue to look into.
+        ("pg_catalog.set_config", "text, text, boolean", "text"),
+    ]:
+        arguments = ", ".join(f"${n + 1}" for n in range(parameters.count(",") + 1))
+        session.rows(
+            f"""
+            create function slow.{name.partition(".")[2]}({parameters}) returns {result}
+                language plpgsql as $$
+            begin
+                perform pg_advisory_xact_lock(1);
+                return {name}({arguments});
+            end
+            $$
+            """
+        )
+    session.rows("set search_path = slow, pg_catalog, public")
+
+
+SHUT = pytest.mark.parametrize("shut", [pause, lambda session: limit(session, 1)], ids=["pause", "limit"])
+
+
+@SHUT
 @pytest.mark.parametrize("lock", [None, "l"])
 @pytest.mark.parametrize("queues", EVERYWHERE)
 def test_a_fetch_that_began_before_a_queue_was_shut_takes_nothing_enqueued_after_that(open_session, queues, lock, shut):
     one, two = open_session("one"), open_session("two")
     worker = one.worker()
     before = one.job(queue_name="other", lock=lock)
-    # For this session the fetch's look at the queues waits, when the gates have been read, for whoever holds a lock.
-    two.rows("create schema slow")
-    two.rows(
-        """
-        create function slow.queue_tasks_ready_queues_v1(p_queues text[], p_most integer) returns text[]
-            language plpgsql as $$
-        begin
-            perform pg_advisory_xact_lock(1);
-            return public.queue_tasks_ready_queues_v1(p_queues, p_most);
-        end
-        $$
-        """
-    )
-    two.rows("set search_path = slow, public")
+    slow_down(two)
     one.rows("select pg_advisory_lock(1)")
     with ThreadPoolExecutor(1) as aside:
         fetching = aside.submit(two.fetch, worker, queues)
@@ -87,6 +101,24 @@ def test_a_fetch_that_began_before_a_queue_was_shut_takes_nothing_enqueued_after
     assert taken == ([before] if queues != ["default"] else [])
     resume(one)
     assert ids(one.fetch(worker, queues)) == [after]
+
+
+@SHUT
+def test_the_only_queue_that_is_shut_between_the_look_at_it_and_the_taking_gives_nothing(open_session, shut):
+    one, two = open_session("one"), open_session("two")
+    worker = one.worker()
+    before = one.job()
+    slow_down(two)
+    one.rows("select pg_advisory_lock(1)")
+    with ThreadPoolExecutor(1) as aside:
+        fetching = aside.submit(two.fetch, worker)
+        wait_for_lock(two.url, two.name)
+        shut(one)
+        one.job()
+        one.rows("select pg_advisory_unlock(1)")
+        assert fetching.result(PATIENCE) == []
+    resume(one)
+    assert ids(one.fetch(worker))[:1] == [before]
 
 
 def test_a_pause_ends_by_itself_at_its_time(session):
