@@ -344,7 +344,7 @@ def test_a_database_without_our_tables_ends_it_and_says_what_to_do(fresh_databas
     ("flags", "says"),
     [
         (["--processes", "0"], "'0' is not a whole number of 1 or more"),
-        (["--processes", "2", "--concurrency", "5000"], '"concurrency"'),
+        (["--processes", "2", "--concurrency", "5000"], "--concurrency is 5000"),
         (["--max-memory", "lots"], "--max-memory"),
         (["--health-port", "65536"], "'65536' is not a port, 0 to 65535"),
     ],
