@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.core.management import call_command
 from django.db import connections
-from django.test import TransactionTestCase
+from django.test import TestCase, TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from tests import postgres
@@ -152,7 +152,9 @@ def is_transactional(request: pytest.FixtureRequest) -> bool:
     """Tell whether the test may commit in the shared clone."""
     marker = request.node.get_closest_marker("django_db")
     marked = marker is not None and bool(marker.kwargs.get("transaction", bool(marker.args and marker.args[0])))
-    return marked or bool({"transactional_db", "live_server"} & set(request.fixturenames))
+    of_django = isinstance(request.cls, type) and issubclass(request.cls, TransactionTestCase)
+    committing = of_django and not issubclass(request.cls, TestCase)
+    return marked or committing or bool({"transactional_db", "live_server"} & set(request.fixturenames))
 
 
 # -------------------------------------------------------------------------------------------------------------- guards

@@ -56,6 +56,7 @@ class TestTwo(TransactionTestCase):
         assert [result.status for result in drain()] == ["SUCCESSFUL"]
         assert not connection.in_atomic_block
 
-    def test_no_job_is_left_by_the_test_before(self) -> None:
+    def test_nothing_is_left_by_the_test_before(self) -> None:
         assert enqueued() == []
+        assert not Group.objects.exists()
         tasks.create_group.enqueue("left")
