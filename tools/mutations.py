@@ -373,8 +373,8 @@ MUTANTS = (
     mutant(
         "a transaction that kept silent is not waited for",
         "queue_tasks/worker/waking.py",
-        "            self._settled = not writers",
-        "            self._settled = True",
+        "            writers.known = await self._store.list_writers(writers.known)",
+        "            writers.known = []",
         "tests/roles/test_waking.py::test_a_transaction_that_kept_silent_is_waited_for",
     ),
     mutant(
@@ -408,7 +408,7 @@ MUTANTS = (
     mutant(
         "who begins to wait does not ask who may keep silent",
         "queue_tasks/following.py",
-        "return self.hears and self.known != []",
+        "return self.hears and not self._writers.ended",
         "return False",
         "tests/integration/test_results.py::TestWaiting::test_an_end_that_nobody_was_told_of_since_nobody_waited_yet_is_found",
     ),

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from queue_tasks.database_errors import StatementRefused
+from queue_tasks.following import Writers
 from queue_tasks.store import WorkerStore
 from queue_tasks.worker.lookout import Find, Lookout
 from queue_tasks.worker.service import Service, wait_for
@@ -94,10 +95,8 @@ class Waking(Service):
         self._stopped = False
         # What the database was last made to know.
         self._awake = False
-        # Asleep: the transactions that may not know it; None: to be asked for.
-        self._settled = True
-        self._nights = 0
-        self._writers: list[str] | None = None
+        # The transactions that may not know that it sleeps; each time it lies down there are others.
+        self._writers = Writers([])
         self._lay_down_at = 0.0
         # Awake: how often it looks, at the seldomest, and since when it has found nothing.
         self._look_every = LOOK_EVERY
@@ -125,7 +124,7 @@ class Waking(Service):
     @property
     def asleep(self) -> bool:
         """Whether it sleeps, and every transaction knows it."""
-        return not self._awake and self._settled
+        return not self._awake and self._writers.ended
 
     # ------------------------------------------------------------------------------------------------------- the loop
 
@@ -172,7 +171,7 @@ class Waking(Service):
         async with self._noting:
             if self._leave:
                 await self._store.forget_listener()
-                self._awake, self._settled = False, True
+                self._awake, self._writers = False, Writers([])
                 self._leave = False
         await self._store.tell_others(self._queues)
 
@@ -256,18 +255,14 @@ class Waking(Service):
             await wait_for(wake, LOOK_AT_LEAST_EVERY)
 
     async def _settle(self, wake: asyncio.Event) -> None:
-        night = self._nights
-        if self._writers:
+        writers = self._writers
+        if writers.known:
             waited = time.monotonic() - self._lay_down_at
             await wait_for(wake, min(max(waited / SETTLE_SHARE, LOOK_EVERY), self._poll_interval))
         try:
-            writers = await self._store.list_writers(self._writers)
+            writers.known = await self._store.list_writers(writers.known)
         except (StatementRefused, OSError):
             await wait_for(wake, LOOK_AT_LEAST_EVERY)
-            return
-        if night == self._nights:
-            self._writers = writers
-            self._settled = not writers
 
     async def _say_asleep(self) -> None:
         async with self._noting:
@@ -281,9 +276,7 @@ class Waking(Service):
                 raise
             self._awake = self._get_up = False
             self._calls = 0
-            self._nights += 1
-            self._settled = False
-            self._writers = None
+            self._writers = Writers()
             self._lay_down_at = time.monotonic()
 
     async def _say_awake(self) -> None:

@@ -50,5 +50,5 @@ def test_no_wake_up_is_lost_whoever_commits_when(transactional_db: None, dsn: st
         left = "select count(*) from procrastinate_jobs where status in ('todo', 'doing')"
         wait_until(lambda: db.execute(left).fetchone() == (0,), 60, "every job ended")
         wait_until(lambda: all(worker.crew.waking.asleep for worker in workers), 60, "both sleep in the end")
-        assert all(worker.crew.waking._nights for worker in workers)
+        assert all(worker.crew.waking._lay_down_at for worker in workers)
         assert not db.execute("select from procrastinate_jobs where status <> 'succeeded'").fetchall()

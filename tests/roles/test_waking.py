@@ -110,7 +110,7 @@ async def sleeping(options: Options, queues: Sequence[str] | None = None, slots:
     sleeper = Sleeper(options, store, queues, slots)
     try:
         async with sleeper.fetcher, sleeper.waking, sleeper.listener:
-            await await_until(lambda: sleeper.waking._nights and sleeper.waking.asleep)
+            await await_until(lambda: sleeper.waking._lay_down_at and sleeper.waking.asleep)
             yield sleeper
             sleeper.may_end.set()
             await sleeper.fetcher.hand.until_quiet()
@@ -229,7 +229,7 @@ async def test_a_transaction_that_kept_silent_is_waited_for(
         with other.transaction(), other.transaction() if savepoint else contextlib.nullcontext():
             job = add(other)
             sleeper.lie_down()
-            await await_until(lambda: sleeper.waking._writers)
+            await await_until(lambda: sleeper.waking._writers.known)
             assert noted(rows) == {sleeper.store.worker_id: True}
             looks = sleeper.looks
             await await_until(lambda: sleeper.looks > looks + 3)
@@ -250,7 +250,7 @@ async def test_while_a_transaction_is_waited_for_no_look_is_sent_before_its_turn
         with other.transaction():
             job = add(other)
             sleeper.lie_down()
-            await await_until(lambda: sleeper.waking._writers)
+            await await_until(lambda: sleeper.waking._writers.known)
             sleeper.waking.hear([sleeper.store.worker_id])
             assert not sent
         await await_until(lambda: sleeper.ran == [job] and sleeper.waking.asleep)
@@ -281,7 +281,7 @@ async def test_one_long_transaction_is_looked_after_more_and_more_seldom(
         with other.transaction():
             job = add(other)
             sleeper.lie_down()
-            await await_until(lambda: sleeper.waking._writers)
+            await await_until(lambda: sleeper.waking._writers.known)
             # As if it had been open for a minute and more.
             sleeper.waking._lay_down_at -= 8 * NEVER
             looks = sleeper.looks
@@ -390,9 +390,9 @@ async def test_after_its_row_was_lost_it_is_told_and_notes_itself_anew(rows: Row
         rows.db.execute("truncate queue_tasks_listeners")
         (job,) = rows.add()
         await await_until(lambda: sleeper.ran == [job])
-        nights = sleeper.waking._nights
+        lay_down_at = sleeper.waking._lay_down_at
         rows.terminate("queue_tasks listen")
-        await await_until(lambda: sleeper.waking._nights > nights)
+        await await_until(lambda: sleeper.waking._lay_down_at > lay_down_at)
         assert noted(rows) == {sleeper.store.worker_id: True}
 
 
