@@ -7,9 +7,15 @@ began have ended. It is told of all others. A worker that lies down is told of n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
+
+from queue_tasks.statements import FOLLOW, LIST_WRITERS
+
+Question = tuple[LiteralString, dict[str, Any] | None]
+"""A statement and its parameters."""
 
 LONGEST = 5.0
 """Seconds between looks, when no notification comes."""
@@ -35,33 +41,55 @@ class Writers:
 
 
 class Looks:
-    """When to look at what is waited for. hears: whether notifications reach us; behind a pooler they do not.
+    """How to look at what is waited for: what to send first, what to ask each time, and when again.
 
-    After `statements.FOLLOW`, and before each look for as long as `asks`: `note` the rows of LIST_WRITERS(known).
+    question: what shows it. channels: on which it is told of. hears: whether notifications reach us; behind a pooler
+    they do not. limit: seconds from now until it is given up.
     """
 
-    def __init__(self, *, hears: bool) -> None:
-        self.hears = hears
-        self._writers = Writers()
+    def __init__(
+        self, question: Question, channels: Sequence[LiteralString], *, hears: bool, limit: float = float("inf")
+    ) -> None:
+        self.limit = limit
+        self._question = question
+        self._channels = channels
+        self._hears = hears
+        self._deadline = time.monotonic() + limit
+        self._writers = Writers(None if hears else [])
         self._pause = FIRST
 
     @property
-    def known(self) -> list[str] | None:
-        """See `Writers`."""
-        return self._writers.known
+    def first(self) -> list[LiteralString]:
+        """What to send before the first look."""
+        return [*(f"listen {channel}" for channel in self._channels), FOLLOW] if self._hears else []
 
     @property
-    def asks(self) -> bool:
-        """Whether it must be asked which of them have not ended."""
-        return self.hears and not self._writers.ended
+    def settled(self) -> bool:
+        """Whether all that happens from now on is told."""
+        return self._writers.ended
 
-    def note(self, writers: Sequence[tuple[Any, ...]]) -> None:
-        """Take the answer."""
-        self._writers.known = [writer for (writer,) in writers]
+    @property
+    def questions(self) -> list[Question]:
+        """What to ask at this look, in turn."""
+        if self.settled:
+            return [self._question]
+        return [(LIST_WRITERS, {"known": self._writers.known}), self._question]
+
+    def note(self, answers: Sequence[Sequence[tuple[Any, ...]]]) -> Sequence[tuple[Any, ...]]:
+        """Take the rows that each question was answered with, and give those of what is waited for."""
+        *writers, shown = answers
+        for rows in writers:
+            self._writers.known = [writer for (writer,) in rows]
+        return shown
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() >= self._deadline
 
     def pause(self) -> float:
         """Seconds until the next look, unless something is heard; growing while something may happen unheard."""
-        if self.hears and not self.asks:
-            return LONGEST
-        pause, self._pause = self._pause, min(LONGEST, 1.5 * self._pause)
-        return pause
+        pause = LONGEST
+        if not (self._hears and self.settled):
+            pause, self._pause = self._pause, min(LONGEST, 1.5 * self._pause)
+        return min(pause, max(0.0, self._deadline - time.monotonic()))

@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable
 
 import psycopg
-from psycopg import sql
 
 from queue_tasks.connections import connect_synchronously, within
 from queue_tasks.database_errors import brief
 from queue_tasks.following import Looks
 from queue_tasks.sockets import cut
-from queue_tasks.statements import FOLLOW, LIST_WRITERS, NOTIFY_USAGE
+from queue_tasks.statements import NOTIFY_USAGE
 
 logger = logging.getLogger("queue_tasks")
 
@@ -37,11 +36,8 @@ CHANNELS = (
 """What is listened to: jobs that are ready, due later, finished, under way; schedules; operators' changes; workers;
 decisions about queues and workers."""
 
-CHECK_EVERY = 5.0
-"""Seconds between questions whether the connection still lives."""
-
 ANSWER_WITHIN = 5.0
-"""Seconds that the answer to one may take."""
+"""Seconds that the answer to a look may take, which also shows whether the connection still lives."""
 
 LINGER = 20.0
 """Seconds that the connection is kept when nobody waits any more: a visitor goes from page to page."""
@@ -149,23 +145,19 @@ class News:
                 connection.close()
                 self._stirred.wait(TRY_AGAIN_EVERY)
                 return
+            looks = Looks((NOTIFY_USAGE, None), CHANNELS, hears=True)
             with within(connection, ANSWER_WITHIN):
-                for channel in CHANNELS:
-                    connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
-                connection.execute(FOLLOW)
+                for statement in looks.first:
+                    connection.execute(statement)
             self._connection = connection
-            looks = Looks(hears=True)
             while self._wanted():
                 # What was said before was not heard; and what is done by those who write already may not be told.
-                unsettled = looks.asks
+                settled = looks.settled
                 with within(connection, ANSWER_WITHIN):
-                    if unsettled:
-                        looks.note(connection.execute(LIST_WRITERS, {"known": looks.known}).fetchall())
-                    else:
-                        connection.execute(NOTIFY_USAGE)
-                if unsettled:
+                    looks.note([connection.execute(*question).fetchall() for question in looks.questions])
+                if not settled:
                     self._tell()
-                for _ in connection.notifies(timeout=min(CHECK_EVERY, looks.pause())):
+                for _ in connection.notifies(timeout=looks.pause()):
                     self._tell()
         finally:
             self._connection = None

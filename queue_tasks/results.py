@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchrono
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
 from queue_tasks.following import Looks
 from queue_tasks.specs import JobSpec
-from queue_tasks.statements import FOLLOW, GET_JOB, LIST_WRITERS
+from queue_tasks.statements import GET_JOB
 from queue_tasks.tasks import adopt, find_task
 
 R_co = TypeVar("R_co", covariant=True)
@@ -112,25 +111,18 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
         database, patience = options.listen_database or options.database, options.statement_timeout
         connection, direct = connect_synchronously(database, "wait", statement_timeout=patience)
         with connection:
-            if direct:
-                with within(connection, patience + MARGIN):
-                    connection.execute(f"listen {CHANNEL}")
-                    connection.execute(FOLLOW)
-            deadline, looks = time.monotonic() + limit, Looks(hears=direct)
+            looks = self._looks(limit, hears=direct)
+            with within(connection, patience + MARGIN):
+                for statement in looks.first:
+                    connection.execute(statement)
             while True:
                 with within(connection, patience + MARGIN):
-                    if looks.asks:
-                        looks.note(connection.execute(LIST_WRITERS, {"known": looks.known}).fetchall())
-                    row = connection.execute(GET_JOB, {"id": int(self.id)}).fetchone()
-                if self._look(row):
-                    break
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise WaitTimeout(self.id, limit, self.status)
-                for notice in connection.notifies(timeout=min(left, looks.pause())):
+                    answers = [connection.execute(*question).fetchall() for question in looks.questions]
+                if self._look(looks, answers):
+                    return self
+                for notice in connection.notifies(timeout=looks.pause()):
                     if _concerns(notice.payload, self.id):
                         break
-        return self
 
     async def await_result(self, timeout: float | timedelta | None = None) -> TaskResult[R_co]:  # noqa: ASYNC109 - the contract
         """See `wait`; from async code."""
@@ -145,27 +137,20 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
 
         line = await connect(database, "wait", statement_timeout=patience, durable=False, hear=hear)
         try:
-            if line.direct:
-                with Deadline(line, patience + MARGIN):
-                    await line.rows(f"listen {CHANNEL}")
-                    await line.rows(FOLLOW)
-            deadline, looks = time.monotonic() + limit, Looks(hears=line.direct)
+            looks = self._looks(limit, hears=line.direct)
+            with Deadline(line, patience + MARGIN):
+                for statement in looks.first:
+                    await line.rows(statement)
             while True:
                 # What is said from now on may not be in the row yet.
                 heard = loop.create_future()
                 with Deadline(line, patience + MARGIN):
-                    if looks.asks:
-                        looks.note(await line.rows(LIST_WRITERS, {"known": looks.known}))
-                    rows = await line.rows(GET_JOB, {"id": int(self.id)})
-                if self._look(rows[0] if rows else None):
-                    break
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise WaitTimeout(self.id, limit, self.status)
-                await line.listen(min(left, looks.pause()), until=heard)
+                    answers = [await line.rows(*question) for question in looks.questions]
+                if self._look(looks, answers):
+                    return self
+                await line.listen(looks.pause(), until=heard)
         finally:
             await line.close()
-        return self
 
     def cancel(self) -> bool:
         """Cancel the job if it has not started; whether it was."""
@@ -180,8 +165,15 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
     def _options(self) -> Options:
         return cast("Options", cast("Any", self.task.get_backend()).settings)
 
-    def _look(self, row: tuple[Any, ...] | None) -> bool:
-        self._take(from_row(_require(row, self.id), self.backend))
+    def _looks(self, limit: float, *, hears: bool) -> Looks:
+        return Looks((GET_JOB, {"id": int(self.id)}), [CHANNEL], hears=hears, limit=limit)
+
+    def _look(self, looks: Looks, answers: Sequence[Sequence[tuple[Any, ...]]]) -> bool:
+        """Take what a look has shown; whether the job has finished."""
+        rows = looks.note(answers)
+        self._take(from_row(_require(rows[0] if rows else None, self.id), self.backend))
+        if not self.is_finished and looks.given_up:
+            raise WaitTimeout(self.id, looks.limit, self.status)
         return self.is_finished
 
     def _take(self, newer: compat.TaskResult[..., Any]) -> None:

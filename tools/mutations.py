@@ -408,8 +408,8 @@ MUTANTS = (
     mutant(
         "who begins to wait does not ask who may keep silent",
         "queue_tasks/following.py",
-        "return self.hears and not self._writers.ended",
-        "return False",
+        "Writers(None if hears else [])",
+        "Writers([])",
         "tests/integration/test_results.py::TestWaiting::test_an_end_that_nobody_was_told_of_since_nobody_waited_yet_is_found",
     ),
     mutant(

@@ -89,7 +89,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for nothing waits for less."""
     monkeypatch.setattr(live, "GATHER", 0.01)
     monkeypatch.setattr(live, "SIGN_EVERY", 0.05)
-    monkeypatch.setattr(news, "CHECK_EVERY", 0.05)
+    monkeypatch.setattr(following, "LONGEST", 0.05)
 
 
 SCHEDULE: LiteralString = """
@@ -112,7 +112,6 @@ CHANGES: dict[str, LiteralString] = {
 def test_what_was_done_before_pages_were_told_and_committed_after_it_is_told_all_the_same(outside, dsn, monkeypatch):
     monkeypatch.setattr(following, "FIRST", 0.01)
     monkeypatch.setattr(following, "LONGEST", 3600)
-    monkeypatch.setattr(news, "CHECK_EVERY", 3600)
     outside.execute(ADD_JOB)
     seen: list[Any] = []
 
