@@ -49,7 +49,7 @@ NOT_MIGRATED = ("42P01", "42703", "42883")
 NOT_ALLOWED = "42501"
 """The SQLSTATE of what the login's role may not do."""
 
-_DETAILS = re.compile(r"\n(?:DETAIL|CONTEXT):")
+_ADDED = re.compile(r"\n(?:LINE \d+|DETAIL|HINT|QUERY|CONTEXT):")
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -138,13 +138,6 @@ def _is_of_the_connection(error: Exception) -> bool:
     return isinstance(error, (*DATABASE_ERRORS, OSError))
 
 
-def primary(error: BaseException) -> str:
-    """What a server says in one line, without the place in the statement; else all that the error says."""
-    told = error if isinstance(error, psycopg.Error) else error.__cause__
-    said = told.diag.message_primary if isinstance(told, psycopg.Error) else None
-    return " ".join((said or str(error)).split())
-
-
 def brief(error: BaseException) -> str:
-    """What an error says, without what the server adds: details quote rows, and with them arguments."""
-    return _DETAILS.split(str(error), maxsplit=1)[0].strip() or "no message"
+    """What an error says, in one line, without what a server adds below: its details quote rows, and so arguments."""
+    return " ".join(_ADDED.split(str(error), maxsplit=1)[0].split()) or "no message"

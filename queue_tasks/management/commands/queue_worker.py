@@ -24,7 +24,7 @@ from django.db import connections
 from queue_tasks.backend import PostgresBackend
 from queue_tasks.compat import DEFAULT_TASK_BACKEND_ALIAS
 from queue_tasks.conf import Options
-from queue_tasks.database_errors import StatementRefused, is_of_the_role, is_of_the_schema, migration, primary
+from queue_tasks.database_errors import StatementRefused, brief, is_of_the_role, is_of_the_schema, migration
 from queue_tasks.exceptions import OptionsInvalid
 from queue_tasks.management.usage import USAGE, find_backend, refuse, whole
 from queue_tasks.meter import Meter
@@ -167,7 +167,7 @@ class Command(BaseCommand):
             with ports(flags, monitor.health, lambda: worker.meter):
                 code = run(worker, STOP_SIGNALS, monitor)
         except StatementRefused as exc:
-            raise CommandError(f"queue_worker could not start: {primary(exc)}.{remedy(exc, options.database)}") from exc
+            raise CommandError(f"queue_worker could not start: {brief(exc)}.{remedy(exc, options.database)}") from exc
         tally = worker.tally
         if not line:
             self._say(f"stopped: worker {worker.worker_id}, {tally.ended} attempts, {tally.failed} jobs failed")
