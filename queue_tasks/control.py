@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 from asgiref.sync import sync_to_async
 
@@ -51,10 +51,10 @@ def cancel(ids: Sequence[int], *, database: str | None = None, keep: timedelta |
 
     SQL: sql/queries/cancel_jobs.sql
     """
-    database = database or home_of_jobs()
-    done = [row[0] for row in rows(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})]
+    home, found = _run(database, CANCEL_JOBS, {"ids": list(ids), "keep": _seconds(keep)})
+    done = [row[0] for row in found]
     if done:
-        events.tell(events.JobsCancelled, database, tuple(done))
+        events.tell(events.JobsCancelled, home, tuple(done))
     return done
 
 
@@ -63,11 +63,11 @@ def abort(ids: Sequence[int], *, database: str | None = None, keep: timedelta | 
 
     SQL: sql/queries/abort_jobs.sql
     """
-    database = database or home_of_jobs()
-    done: dict[int, str] = dict(rows(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)}))
+    home, found = _run(database, ABORT_JOBS, {"ids": list(ids), "keep": _seconds(keep)})
+    done: dict[int, str] = dict(found)
     if done:
         running, cancelled = (tuple(job for job, to in done.items() if to == word) for word in ("doing", "cancelled"))
-        events.tell(events.JobsAborted, database, running, cancelled)
+        events.tell(events.JobsAborted, home, running, cancelled)
     return done
 
 
@@ -99,8 +99,7 @@ def retry_job(
     """
     from queue_tasks import overview  # noqa: PLC0415 - no worker has to hold it
 
-    database = database or home_of_jobs()
-    found = overview.list_jobs(ids=[job_id], database=database)
+    found = overview.list_jobs(ids=[job_id], database=database or home_of_jobs())
     if not found:
         raise JobNotFound(job_id)
     text, lock = check_arguments(found[0].task_name, args, kwargs or {})
@@ -130,10 +129,10 @@ def delete(ids: Sequence[int], *, database: str | None = None) -> list[int]:
 
     SQL: sql/queries/delete_jobs.sql
     """
-    database = database or home_of_jobs()
-    done = [row[0] for row in rows(database, DELETE_JOBS, {"ids": list(ids)})]
+    home, found = _run(database, DELETE_JOBS, {"ids": list(ids)})
+    done = [row[0] for row in found]
     if done:
-        events.tell(events.JobsDeleted, database, tuple(done))
+        events.tell(events.JobsDeleted, home, tuple(done))
     return done
 
 
@@ -142,8 +141,8 @@ def count_expired(*, database: str | None = None) -> int:
 
     SQL: sql/queries/count_expired.sql
     """
-    database = database or home_of_jobs()
-    jobs: int = rows(database, COUNT_EXPIRED, {})[0][0]
+    _, found = _run(database, COUNT_EXPIRED, {})
+    jobs: int = found[0][0]
     return jobs
 
 
@@ -157,10 +156,10 @@ def prune(*, database: str | None = None, told: Callable[[int], None] = _tell_no
     told: called after each chunk with the number deleted so far.
     SQL: sql/queries/prune_jobs.sql
     """
-    database = database or home_of_jobs()
     total = 0
     while True:
-        deleted: int = rows(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})[0][0]
+        _, found = _run(database, PRUNE_JOBS, {"max_jobs": PRUNE_CHUNK})
+        deleted: int = found[0][0]
         total += deleted
         told(total)
         if deleted < PRUNE_CHUNK:
@@ -186,12 +185,11 @@ def pause_queue(
     at = until if isinstance(until, datetime) else None
     if at is not None and at.utcoffset() is None:
         raise ControlInvalid(f"until is {at!r}, a naive time; expected an aware one, such as datetime.now(UTC) + ...")
-    database = database or home_of_jobs()
-    parameters = {"name": _queue(name), "until": at, "wait": wait, "by": by}
-    if not rows(database, PAUSE_QUEUE, parameters):
+    home, paused = _run(database, PAUSE_QUEUE, {"name": _queue(name), "until": at, "wait": wait, "by": by})
+    if not paused:
         given = f"{wait:g} s" if at is None else f"{at:%Y-%m-%d %H:%M:%S %Z}"
         raise ControlInvalid(f"until is {given}, which is over by the database's clock; expected a time to come.")
-    events.tell(events.QueuePaused, database, name, until, by)
+    events.tell(events.QueuePaused, home, name, until, by)
 
 
 def resume_queue(name: str, *, database: str | None = None) -> bool:
@@ -200,11 +198,10 @@ def resume_queue(name: str, *, database: str | None = None) -> bool:
     Raises ControlInvalid.
     SQL: sql/queries/resume_queue.sql
     """
-    database = database or home_of_jobs()
-    resumed = bool(rows(database, RESUME_QUEUE, {"name": _queue(name)}))
+    home, resumed = _run(database, RESUME_QUEUE, {"name": _queue(name)})
     if resumed:
-        events.tell(events.QueueResumed, database, name)
-    return resumed
+        events.tell(events.QueueResumed, home, name)
+    return bool(resumed)
 
 
 def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, database: str | None = None) -> None:
@@ -221,9 +218,8 @@ def limit_queue(name: str, concurrency: int | None, *, by: str | None = None, da
             f"concurrency is {concurrency!r}; expected a whole number of 1 or more, or None for no limit. "
             "To have none run, pause the queue."
         )
-    database = database or home_of_jobs()
-    rows(database, LIMIT_QUEUE, {"name": _queue(name), "concurrency": concurrency, "by": by})
-    events.tell(events.QueueLimited, database, name, concurrency, by)
+    home, _ = _run(database, LIMIT_QUEUE, {"name": _queue(name), "concurrency": concurrency, "by": by})
+    events.tell(events.QueueLimited, home, name, concurrency, by)
 
 
 async def apause_queue(
@@ -301,11 +297,16 @@ async def astop_worker(worker_id: int, *, database: str | None = None) -> bool:
 
 
 def _tell(worker_id: int, what: str | None, database: str | None) -> bool:
-    database = database or home_of_jobs()
-    told = bool(rows(database, TELL_WORKER, {"id": worker_id, "told": what}))
+    home, told = _run(database, TELL_WORKER, {"id": worker_id, "told": what})
     if told:
-        events.tell(events.WorkerTold, database, worker_id, what)
-    return told
+        events.tell(events.WorkerTold, home, worker_id, what)
+    return bool(told)
+
+
+def _run(database: str | None, statement: LiteralString, parameters: dict[str, Any]) -> tuple[str, list[Any]]:
+    """Run one statement where the jobs live: the alias of that database, and the rows."""
+    home = database or home_of_jobs()
+    return home, rows(home, statement, parameters)
 
 
 def _seconds(keep: timedelta | None) -> float | None:
@@ -315,12 +316,11 @@ def _seconds(keep: timedelta | None) -> float | None:
 def _retry(
     ids: Sequence[int], wait: timedelta | None, args: str | None, lock: str | None, database: str | None
 ) -> list[int]:
-    database = database or home_of_jobs()
     seconds = _seconds(wait)
     if seconds is not None and not 0 < seconds <= LONGEST_WAIT:
         raise ValueError(f"wait={wait!r}; expected more than 0 and at most {LONGEST_WAIT:g} seconds, or None for now.")
-    parameters = {"ids": list(ids), "wait": seconds, "args": args, "lock": lock}
-    done = [row[0] for row in rows(database, RETRY_JOBS, parameters)]
+    home, found = _run(database, RETRY_JOBS, {"ids": list(ids), "wait": seconds, "args": args, "lock": lock})
+    done = [row[0] for row in found]
     if done:
-        events.tell(events.JobsRetried, database, tuple(done), wait)
+        events.tell(events.JobsRetried, home, tuple(done), wait)
     return done

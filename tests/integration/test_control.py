@@ -14,7 +14,7 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from queue_tasks import control, enqueue_many, explain
+from queue_tasks import compat, control, enqueue_many, events, explain
 from queue_tasks.conf import Options
 from queue_tasks.exceptions import ControlInvalid, JobNotFound
 from queue_tasks.explain import Why
@@ -30,6 +30,18 @@ from tests.workers import running_worker
 pytestmark = pytest.mark.django_db
 
 MEDIA = tasks.noop.using(queue_name="media")
+
+
+NOT_OURS = "another backend"
+
+
+def tasks_setting(entries: dict[str, str]) -> dict[str, Any]:
+    """TASKS with these entries of ours, each with the database its jobs live in, or of another backend."""
+    ours = {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}
+    other = {"BACKEND": f"{compat.FRAMEWORK}.backends.dummy.DummyBackend"}
+    return {
+        name: other if home == NOT_OURS else {**ours, "OPTIONS": {"database": home}} for name, home in entries.items()
+    }
 
 
 def queue(*words: Any) -> str:
@@ -58,11 +70,19 @@ def test_a_queue_without_jobs_is_paused_limited_and_open_again() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("entries", [["default"], ["default", "other"], ["other"]])
-def test_it_acts_where_the_jobs_live(settings: Any, entries: list[str]) -> None:
-    ours = {"BACKEND": "queue_tasks.backend.PostgresBackend", "QUEUES": []}
-    jobs_live = {"default": "jobs", "other": "jobs" if entries == ["other"] else "default"}
-    settings.TASKS = {name: {**ours, "OPTIONS": {"database": jobs_live[name]}} for name in entries}
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"default": "jobs"},
+        {"other": "jobs"},
+        {"other": "default", "default": "jobs"},
+        {"default": NOT_OURS, "other": "jobs"},
+    ],
+)
+def test_it_acts_where_the_jobs_live(settings: Any, entries: dict[str, str]) -> None:
+    settings.TASKS = tasks_setting(entries)
+    told: list[events.QueuePaused] = []
+    unsubscribe = events.subscribe(events.QueuePaused, told.append)
     with alias("jobs"), CaptureQueriesContext(connections["default"]) as elsewhere:
         control.pause_queue("media")
         control.resume_queue("media")
@@ -71,7 +91,19 @@ def test_it_acts_where_the_jobs_live(settings: Any, entries: list[str]) -> None:
         assert (control.count_expired(), control.prune(), control.stop_worker(1)) == (0, 0, False)
         with pytest.raises(JobNotFound):
             control.retry_job(1)
+    unsubscribe()
     assert list(elsewhere) == []
+    assert [event.database for event in told] == ["jobs"]
+
+
+@pytest.mark.parametrize("entries", [{"default": NOT_OURS}, {"one": "jobs", "two": "jobs"}])
+def test_where_nothing_says_where_the_jobs_live_it_acts_on_djangos_default(
+    settings: Any, entries: dict[str, str]
+) -> None:
+    settings.TASKS = tasks_setting(entries)
+    with alias("jobs"):
+        control.pause_queue("media")
+    assert gate() is not None
 
 
 @pytest.mark.parametrize("until", [timedelta(hours=1), timezone.now() + timedelta(hours=1)])
