@@ -11,6 +11,8 @@ import re
 
 import psycopg
 
+from queue_tasks.exceptions import SchemaOutdated
+
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 """What a lost, refused or overloaded connection raises; worth trying again."""
 
@@ -108,6 +110,11 @@ def is_of_the_role(error: Exception) -> bool:
 def migration(database: str) -> str:
     """The command that makes what a database lacks. database: its alias."""
     return "manage.py migrate" if database == "default" else f"manage.py migrate --database {database}"
+
+
+def outdated(error: Exception, database: str) -> SchemaOutdated:
+    """An error of the schema as one of ours, which says what to do."""
+    return SchemaOutdated(database, brief(error), migration(database))
 
 
 # -------------------------------------------------------------------------------------------------- what has come of it

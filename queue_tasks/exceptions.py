@@ -5,6 +5,7 @@ QueueTasksError
 ├── ArgumentsOutOfRange           (also ValueError)  an argument's value would be changed or refused on its way
 ├── ArgumentsDoNotFit             (also TypeError)   a job's arguments are not those its function takes now
 ├── OptionsInvalid                                   TASKS[...]["OPTIONS"] has an unknown or wrong option
+├── SchemaOutdated                                   the database lacks what this release of the code needs
 ├── TaskNotFound                                     a job names a task that cannot be imported
 ├── JobNotFound                                      a job row does not exist
 ├── ScheduleInvalid               (also ValueError)  a schedule's cron line, time zone or another option is wrong
@@ -74,6 +75,13 @@ class OptionsInvalid(QueueTasksError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = list(problems)
         super().__init__(" ".join(self.problems))
+
+
+class SchemaOutdated(QueueTasksError):
+    """The database lacks objects that this release of the code needs: it was not migrated, or not since an upgrade."""
+
+    def __init__(self, database: str, found: str, remedy: str) -> None:
+        super().__init__(f"The database {database!r} lacks objects of queue_tasks ({found}). Run: {remedy}")
 
 
 class TaskNotFound(QueueTasksError):

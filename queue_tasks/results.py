@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -22,6 +23,7 @@ from queue_tasks.arguments import decode
 from queue_tasks.caller import moment
 from queue_tasks.conf import Options
 from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchronously, within
+from queue_tasks.database_errors import StatementRefused, is_of_the_schema, outdated
 from queue_tasks.exceptions import TaskNotFound, WaitTimeout
 from queue_tasks.following import Looks
 from queue_tasks.specs import JobSpec
@@ -105,12 +107,13 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
 
         timeout: seconds or a timedelta; None: for ever.
         Raises TimeoutError (WaitTimeout), and TaskResultDoesNotExist when other sessions cannot see the job: it was
-        enqueued in a transaction that is not committed yet, or deleted as `keep=False` asks.
+        enqueued in a transaction that is not committed yet, or deleted as `keep=False` asks. SchemaOutdated when the
+        database was not migrated since an upgrade of the code.
         """
         limit, options = _seconds(timeout), self._options
         database, patience = options.listen_database or options.database, options.statement_timeout
         connection, direct = connect_synchronously(database, "wait", statement_timeout=patience)
-        with connection:
+        with connection, _on_our_schema(options.database):
             looks = self._looks(limit, hears=direct)
             with within(connection, patience + MARGIN):
                 for statement in looks.first:
@@ -137,18 +140,19 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
 
         line = await connect(database, "wait", statement_timeout=patience, durable=False, hear=hear)
         try:
-            looks = self._looks(limit, hears=line.direct)
-            with Deadline(line, patience + MARGIN):
-                for statement in looks.first:
-                    await line.rows(statement)
-            while True:
-                # What is said from now on may not be in the row yet.
-                heard = loop.create_future()
+            with _on_our_schema(options.database):
+                looks = self._looks(limit, hears=line.direct)
                 with Deadline(line, patience + MARGIN):
-                    answers = [await line.rows(*question) for question in looks.questions]
-                if self._look(looks, answers):
-                    return self
-                await line.listen(looks.pause(), until=heard)
+                    for statement in looks.first:
+                        await line.rows(statement)
+                while True:
+                    # What is said from now on may not be in the row yet.
+                    heard = loop.create_future()
+                    with Deadline(line, patience + MARGIN):
+                        answers = [await line.rows(*question) for question in looks.questions]
+                    if self._look(looks, answers):
+                        return self
+                    await line.listen(looks.pause(), until=heard)
         finally:
             await line.close()
 
@@ -368,6 +372,16 @@ def _moment(value: datetime | None) -> datetime | None:
     if value is None or settings.USE_TZ or value.utcoffset() is None:
         return value
     return timezone.make_naive(value)
+
+
+@contextlib.contextmanager
+def _on_our_schema(database: str) -> Iterator[None]:
+    try:
+        yield
+    except StatementRefused as exc:
+        if is_of_the_schema(exc):
+            raise outdated(exc, database) from exc
+        raise
 
 
 def _concerns(payload: str, result_id: str) -> bool:

@@ -579,7 +579,7 @@ def test_a_database_that_was_not_migrated_is_told_what_to_run():
     sql("alter table procrastinate_jobs rename column qt_lease to old_lease")
     sql("alter table procrastinate_jobs rename column qt_errors to old_errors")
     error = refused("jobs")
-    lacks = "the database 'default' lacks objects of queue_tasks"
+    lacks = "The database 'default' lacks objects of queue_tasks"
     assert str(error) == f'{lacks} (column "qt_errors" does not exist). Run: manage.py migrate'
     assert error.returncode == 1
 

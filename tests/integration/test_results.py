@@ -16,8 +16,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from queue_tasks import Progress, TaskResult, compat, following, results, task
-from queue_tasks.exceptions import WaitTimeout
+from queue_tasks.exceptions import SchemaOutdated, WaitTimeout
 from queue_tasks.results import STATUS
+from tests.aliases import alias_of
 from tests.testapp import tasks
 from tests.waiting import PATIENCE, await_until, wait_until
 
@@ -358,6 +359,19 @@ class TestWaiting:
             early.execute(FINISH, [int(result.id)])
             with elsewhere(dsn, lambda _: early.commit()):
                 assert waited(result).return_value == 3
+
+    @pytest.mark.parametrize("waits", ["wait", "await_result"])
+    def test_a_database_older_than_the_code_is_named_with_what_to_run(self, settings, fresh_database, waits):
+        result = tasks.add.enqueue(1)
+        settings.TASKS = {
+            "default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "OPTIONS": {"database": "jobs"}},
+        }
+        with alias_of("jobs", fresh_database), pytest.raises(SchemaOutdated) as raised:
+            result.wait() if waits == "wait" else asyncio.run(result.await_result())
+        assert str(raised.value) == (
+            "The database 'jobs' lacks objects of queue_tasks (function queue_tasks_follow_v1() does not exist). "
+            "Run: manage.py migrate --database jobs"
+        )
 
     async def test_an_end_that_nobody_was_told_of_since_nobody_awaited_yet_is_found(self, dsn, monkeypatch):
         monkeypatch.setattr(following, "LONGEST", HOUR)

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.color import no_style
 from django.db import Error, OperationalError
 
-from queue_tasks.database_errors import brief, is_of_the_schema, migration
+from queue_tasks.database_errors import brief, is_of_the_schema, outdated
 from queue_tasks.management.console import Console
 from queue_tasks.management.usage import OneLineParser, find_backend, refuse
 from queue_tasks.management.verb import Asked
@@ -74,9 +74,8 @@ class Command(BaseCommand):
 
 
 def _in_words(error: Error, database: str) -> str:
-    text = brief(error)
     if is_of_the_schema(error):
-        return f"the database {database!r} lacks objects of queue_tasks ({text}). Run: {migration(database)}"
+        return str(outdated(error, database))
     if isinstance(error, OperationalError):
-        return f"the database {database!r} cannot be used: {text}"
-    return text
+        return f"the database {database!r} cannot be used: {brief(error)}"
+    return brief(error)
