@@ -7,8 +7,6 @@ them where a server has spoken, and whatever else a call may raise.
 
 from __future__ import annotations
 
-import re
-
 import psycopg
 
 from queue_tasks.exceptions import SchemaOutdated
@@ -50,8 +48,6 @@ NOT_MIGRATED = ("42P01", "42703", "42883")
 
 NOT_ALLOWED = "42501"
 """The SQLSTATE of what the login's role may not do."""
-
-_ADDED = re.compile(r"\n(?:LINE \d+|DETAIL|HINT|QUERY|CONTEXT):")
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -147,4 +143,7 @@ def _is_of_the_connection(error: Exception) -> bool:
 
 def brief(error: BaseException) -> str:
     """What an error says, in one line, without what a server adds below: its details quote rows, and so arguments."""
-    return " ".join(_ADDED.split(str(error), maxsplit=1)[0].split()) or "no message"
+    told = error if isinstance(error, psycopg.Error) else error.__cause__
+    # Taken from its field: what the server calls the parts of its text depends on its language.
+    said = told.diag.message_primary if isinstance(told, psycopg.Error) else None
+    return " ".join((said or str(error)).split()) or "no message"
