@@ -305,6 +305,23 @@ def test_an_owner_that_is_no_superuser_migrates_and_makes_the_roles(fresh_databa
         assert connection.execute("select queue_tasks_enqueue_v1('t')").fetchone() == (1,)
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("of nobody yet", "permission denied to create role"), (None, "permission denied for table django_migrations")],
+    ids=["new roles", "roles that are there"],
+)
+def test_a_login_that_may_not_make_the_roles_is_told_who_may(
+    house: House, dsn: str, name: str | None, found: str
+) -> None:
+    flags = [part for word in roles.ROLES for part in (f"--{word}-role", name or name_of(word))]
+    with django_as(house.nobody, dsn), pytest.raises(CommandError) as refusal:
+        call_command("queue", "roles", "--apply", *flags, stdout=StringIO())
+    assert str(refusal.value) == (
+        f"queue roles: {found}. It takes the owner of the tables, and CREATEROLE unless the roles are there. "
+        "Or have a superuser run what it prints without --apply, in psql."
+    )
+
+
 def test_the_roles_are_printed_for_psql_under_the_names_given(house: House) -> None:
     out = StringIO()
     call_command("queue", "roles", "--worker-role", "o'brien", stdout=out)

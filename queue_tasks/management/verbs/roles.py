@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError
 
 from queue_tasks import roles
+from queue_tasks.database_errors import brief, is_of_the_role
 from queue_tasks.management.usage import USAGE
 from queue_tasks.management.verb import Asked, Verb
 
@@ -31,6 +33,13 @@ def print_or_apply(asked: Asked) -> None:
             asked.console.write(roles.text(names))
     except ValueError as exc:
         raise CommandError(f"queue roles: {exc}", returncode=USAGE) from exc
+    except DatabaseError as exc:
+        if not is_of_the_role(exc):
+            raise
+        raise CommandError(
+            f"queue roles: {brief(exc)}. It takes the owner of the tables, and CREATEROLE unless the roles are there. "
+            "Or have a superuser run what it prints without --apply, in psql."
+        ) from exc
 
 
 VERBS = (
