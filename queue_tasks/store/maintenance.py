@@ -24,6 +24,8 @@ class Promotion:
     """Jobs."""
     next_due_in: float | None
     """Seconds until the next job is due; None: none is scheduled."""
+    next_due_at: float | None
+    """When that is by the database's clock, not to be counted with: to be compared with what a look around finds."""
     resumes_in: float | None
     """Seconds until the first pause of a queue ends that has an end; None: there is none."""
     resumes_at: float | None

@@ -30,6 +30,8 @@ class Sight(NamedTuple):
     ticks: bool
     lost: bool
     expired: bool
+    next_due_at: float | None
+    """When the next scheduled job is due that is not due yet, by the database's clock; None: none is scheduled."""
     used: float
     """The used part, 0 to 1, of the server's queue of notifications."""
 
@@ -56,13 +58,20 @@ class Lookout:
         # When the last look was, of the kinds of which it found nothing.
         self._nothing_at: dict[Find, float] = {}
         self._called: dict[Find, Callable[[], None]] = {}
+        self._heard: list[Callable[[Sight], None]] = []
 
     def call(self, find: Find, function: Callable[[], None]) -> None:
         """Call a function whenever a look finds something of a kind."""
         self._called[find] = function
 
+    def hear(self, function: Callable[[Sight], None]) -> None:
+        """Call a function with what each look has seen."""
+        self._heard.append(function)
+
     def note(self, sight: Sight) -> None:
         """What was seen a moment ago."""
+        for tell in self._heard:
+            tell(sight)
         now = time.monotonic()
         for find in Find:
             if not getattr(sight, find):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from queue_tasks.conf import Options
 from queue_tasks.events import JobsRescued, publish
 from queue_tasks.store import MaintenanceStore
-from queue_tasks.worker.lookout import Find, Lookout
+from queue_tasks.worker.lookout import Find, Lookout, Sight
 from queue_tasks.worker.notify_queue import NotifyQueueWatch
 from queue_tasks.worker.service import Service, wait_for
 from queue_tasks.worker.silence import silent_after
@@ -46,6 +46,10 @@ PROMOTE_CHUNK = 1000
 POLLS_WHEN_HEARING = 6
 """Poll intervals between a promoter's looks for jobs it was not told of while it would be told of them."""
 
+LONGEST_WHEN_HEARING = 120.0
+"""Seconds between a promoter's looks at the most, where no look around is made in their place: of a job that is due in
+five minutes or later workers are not told (sql/functions/queue_tasks_tell_scheduled_v1.sql)."""
+
 PRUNE_CHUNK = 500
 """Rows deleted in one statement: each is a short transaction."""
 
@@ -58,6 +62,8 @@ LOOK_COUNTS_FOR = 10.0
 
 class Promoter(Service):
     """Makes scheduled jobs ready at their time. `wake` when a job was scheduled: the timer may be too late for it.
+
+    Of a job that is due much later no worker is told: this one looks before, or a look around says when it is due.
 
     Knows also when the pause of a queue ends by itself; `reconsider` when an operator has decided something.
     on_promoted: called when there may be jobs to fetch that nobody has been told of.
@@ -81,7 +87,10 @@ class Promoter(Service):
         self._hears = hears
         self._lookout = lookout or Lookout()
         self._lookout.call(Find.DUE, self.wake)
+        self._lookout.hear(self._note)
         self._wake = asyncio.Event()
+        # When the job is due that the timer stands on, by the database's clock.
+        self._next_due_at = math.inf
         self._resumes_at: float | None = None
         self._changed = False
 
@@ -94,12 +103,17 @@ class Promoter(Service):
         self._changed = True
         self._wake.set()
 
+    def _note(self, sight: Sight) -> None:
+        if sight.next_due_at is not None and sight.next_due_at < self._next_due_at:
+            self.wake()
+
     async def run(self) -> None:
         """Promote what is due; sleep until the next is or a pause ends, until woken, or for a poll interval."""
         while True:
             self._wake.clear()
             changed, self._changed = self._changed, False
             found = await self._store.promote_jobs(PROMOTE_CHUNK)
+            self._next_due_at = math.inf if found.next_due_at is None else found.next_due_at
             # A pause that is the next to end no more has ended, before this answer.
             ended = self._resumes_at is not None and self._resumes_at != found.resumes_at
             self._resumes_at = found.resumes_at
@@ -107,7 +121,9 @@ class Promoter(Service):
                 self._on_promoted()
             if found.promoted == PROMOTE_CHUNK:
                 continue
-            longest = self._poll_interval * (POLLS_WHEN_HEARING if self._hears() else 1)
+            longest = self._poll_interval
+            if self._hears():
+                longest = min(POLLS_WHEN_HEARING * longest, LONGEST_WHEN_HEARING)
             known = [when for when in (found.next_due_in, found.resumes_in) if when is not None]
             # Due and not promoted: another worker is at it.
             await self._lookout.poll(Find.DUE, self._wake, longest, max(min(known, default=math.inf), 0.002))

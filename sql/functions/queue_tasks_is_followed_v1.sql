@@ -6,12 +6,10 @@
 -- NOTIFY takes one lock of the whole server when it commits, and holds it until the log is flushed: whoever ends a job would commit
 -- after all others who do. To ask takes a microsecond.
 create or replace function queue_tasks_is_followed_v1() returns boolean
-    language plpgsql
+    language sql
 as $body$
-begin
-    -- One expression: nothing can interrupt a session between the two.
-    return case when pg_try_advisory_lock(29046, 0) then not pg_advisory_unlock(29046, 0) else true end;
-end
+    -- One expression: nothing can interrupt a session between the two. It becomes a part of the caller's.
+    select case when pg_try_advisory_lock(29046, 0) then not pg_advisory_unlock(29046, 0) else true end
 $body$;
 
 comment on function queue_tasks_is_followed_v1() is 'Whether a session wants to hear what becomes of jobs.';

@@ -1,4 +1,4 @@
--- queue_tasks_look_v1(worker_id, queues) -> one row: ready, due, ticks, lost, expired; booleans
+-- queue_tasks_look_v1(worker_id, queues) -> one row: ready, due, ticks, lost, expired, booleans; next_due_at double precision
 -- What a worker that has nothing to do could find to do, in one look.
 -- queues:  names that it works; null: all
 -- ready:   whether some job is ready in its queues; it may be held back by a pause, a lock or a limit
@@ -6,11 +6,12 @@
 -- ticks:   whether some schedule has ticked, or its next tick is to be found
 -- lost:    whether some job runs under no worker, or under this one, which has none in hand
 -- expired: whether the time of some finished job to be kept is over
+-- next_due_at: when the next scheduled job is due that is not due yet, in seconds since 1970; null: none is scheduled
 -- Called by  queries/look_around.sql
 -- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_scheduled_idx,
 --            procrastinate_jobs_qt_unowned_idx, idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_expires_idx
 create or replace function queue_tasks_look_v1(p_worker_id bigint, p_queues text[])
-    returns table (ready boolean, due boolean, ticks boolean, lost boolean, expired boolean)
+    returns table (ready boolean, due boolean, ticks boolean, lost boolean, expired boolean, next_due_at double precision)
     language plpgsql
     stable
     set enable_seqscan = off
@@ -55,6 +56,11 @@ begin
     due := exists (
         select from procrastinate_jobs j
         where j.status = 'todo' and j.scheduled_at is not null and j.scheduled_at <= v_now
+    );
+    next_due_at := (
+        select date_part('epoch', j.scheduled_at) from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at > v_now and j.scheduled_at < queue_tasks_parked_until_v1()
+        order by j.scheduled_at limit 1
     );
     ticks := exists (
         select from queue_tasks_schedules s

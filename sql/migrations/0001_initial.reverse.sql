@@ -59,6 +59,7 @@ drop function if exists queue_tasks_note_place_v1;
 drop function if exists queue_tasks_look_v1;
 drop function if exists queue_tasks_is_not_fetching_v1;
 drop function if exists queue_tasks_is_followed_v1;
+drop function if exists queue_tasks_is_due_before_v1;
 drop function if exists queue_tasks_hold_limits_v1;
 drop function if exists queue_tasks_free_heads_v1;
 drop function if exists queue_tasks_follow_v1;

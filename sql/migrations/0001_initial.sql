@@ -331,7 +331,7 @@ create unique index if not exists queue_tasks_schedules_name_idx on queue_tasks_
 -- queue_tasks_parked_until_v1() -> timestamp with time zone
 -- The scheduled_at of a parked job: it waits for somebody to free it, not for a time.
 -- A finite date, since clients cannot load 'infinity', with room for any time zone's offset below the year 9999.
--- Called by  queue_tasks_promote_jobs_v1, the triggers on procrastinate_jobs, the statements that show a job's state
+-- Called by  queue_tasks_promote_jobs_v1, queue_tasks_look_v1, the triggers on procrastinate_jobs, the statements that show a job's state
 create or replace function queue_tasks_parked_until_v1() returns timestamp with time zone
     language sql immutable parallel safe
 as $body$
@@ -1283,6 +1283,38 @@ $body$;
 
 comment on function queue_tasks_hold_limits_v1(text[]) is 'How many jobs of queues with a limit may be started now; nobody else can until commit.';
 
+-- from sql/functions/queue_tasks_is_due_before_v1.sql
+-- queue_tasks_is_due_before_v1(first timestamptz, id bigint) -> boolean
+-- Whether a job is due before jobs that were scheduled now, of which the first is due then; id: the least of theirs, null: of
+-- jobs that were there before. Every worker wakes for it, and looks for the next. It is not one that is due so soon that it
+-- may come before this transaction can be seen. A longer one whose job is due at once waits for a worker's poll.
+-- Called by  queue_tasks_tell_scheduled_v1
+-- Index      procrastinate_jobs_qt_scheduled_idx: from now on, not from its beginning, where the entries of promoted jobs are
+create or replace function queue_tasks_is_due_before_v1(p_first timestamp with time zone, p_id bigint) returns boolean
+    language plpgsql
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set enable_sort = off
+as $body$
+declare
+    -- A volatile function is no bound for an index.
+    v_soon timestamp with time zone := clock_timestamp() + interval '1 second';
+begin
+    -- A producer may read no job; in one expression with the question he would be refused.
+    if not has_column_privilege('procrastinate_jobs', 'scheduled_at', 'select') then
+        return false;
+    end if;
+    return exists (
+        select
+        from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at > v_soon and j.scheduled_at <= p_first
+            and (j.scheduled_at < p_first or j.id < p_id)
+    );
+end
+$body$;
+
+comment on function queue_tasks_is_due_before_v1(timestamp with time zone, bigint) is 'Whether a job is due before jobs that were scheduled now.';
+
 -- from sql/functions/queue_tasks_is_followed_v1.sql
 -- queue_tasks_is_followed_v1() -> boolean
 -- Whether a session wants to hear what becomes of jobs, another than this one. Two that ask at the same moment may take each other for one that does.
@@ -1292,12 +1324,10 @@ comment on function queue_tasks_hold_limits_v1(text[]) is 'How many jobs of queu
 -- NOTIFY takes one lock of the whole server when it commits, and holds it until the log is flushed: whoever ends a job would commit
 -- after all others who do. To ask takes a microsecond.
 create or replace function queue_tasks_is_followed_v1() returns boolean
-    language plpgsql
+    language sql
 as $body$
-begin
-    -- One expression: nothing can interrupt a session between the two.
-    return case when pg_try_advisory_lock(29046, 0) then not pg_advisory_unlock(29046, 0) else true end;
-end
+    -- One expression: nothing can interrupt a session between the two. It becomes a part of the caller's.
+    select case when pg_try_advisory_lock(29046, 0) then not pg_advisory_unlock(29046, 0) else true end
 $body$;
 
 comment on function queue_tasks_is_followed_v1() is 'Whether a session wants to hear what becomes of jobs.';
@@ -1320,7 +1350,7 @@ $body$;
 comment on function queue_tasks_is_not_fetching_v1() is 'Whether the session is not within a fetch, which writes its own events.';
 
 -- from sql/functions/queue_tasks_look_v1.sql
--- queue_tasks_look_v1(worker_id, queues) -> one row: ready, due, ticks, lost, expired; booleans
+-- queue_tasks_look_v1(worker_id, queues) -> one row: ready, due, ticks, lost, expired, booleans; next_due_at double precision
 -- What a worker that has nothing to do could find to do, in one look.
 -- queues:  names that it works; null: all
 -- ready:   whether some job is ready in its queues; it may be held back by a pause, a lock or a limit
@@ -1328,11 +1358,12 @@ comment on function queue_tasks_is_not_fetching_v1() is 'Whether the session is 
 -- ticks:   whether some schedule has ticked, or its next tick is to be found
 -- lost:    whether some job runs under no worker, or under this one, which has none in hand
 -- expired: whether the time of some finished job to be kept is over
+-- next_due_at: when the next scheduled job is due that is not due yet, in seconds since 1970; null: none is scheduled
 -- Called by  queries/look_around.sql
 -- Index      procrastinate_jobs_qt_ready_idx, procrastinate_jobs_qt_ready_locked_idx, procrastinate_jobs_qt_scheduled_idx,
 --            procrastinate_jobs_qt_unowned_idx, idx_procrastinate_jobs_worker_not_null, procrastinate_jobs_qt_expires_idx
 create or replace function queue_tasks_look_v1(p_worker_id bigint, p_queues text[])
-    returns table (ready boolean, due boolean, ticks boolean, lost boolean, expired boolean)
+    returns table (ready boolean, due boolean, ticks boolean, lost boolean, expired boolean, next_due_at double precision)
     language plpgsql
     stable
     set enable_seqscan = off
@@ -1378,6 +1409,11 @@ begin
         select from procrastinate_jobs j
         where j.status = 'todo' and j.scheduled_at is not null and j.scheduled_at <= v_now
     );
+    next_due_at := (
+        select date_part('epoch', j.scheduled_at) from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at > v_now and j.scheduled_at < queue_tasks_parked_until_v1()
+        order by j.scheduled_at limit 1
+    );
     ticks := exists (
         select from queue_tasks_schedules s
         where s.paused_at is null and s.gone_at is null and (s.next_tick is null or s.next_tick <= v_now)
@@ -1421,15 +1457,16 @@ $body$;
 comment on function queue_tasks_note_place_v1(text, bigint, timestamp with time zone) is 'Remember where a costly look found its first job.';
 
 -- from sql/functions/queue_tasks_promote_jobs_v1.sql
--- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in double precision
+-- queue_tasks_promote_jobs_v1(max_jobs integer) -> one row: promoted integer, next_due_in, next_due_at double precision
 -- Make ready up to max_jobs scheduled jobs whose time has come, earliest first. next_due_in: seconds until the next one
--- is due, 0 when more may be due already, null when none is scheduled. Parked jobs are left alone.
+-- is due, 0 when more may be due already, null when none is scheduled. next_due_at: when that is, in seconds since 1970, as
+-- queue_tasks_look_v1 says it. Parked jobs are left alone.
 -- Called by  queries/promote_jobs.sql
 -- Writes     procrastinate_jobs (scheduled_at)
 -- Locks      the rows promoted, for update skip locked, until commit
 -- Index      procrastinate_jobs_qt_scheduled_idx
 create or replace function queue_tasks_promote_jobs_v1(p_max_jobs integer)
-    returns table (promoted integer, next_due_in double precision)
+    returns table (promoted integer, next_due_in double precision, next_due_at double precision)
     language plpgsql
     set enable_seqscan = off
     set enable_hashjoin = off
@@ -1440,7 +1477,6 @@ as $body$
 declare
     -- A volatile function is no bound for an index: with the time in a variable the scan ends at the first job not due.
     v_now timestamp with time zone := clock_timestamp();
-    v_promoted integer;
 begin
     with due as materialized (
         select j.id
@@ -1453,22 +1489,21 @@ begin
     update procrastinate_jobs j
     set scheduled_at = null
     where j.id = any (array(select d.id from due d));
-    get diagnostics v_promoted = row_count;
-    if v_promoted = p_max_jobs then
-        return query select v_promoted, 0::double precision;
-        return;
+    get diagnostics promoted = row_count;
+    if promoted = p_max_jobs then
+        next_due_in := 0;
+    else
+        -- Rows due already are being promoted by another worker at this moment: not ours to wait for.
+        select
+            greatest(extract(epoch from j.scheduled_at - clock_timestamp()), 0),
+            date_part('epoch', j.scheduled_at)
+        into next_due_in, next_due_at
+        from procrastinate_jobs j
+        where j.status = 'todo' and j.scheduled_at > v_now and j.scheduled_at < queue_tasks_parked_until_v1()
+        order by j.scheduled_at
+        limit 1;
     end if;
-    -- Rows due already are being promoted by another worker at this moment: not ours to wait for.
-    return query
-    select
-        v_promoted,
-        (
-            select greatest(extract(epoch from j.scheduled_at - clock_timestamp()), 0)::double precision
-            from procrastinate_jobs j
-            where j.status = 'todo' and j.scheduled_at > v_now and j.scheduled_at < queue_tasks_parked_until_v1()
-            order by j.scheduled_at
-            limit 1
-        );
+    return next;
 end
 $body$;
 
@@ -2474,36 +2509,23 @@ comment on function queue_tasks_tell_finished_v1(bigint[]) is 'Tell those who wa
 -- from sql/functions/queue_tasks_tell_scheduled_v1.sql
 -- queue_tasks_tell_scheduled_v1(first timestamptz, id bigint) -> void
 -- Tell workers that jobs were scheduled, of which the first is due then; id: the least of theirs, null: of jobs that were there before.
--- Nobody is told where another job is due earlier, for which every worker wakes anyway, and looks for the next: unless
--- that is so soon that it may come before this transaction can be seen. A longer one whose job is due at once waits for a worker's poll.
+-- Of a job that is due in five minutes or later only those are told who follow: each worker looks more often for what is due
+-- next. Nor is anybody told where each wakes before anyway, for another job.
 -- Called by  the triggers on procrastinate_jobs
--- Index      procrastinate_jobs_qt_scheduled_idx: from now on, not from its beginning, where the entries of promoted jobs are
+--
+-- A transaction that ends when its job is nearly due, minutes after it was written, waits for a worker's look.
 create or replace function queue_tasks_tell_scheduled_v1(p_first timestamp with time zone, p_id bigint) returns void
-    language plpgsql
-    set enable_seqscan = off
-    set enable_bitmapscan = off
-    set enable_sort = off
+    language sql
 as $body$
-declare
-    -- A volatile function is no bound for an index.
-    v_soon timestamp with time zone := clock_timestamp() + interval '1 second';
-    v_told boolean;
-begin
-    -- A producer may read no job.
-    if queue_tasks_is_followed_v1() or not has_column_privilege('procrastinate_jobs', 'scheduled_at', 'select') or not exists (
-        select
-        from procrastinate_jobs j
-        where j.status = 'todo' and j.scheduled_at > v_soon and j.scheduled_at <= p_first
-            and (j.scheduled_at < p_first or j.id < p_id)
-    )
-    then
-        -- Assigned, not performed: see queue_tasks_wake_queue_v1.
-        v_told := pg_notify('queue_tasks_scheduled', '') is null;
-    end if;
-end
+    -- Without a "from": it becomes a part of the caller's expression, and nothing is executed.
+    select case
+        when queue_tasks_is_followed_v1()
+            or (p_first < clock_timestamp() + interval '5 minutes' and not queue_tasks_is_due_before_v1(p_first, p_id))
+        then pg_notify('queue_tasks_scheduled', '')
+    end
 $body$;
 
-comment on function queue_tasks_tell_scheduled_v1(timestamp with time zone, bigint) is 'Tell workers that jobs were scheduled, unless they wake before anyway.';
+comment on function queue_tasks_tell_scheduled_v1(timestamp with time zone, bigint) is 'Tell workers that jobs were scheduled, unless they find out in time anyway.';
 
 -- from sql/functions/queue_tasks_tell_v1.sql
 -- queue_tasks_tell_v1() -> trigger

@@ -4,7 +4,7 @@
 -- Called by  worker.listener.Listener, for worker.heartbeat.Heartbeat
 select
     b.silence, b.running, b.told,
-    l.ready, l.due, l.ticks, l.lost, l.expired,
+    l.ready, l.due, l.ticks, l.lost, l.expired, l.next_due_at,
     pg_notification_queue_usage() as used
 from queue_tasks_beat_v1(
     %(worker_id)s::bigint,

@@ -4,6 +4,7 @@
 select
     p.promoted,
     p.next_due_in,
+    p.next_due_at,
     extract(epoch from r.paused_until - clock_timestamp())::double precision as resumes_in,
     extract(epoch from r.paused_until)::double precision as resumes_at
 from queue_tasks_promote_jobs_v1(%(max_jobs)s::integer) p

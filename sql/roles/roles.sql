@@ -62,8 +62,9 @@ begin
             case when p.prorettype <> 'trigger'::regtype then 'execute' end,
             case
                 when p.proname in (
-                    'queue_tasks_enqueue_job_v1', 'queue_tasks_enqueue_v1', 'queue_tasks_is_followed_v1', 'queue_tasks_is_not_fetching_v1',
-                    'queue_tasks_parked_until_v1', 'queue_tasks_tell_scheduled_v1', 'queue_tasks_wake_queue_v1', 'queue_tasks_wake_queues_v1'
+                    'queue_tasks_enqueue_job_v1', 'queue_tasks_enqueue_v1', 'queue_tasks_is_due_before_v1', 'queue_tasks_is_followed_v1',
+                    'queue_tasks_is_not_fetching_v1', 'queue_tasks_parked_until_v1', 'queue_tasks_tell_scheduled_v1', 'queue_tasks_wake_queue_v1',
+                    'queue_tasks_wake_queues_v1'
                 ) then 'execute'
             end,
             -- Those that cannot write.

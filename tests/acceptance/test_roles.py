@@ -223,6 +223,21 @@ def test_a_producer_enqueues_in_every_way_and_reads_nothing(house: House, dsn: s
         house.refuses(statement, "producer")
 
 
+def test_a_producer_who_cannot_see_what_is_due_tells_of_each_job_that_is_due_soon(house: House) -> None:
+    schedule = (
+        "select queue_tasks_enqueue_v1('tests.testapp.tasks.noop', run_after => now() + make_interval(secs => {}))"
+    )
+    with psycopg.connect(house.owner, autocommit=True) as listening:
+        listening.execute("listen queue_tasks_scheduled")
+        for seconds, told in ((100, True), (200, True), (4000, False)):
+            house.rows(schedule.format(seconds), who="producer")
+            house.rows("notify queue_tasks_scheduled, 'end'")
+            heard = listening.notifies(timeout=START)
+            payloads = list(iter(lambda: next(heard).payload, "end"))  # noqa: B023 - used up within the turn
+            heard.close()
+            assert payloads == ([""] if told else [])
+
+
 def test_a_viewer_serves_every_page_that_reads_and_changes_nothing(house: House, dsn: str, settings: Any) -> None:
     mount(settings)
     settings.TASKS = {**settings.TASKS}

@@ -164,6 +164,19 @@ def test_a_scheduled_job_runs_at_its_time_not_at_the_next_poll() -> None:
         assert timedelta(0) <= result.started_at - due < timedelta(seconds=PATIENCE)
 
 
+def test_an_idle_worker_sets_its_timer_to_a_job_that_nobody_was_told_of() -> None:
+    with running_worker(poll_interval=600, heartbeat=0.2) as worker:
+        assert worker.crew is not None
+        promoter = worker.crew.promoter
+        due = timezone.now() + timedelta(hours=1)
+        for when in (due + timedelta(hours=1), due):
+            tasks.noop.using(run_after=when).enqueue()
+        wait_until(lambda: abs(promoter._next_due_at - due.timestamp()) < 1e-3)
+        due -= timedelta(minutes=1)
+        tasks.noop.using(run_after=due).enqueue()
+        wait_until(lambda: abs(promoter._next_due_at - due.timestamp()) < 1e-3)
+
+
 def test_a_retry_without_a_wait_does_not_wait_for_the_poll() -> None:
     with running_worker(poll_interval=60):
         assert tasks.succeed_on_attempt.enqueue(3).wait(PATIENCE).return_value == 3

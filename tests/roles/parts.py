@@ -17,7 +17,16 @@ from tests.waiting import wait_until
 NOOP = "tests.testapp.tasks.noop"
 NOTHING = '{"args": [], "kwargs": {}}'
 NOTHING_SEEN = Sight(
-    0, running=False, told=None, ready=False, due=False, ticks=False, lost=False, expired=False, used=0
+    silence=0,
+    running=False,
+    told=None,
+    ready=False,
+    due=False,
+    ticks=False,
+    lost=False,
+    expired=False,
+    next_due_at=None,
+    used=0,
 )
 """By who looks around where nothing is to be done."""
 

@@ -1,10 +1,12 @@
 """Promoter, aborter, pruner: the small duties."""
 
+import re
 import time
 from typing import Any
 
 import pytest
 
+from queue_tasks.statements import sql_root
 from queue_tasks.store import Store
 from queue_tasks.worker import maintenance
 from queue_tasks.worker.lookout import Lookout
@@ -249,16 +251,72 @@ async def test_what_a_look_finds_under_this_worker_without_its_knowing_is_taken_
         await await_until(lambda: rows.get(job)["status"] == "todo")
 
 
-async def test_a_promoter_that_is_told_of_jobs_looks_for_others_less_often(store: Store, rows: Rows) -> None:
-    looks = Calls()
-    promote = store.maintenance.promote_jobs
+@pytest.fixture
+def looks(store: Store) -> Calls:
+    """When a promoter looked, and what is due next."""
+    looks, promote = Calls(), store.maintenance.promote_jobs
 
     async def counted(max_jobs: int) -> Any:
-        looks(time.monotonic())
-        return await promote(max_jobs)
+        found = await promote(max_jobs)
+        looks(time.monotonic(), found.next_due_at)
+        return found
 
     store.maintenance.promote_jobs = counted  # type: ignore[method-assign]
+    return looks
+
+
+async def test_a_promoter_that_is_told_of_jobs_looks_for_others_less_often(store: Store, looks: Calls) -> None:
     async with Promoter(store.maintenance, 0.1, Calls(), lambda: True):
         await await_until(lambda: len(looks) >= 3)
-    (first,), (_,), (third,) = looks.all[:3]
+    (first, _), _, (third, _) = looks.all[:3]
     assert third - first >= 1.2
+
+
+async def test_a_promoter_that_is_told_of_jobs_looks_all_the_same_for_those_nobody_is_told_of(
+    store: Store, looks: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "LONGEST_WHEN_HEARING", 0.05)
+    async with Promoter(store.maintenance, 600, Calls(), lambda: True):
+        await await_until(lambda: len(looks) >= 3)
+
+
+def test_that_is_more_often_than_twice_in_the_time_before_which_nobody_is_told() -> None:
+    text = (sql_root() / "functions" / "queue_tasks_tell_scheduled_v1.sql").read_text()
+    (minutes,) = re.findall(r"interval '(\d+) minutes'", text)
+    assert int(minutes) * 60 > 2 * maintenance.LONGEST_WHEN_HEARING
+
+
+async def test_a_promoter_that_is_told_of_nothing_looks_as_often_as_it_was_asked_to(
+    store: Store, looks: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "LONGEST_WHEN_HEARING", 0)
+    async with Promoter(store.maintenance, 0.3, Calls()):
+        await await_until(lambda: len(looks) >= 2)
+    (first, _), (second, _) = looks.all[:2]
+    assert second - first >= 0.3
+
+
+async def test_a_look_that_sees_a_job_due_before_the_timer_has_the_promoter_look(
+    store: Store, rows: Rows, looks: Calls
+) -> None:
+    """And no other, so that no statement is made for what is known."""
+    lookout = Lookout()
+    rows.due_in(1, 7200)
+    promoter = Promoter(store.maintenance, 600, Calls(), lambda: True, lookout)
+    async with promoter:
+        await await_until(lambda: looks)
+        _, known = looks.all[-1]
+        for seen in (None, known, known + 1):
+            lookout.note(NOTHING_SEEN._replace(next_due_at=seen))
+        assert not promoter._wake.is_set()
+        rows.due_in(1, 3600)
+        lookout.note(NOTHING_SEEN._replace(next_due_at=known - 3600))
+        await await_until(lambda: len(looks) == 2)
+        _, known = looks.all[-1]
+        lookout.note(NOTHING_SEEN._replace(next_due_at=known))
+        assert not promoter._wake.is_set()
+        rows.db.execute("delete from procrastinate_jobs")
+        promoter.wake()
+        await await_until(lambda: len(looks) == 3)
+        lookout.note(NOTHING_SEEN._replace(next_due_at=known))
+        assert promoter._wake.is_set()

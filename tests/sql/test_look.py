@@ -1,6 +1,7 @@
 """look_around: one statement that beats, and sees whatever a worker that has nothing to do could find to do."""
 
 import pytest
+from psycopg import sql
 
 from queue_tasks import statements
 
@@ -12,12 +13,17 @@ def worker(session):
     return session.worker()
 
 
-def look(session, worker, queues=None):
-    """What it finds, by name."""
+def sight(session, worker, queues=None):
+    """All that it sees."""
     parameters = {"worker_id": worker, "queues": queues, "memory": 7, "dead_after": 30.0, "silent_after": 3.0}
-    ((_, _, _, *found, used),) = session.connection.execute(statements.LOOK_AROUND, parameters).fetchall()
+    ((_, _, _, *found, next_due_at, used),) = session.connection.execute(statements.LOOK_AROUND, parameters).fetchall()
     assert 0 <= used <= 1
-    return {kind for kind, is_there in zip(KINDS, found, strict=True) if is_there}
+    return {kind for kind, is_there in zip(KINDS, found, strict=True) if is_there}, next_due_at
+
+
+def look(session, worker, queues=None):
+    """What it finds to do, by name."""
+    return sight(session, worker, queues)[0]
 
 
 def test_it_is_a_sign_of_life_of_one_that_has_nothing_to_do(session, worker):
@@ -52,6 +58,24 @@ def test_it_sees_what_is_due(session, worker):
     ):
         session.rows(f"update procrastinate_jobs set scheduled_at = {when} where id = %s", job)  # noqa: S608 - our own
         assert look(session, worker) == found
+
+
+def test_it_sees_when_the_next_is_due_that_is_not_due_yet_exactly_as_a_promoter_does(session, worker):
+    assert sight(session, worker) == (set(), None)
+    for when in ("queue_tasks_parked_until_v1()", "'infinity'"):
+        session.job(scheduled_at=sql.SQL(when))
+    assert sight(session, worker) == (set(), None)
+    for when in ("'-infinity'", "now() - interval '1 s'"):
+        session.job(scheduled_at=sql.SQL(when))
+    assert sight(session, worker) == ({"due"}, None)
+    for when in ("now() + interval '2 hours'", "now() + interval '1 hour'"):
+        session.job(queue_name="another", scheduled_at=sql.SQL(when))
+    assert sight(session, worker, ["default"])[1] == session.value(
+        "select date_part('epoch', scheduled_at) from procrastinate_jobs order by id desc limit 1"
+    )
+    ((promoted, _, next_due_at, *_),) = session.connection.execute(statements.PROMOTE_JOBS, {"max_jobs": 10}).fetchall()
+    assert promoted == 2
+    assert sight(session, worker) == ({"ready"}, next_due_at)
 
 
 def test_it_sees_jobs_that_run_under_nobody_and_its_own(session, worker):

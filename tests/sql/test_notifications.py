@@ -108,6 +108,18 @@ def test_a_job_scheduled_behind_another_wakes_nobody_for_whoever_wakes_for_that_
     assert heard() == []
 
 
+def test_a_job_due_in_five_minutes_or_later_wakes_nobody_for_each_worker_looks_before(one, due, stranger):
+    heard = stranger.listen("queue_tasks_scheduled")
+    due(310)
+    due(4000, 5)
+    assert heard() == []
+    due(290)
+    assert heard() == SCHEDULED
+    stranger.follow()
+    due(4000)
+    assert heard() == SCHEDULED
+
+
 def test_a_retry_that_waits_longer_than_another_job_wakes_nobody(one, due, stranger):
     worker = one.worker()
     one.jobs(2)

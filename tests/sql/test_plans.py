@@ -18,7 +18,7 @@ from tests.sql.session import Session
 FETCH = "select id, lock from queue_tasks_fetch_jobs_v1(%s, %s::text[], %s)"
 PROMOTE = "select promoted from queue_tasks_promote_jobs_v1(%s)"
 PRUNE = "select queue_tasks_prune_jobs_v1(%s)"
-LOOK = "select ready, due, ticks, lost, expired from queue_tasks_look_v1(%s, %s::text[])"
+LOOK = "select ready, next_due_at, due, ticks, lost, expired from queue_tasks_look_v1(%s, %s::text[])"
 BEAT = "select running from queue_tasks_beat_v1(%s, false, null, 30, 3)"
 QUEUES = (None, ["a"], ["a", "b"], ["other1", "other2"], ["empty"])
 

@@ -396,7 +396,7 @@ class Machine(RuleBasedStateMachine):
         assert {row[0] for row in found} == self.model.reclaim(worker, known, keep)
 
     def promote(self, **_: Any) -> None:
-        ((promoted, next_due_in, resumes_in, _),) = self.run(statements.PROMOTE_JOBS, max_jobs=100)
+        ((promoted, next_due_in, _, resumes_in, _),) = self.run(statements.PROMOTE_JOBS, max_jobs=100)
         assert (promoted, rounded(next_due_in), rounded(resumes_in)) == (*self.model.promote(), self.model.resumes_in())
 
     def prune(self, **_: Any) -> None:
