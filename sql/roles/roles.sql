@@ -5,7 +5,8 @@
 -- worker    all of a worker, and none of the tables that its tasks use.
 -- producer  whoever only enqueues, by Django or by queue_tasks_enqueue_v1, and reads no job, not even its own: it says what
 --           a new job is, not what became of it, and reads ids and the time of enqueueing, which an insert returns. The history
---           and the wake-up are written by triggers in its name; an event of its own making is refused.
+--           and the wake-up are written by triggers in its name; an event of its own making is refused, but for one that a trigger
+--           of its own writes: that takes a table that it may make, or owns.
 -- viewer    a process that shows the dashboard, the metrics page and the admin, and changes nothing. It reads arguments and
 --           results: what of them a visitor sees is decided, and secrets are taken out, in Django.
 -- Called by  manage.py queue roles --worker-role NAME --producer-role NAME --viewer-role NAME

@@ -238,6 +238,30 @@ def test_a_producer_who_cannot_see_what_is_due_tells_of_each_job_that_is_due_soo
             assert payloads == ([""] if told else [])
 
 
+FORGE = """
+    create temporary table mine (job_id bigint);
+    create function pg_temp.forge() returns trigger language plpgsql as $$
+        begin
+            insert into procrastinate_events (job_id, type) values (new.job_id, 'succeeded');
+            return null;
+        end
+    $$;
+    create trigger forge after insert on mine for each row execute function pg_temp.forge();
+    insert into mine values (1)
+"""
+
+
+def test_a_producer_writes_history_of_its_own_only_where_it_may_make_tables(house: House) -> None:
+    forged = "select 1 from procrastinate_events where type = 'succeeded'"
+    house.rows("insert into procrastinate_jobs (queue_name, task_name) values ('q', 't')")
+    house.rows(FORGE, who="producer")
+    assert len(house.rows(forged)) == 1, "what docs/how-to/security.md admits"
+    database = urlsplit(house.owner).path[1:]
+    postgres.execute(sql.SQL("revoke temporary on database {} from public").format(sql.Identifier(database)))
+    house.refuses(FORGE, "producer")
+    assert len(house.rows(forged)) == 1
+
+
 def test_a_viewer_serves_every_page_that_reads_and_changes_nothing(house: House, dsn: str, settings: Any) -> None:
     mount(settings)
     settings.TASKS = {**settings.TASKS}
