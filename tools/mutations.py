@@ -69,6 +69,20 @@ MUTANTS = (
     ),
     # ----------------------------------------------------------------------------------------------------------- queues
     mutant(
+        "control acts on Django's default database, wherever the jobs live",
+        "queue_tasks/control.py",
+        "    home = database or home_of_jobs()",
+        '    home = database or "default"',
+        "tests/integration/test_control.py::test_it_acts_where_the_jobs_live",
+    ),
+    mutant(
+        "of several entries of TASKS the first says where the jobs live",
+        "queue_tasks/tasks.py",
+        "if len(ours) == 1 else ours.get(compat.DEFAULT_TASK_BACKEND_ALIAS)",
+        "if ours else None",
+        "tests/integration/test_control.py::test_it_acts_where_the_jobs_live",
+    ),
+    mutant(
         "a fetch takes from a queue that is paused",
         FETCH,
         "coalesce(q.paused_until > clock_timestamp(), false) as paused",
