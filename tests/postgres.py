@@ -2,7 +2,8 @@
 
 The server    DATABASE_URL when set; else TEST_POSTGRES=15|16|18 (default 18), started by `site_app.embedded_postgres`
               in a temporary folder, one for all processes of a test run, gone with the last of them.
-The template  one migrated database per server and per state of the schema; made by the process that comes first.
+The locale    TEST_LOCALE=icu:en-US or libc:en_US.UTF-8, by which all of their databases sort; unset: by code point.
+The template  one migrated database per server, state of the schema and locale; made by the process that comes first.
 The clones    one per test process, and one for each test that asks for `migrated_database`: a file copy, 30-50 ms.
 """
 
@@ -29,8 +30,13 @@ TEMPLATE_LOCK = 7_110_820  # any number: the advisory lock under which a templat
 RUN = os.environ.setdefault("QUEUE_TASKS_TEST_RUN", uuid.uuid4().hex[:8])
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
+LOCALE = os.environ.get("TEST_LOCALE", "").strip()
+
 UNDISTURBED = {"autovacuum": "off"}
 """Of the tests' server: what a statement reads is counted, and a template can be cloned, with nobody else at work."""
+
+STRICT = {"plpgsql.extra_errors": "all"}
+"""A function that takes one of several rows by chance, or hides one variable by another, fails."""
 
 # All databases of this process start with it; the guard against leaked connections looks for it.
 PREFIX = f"queue_tasks_test_{RUN}_{PROCESS}"
@@ -49,7 +55,7 @@ def embedded_server() -> EmbeddedPostgres:
     forget_libpq_settings()
     version = os.environ.get("TEST_POSTGRES") or os.environ.get("PGSERVER_POSTGRES_VERSION") or "18"
     folder = Path(tempfile.gettempdir()) / f"queue_tasks-tests-{os.geteuid()}-{RUN}"
-    return EmbeddedPostgres(folder, version=version, settings={**FORGETFUL, **UNDISTURBED}, temporary=True)
+    return EmbeddedPostgres(folder, version=version, settings={**FORGETFUL, **UNDISTURBED, **STRICT}, temporary=True)
 
 
 def url_of(database: str) -> str:
@@ -64,14 +70,33 @@ def execute(statement: sql.Composed) -> None:
 
 
 @contextlib.contextmanager
-def database(name: str, template: str = "template1") -> Iterator[str]:
-    """Create a database, give its URL, and drop it with whatever is still connected to it."""
-    name_, template_ = sql.Identifier(name), sql.Identifier(template)
-    execute(sql.SQL("create database {} template {}").format(name_, template_))
+def database(name: str, template: str | None = None, *, locale: str = LOCALE, encoding: str = "") -> Iterator[str]:
+    """Create a database, give its URL, and drop it with whatever is still connected to it.
+
+    Without a template it is empty, and sorts by `locale`; one of another encoding than UTF8, by code point.
+    """
+    name_ = sql.Identifier(name)
+    execute(sql.SQL("create database {} template {}").format(name_, made_from(template, locale, encoding)))
     try:
         yield url_of(name)
     finally:
         execute(sql.SQL("drop database if exists {} with (force)").format(name_))
+
+
+def made_from(template: str | None = None, locale: str = LOCALE, encoding: str = "") -> sql.Composable:
+    """Return what follows the word `template` where a database is created."""
+    if template is not None:
+        return sql.Identifier(template)
+    if encoding:
+        return sql.SQL("template0 locale_provider libc locale 'C' encoding {}").format(encoding)
+    if not locale:
+        return sql.Identifier("template1")
+    provider, _, name = locale.partition(":")
+    options = {"icu": "template0 locale_provider icu icu_locale {}", "libc": "template0 locale_provider libc locale {}"}
+    if provider not in options or not name:
+        msg = f"TEST_LOCALE is {locale!r}, expected icu:LOCALE or libc:LOCALE, such as icu:en-US or libc:en_US.UTF-8"
+        raise ValueError(msg)
+    return sql.SQL(options[provider]).format(name)
 
 
 def template_database(migrate: Callable[[str], None]) -> str:
@@ -85,7 +110,7 @@ def template_database(migrate: Callable[[str], None]) -> str:
             return name
         identifier = sql.Identifier(name)
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
-        connection.execute(sql.SQL("create database {}").format(identifier))
+        connection.execute(sql.SQL("create database {} template {}").format(identifier, made_from()))
         migrate(url_of(name))
         # Nobody may connect: a template in use cannot be cloned, and a changed one would change every test.
         connection.execute(
@@ -96,7 +121,7 @@ def template_database(migrate: Callable[[str], None]) -> str:
 
 def schema_fingerprint() -> str:
     """Return a short hash of all that decides what a migrated database looks like."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(LOCALE.encode())
     for distribution in ("Django", "procrastinate"):
         digest.update(f"{distribution} {importlib.metadata.version(distribution)}\n".encode())
     files = [

@@ -6,7 +6,8 @@ import re
 
 
 def normal(text: str) -> str:
-    """Any of them: in small letters, with single spaces."""
+    """Any of them: in small letters, with single spaces, and no quotes around plain names (quote_all_identifiers)."""
+    text = re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", text)
     text = " ".join(text.lower().split()).rstrip("; ")
     return re.sub(r"\( ", "(", re.sub(r" \)", ")", text)).replace("table (", "table(")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,8 @@ REDACTED = "[not shown]"
 
 SHORTEST_SECRET = 3
 """Characters; what is shorter is part of many words and no secret."""
+
+_ESCAPE = re.compile(r"\\(.)")
 
 
 def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
@@ -53,6 +56,11 @@ def describe(error: BaseException, job: FetchedJob, worker_id: int) -> str:
             "worker_id": worker_id,
         }
     )
+
+
+def in_ascii(described: str) -> str:
+    r"""An entry of qt_errors for a database whose encoding lacks a letter of it: as text stands `\u0142`."""
+    return _ESCAPE.sub(lambda found: r"\\u" if found[1] == "u" else found[0], described)
 
 
 def secrets_of(job: FetchedJob) -> list[str]:

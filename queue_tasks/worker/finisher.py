@@ -24,7 +24,7 @@ from queue_tasks.database_errors import (
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.outcomes import Outcome, OutcomeKind
 from queue_tasks.store import JobStore, Written
-from queue_tasks.worker.failures import describe
+from queue_tasks.worker.failures import describe, in_ascii
 from queue_tasks.worker.joblog import fields
 from queue_tasks.worker.service import Service, wait_for
 
@@ -249,13 +249,20 @@ class Finisher(Service):
             wait,
             extra=fields(job, self.worker_id),
         )
-        if is_of_the_value(error) and outcome.kind is not OutcomeKind.FAILED:
-            failed = Outcome(
-                OutcomeKind.FAILED, time.monotonic(), outcome.started, error=error, perhaps=outcome.perhaps
-            )
-            refused = (job, failed, describe(error, job, self.worker_id))
+        if is_of_the_value(error):
+            refused = self._in_place_of(refused, error)
         self._resting += 1
         asyncio.get_running_loop().call_later(wait, self._again, refused)
+
+    def _in_place_of(self, refused: Written, error: Exception) -> Written:
+        """What may be written where the database cannot hold an outcome: its error in ASCII; else that it failed."""
+        job, outcome, described = refused
+        if described is not None and (plain := in_ascii(described)) != described:
+            return job, outcome, plain
+        if outcome.kind is OutcomeKind.FAILED:
+            return refused
+        failed = Outcome(OutcomeKind.FAILED, time.monotonic(), outcome.started, error=error, perhaps=outcome.perhaps)
+        return job, failed, in_ascii(describe(error, job, self.worker_id))
 
     def _again(self, refused: Written) -> None:
         self._resting -= 1

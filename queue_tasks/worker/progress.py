@@ -7,6 +7,7 @@ import contextlib
 import threading
 from typing import Any
 
+from queue_tasks.database_errors import StatementRefused, is_of_the_value
 from queue_tasks.jobs import FetchedJob
 from queue_tasks.store import JobStore
 from queue_tasks.worker.service import Service
@@ -53,5 +54,19 @@ class ProgressWriter(Service):
             with self._lock:
                 notes, self._notes = list(self._notes.values()), {}
             if notes:
-                await self._store.progress_jobs(notes)
+                await self._write(notes)
             await asyncio.sleep(EVERY)
+
+    async def _write(self, notes: list[tuple[FetchedJob, dict[str, Any]]]) -> None:
+        try:
+            await self._store.progress_jobs(notes)
+        except StatementRefused as exc:
+            if not is_of_the_value(exc):
+                raise
+            # The database's encoding lacks a letter of some message.
+            await self._store.progress_jobs(
+                [
+                    (job, {**note, "message": note["message"].encode("ascii", "backslashreplace").decode()})
+                    for job, note in notes
+                ]
+            )

@@ -2773,7 +2773,8 @@ begin
         not n.qt_ephemeral,
         n.status <> 'todo' or n.scheduled_at <= clock_timestamp() or n.worker_id is not null or n.abort_requested
     into v_id, v_queue, v_at, v_kept, v_rare
-    from new_jobs n;
+    from new_jobs n
+    limit 1;
     perform from new_jobs offset 1;
     if (found or v_rare) is not true then
         -- A parked job has no time: an event dated far ahead would keep its row from upstream's delete_old_jobs for ever.

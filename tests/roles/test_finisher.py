@@ -177,6 +177,23 @@ async def test_what_can_never_be_written_makes_that_job_failed_and_no_other(
     assert len(refused["qt_errors"]) == 1
 
 
+@pytest.mark.parametrize("kind", [OutcomeKind.FAILED, OutcomeKind.RETRIED])
+async def test_an_error_with_letters_that_the_database_cannot_hold_is_written_in_ascii(
+    pen: Pen, rows: Rows, db: psycopg.Connection[Any], kind: OutcomeKind
+) -> None:
+    ids = rows.add(3)
+    refuse(db, "new.qt_errors::text ~ '[^\\x01-\\x7f]'", 1_000_000, "22P05")
+    for job in await pen.fetch(3):
+        pen.finisher.put(job, outcome(kind, error=ValueError('"Łódź" \\u \\ \n' if job.id == ids[1] else "Lodz")))
+    await pen.finisher.flush()
+    assert [rows.get(job_id)["qt_errors"][-1]["message"] for job_id in ids] == [
+        "Lodz",
+        r'"\u0141\u00f3d\u017a" \u \ ' + "\n",
+        "Lodz",
+    ]
+    assert rows.statuses() == {"failed" if kind is OutcomeKind.FAILED else "todo": 3}
+
+
 async def test_a_terminated_backend_in_the_middle_of_a_write_costs_nothing(pen: Pen, rows: Rows, dsn: str) -> None:
     ids = rows.add(10)
     jobs = await pen.fetch(10)

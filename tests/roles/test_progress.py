@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -80,6 +80,34 @@ async def test_progress_of_a_job_given_to_another_changes_nothing(
     writer.note(mine, note(1))
     await await_until(lambda: told(rows, mine.id))
     assert told(rows, theirs.id) is None
+
+
+@pytest.fixture
+def _only_ascii(rows: Rows) -> Iterator[None]:
+    """The database takes progress in ASCII only."""
+    rows.db.execute(
+        "create function tests_refuse() returns trigger language plpgsql as $$ begin "
+        "raise exception 'refused by the test' using errcode = '22P05'; end $$"
+    )
+    rows.db.execute(
+        "create trigger tests_refuse before update on procrastinate_jobs for each row "
+        "when (new.qt_meta::text ~ '[^\\x01-\\x7f]') execute function tests_refuse()"
+    )
+    yield
+    rows.db.execute("drop function tests_refuse cascade")
+
+
+@pytest.mark.usefixtures("_only_ascii")
+async def test_a_message_with_letters_that_the_database_cannot_hold_is_written_in_ascii(
+    store: Store, rows: Rows, writer: ProgressWriter
+) -> None:
+    rows.add(2)
+    plain, lettered = await store.jobs.fetch_jobs(None, 2)
+    writer.note(plain, note(1))
+    writer.note(lettered, {**note(1), "message": "Łódź"})
+    await await_until(lambda: told(rows, plain.id) and told(rows, lettered.id))
+    assert told(rows, plain.id) == note(1)
+    assert told(rows, lettered.id) == {**note(1), "message": r"\u0141\xf3d\u017a"}
 
 
 async def test_what_is_forgotten_is_not_written(store: Store, rows: Rows, writer: ProgressWriter) -> None:

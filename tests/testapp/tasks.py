@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import os
@@ -75,6 +76,21 @@ def succeed_on_attempt(context: Any, wanted: int) -> int:
     if context.attempt < wanted:
         raise OSError(f"attempt {context.attempt} of {wanted}")
     return int(context.attempt)
+
+
+@task(retry=RetryPolicy(max_attempts=2, wait=0, jitter=0))
+def return_or_raise(letters: str, *, raises: bool) -> str:
+    """The letters, as the return value or in an error at each attempt; written in ASCII as `ascii` has it."""
+    said = ast.literal_eval(letters)
+    if raises:
+        raise ValueError(said)
+    return str(said)
+
+
+@task(atomic=True)
+def return_atomically(letters: str) -> str:
+    """The letters; written in ASCII as `ascii` has it."""
+    return str(ast.literal_eval(letters))
 
 
 @task(takes_context=True)
