@@ -1,4 +1,4 @@
--- list_schedules(name) -> one row for each schedule (null: all), as schedules.ScheduleLine, by name
+-- list_schedules(name) -> one row for each schedule (null: all), as schedules.ScheduleLine, by name as Python sorts
 -- The newest tick of each that made a job, and what became of that job, stand beside it.
 -- Called by  schedules.list_schedules
 select
@@ -34,4 +34,4 @@ left join lateral (
 ) l on true
 left join procrastinate_jobs j on j.id = l.job_id
 where %(name)s::text is null or s.name = %(name)s::text
-order by s.name
+order by s.name collate "C"

@@ -1,4 +1,5 @@
--- measure_backlog(declared, max_jobs) -> one row for each queue that is declared or has jobs which are not over, or failed, as overview.Backlog
+-- measure_backlog(declared, max_jobs) -> one row for each queue that is declared or has jobs which are not over, or failed, as overview.Backlog;
+-- by name, as Python sorts, so that pages, commands and metrics of any database have them in one order
 -- What waits, runs and failed in each queue, at a cost that does not grow with the tables: no kind is counted beyond max_jobs,
 -- and what has ended is looked at in the newest max_jobs rows only.
 -- Each count is in the order of a ready index, else the planner would read the table from its beginning. "between" is said
@@ -182,4 +183,4 @@ left join scheduled s on s.queue_name = q.queue_name
 left join running d on d.queue_name = q.queue_name
 left join failed f on f.queue_name = q.queue_name
 left join ended e on e.queue_name = q.queue_name
-order by q.queue_name
+order by q.queue_name collate "C"

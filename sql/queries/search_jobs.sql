@@ -5,7 +5,8 @@
 -- statuses:   row statuses that few jobs have, and an index leads to
 -- few:        true: statuses are among those that did not succeed; said in words that the planner knows the index by
 -- since:      seconds: only jobs enqueued within them
--- error:      a part of the latest error's class, and with_args of its message, in any case of letters
+-- error:      a part of the latest error's class, and with_args of its message, in any case of letters: first of
+--             ASCII's, since by the rules of Turkish IndexError is no indexerror, then of all others
 -- keys, texts: top-level arguments and the text each must have; positions: a JSON array of objects, one for each key:
 --             task name -> where the task takes that argument when it is given without its name
 -- fingerprint: what failures of one kind have in common, as group_failures has it
@@ -70,11 +71,11 @@ where (%(states)s::text[] is null or j.state = any (%(states)s::text[]))
     )
     and (
         %(error)s::text is null
-        or position(lower(%(error)s::text) in lower(concat_ws(
+        or position(lower(lower(%(error)s::text collate "C") collate "default") in lower(lower(concat_ws(
             ': ',
             j.qt_errors -> -1 ->> 'exception',
             case when %(with_args)s::boolean then j.qt_errors -> -1 ->> 'message' end
-        ))) > 0
+        ) collate "C") collate "default")) > 0
     )
     and (
         %(fingerprint)s::text is null
