@@ -25,14 +25,14 @@ class Console:
         self._style = style
 
     def say(self, line: str) -> None:
-        """One line for people."""
-        # A terminal that is not of UTF-8 must not make an error of a name.
-        encoding = getattr(self._stdout, "encoding", None) or "utf-8"
-        self._stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
+        """One line for people, which may have a name of any row in it."""
+        self.write(clean(line))
 
     def write(self, text: str) -> None:
         """Text as it is."""
-        self._stdout.write(text)
+        # A terminal that is not of UTF-8 must not make an error of a name.
+        encoding = getattr(self._stdout, "encoding", None) or "utf-8"
+        self._stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def table(
         self,
@@ -47,7 +47,7 @@ class Console:
             return text if state is None else self._paint(state, text)
 
         for line in table(columns, rows, width=width_of_terminal(self._stdout, os.environ.get("COLUMNS")), paint=paint):
-            self.say(line)
+            self.write(line)
 
     def _paint(self, state: JobState, text: str) -> str:
         if state in (JobState.FAILED, JobState.ABORTED):

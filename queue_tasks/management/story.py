@@ -139,7 +139,7 @@ def _attempt(error: Mapping[str, Any], number: int, now: datetime) -> Iterator[s
         head += f", on worker {error['worker_id']}"
     yield clean(f"{head}: {error.get('exception', 'an unknown error')}")
     text = str(error.get("traceback") or error.get("message") or "")
-    for line in clean(text, lines=True).splitlines():
+    for line in clean(text, lines=True).expandtabs().splitlines():
         yield f"{INDENT}{line}".rstrip()
 
 

@@ -171,6 +171,37 @@ def test_a_name_cannot_move_the_terminals_cursor():
     assert r"\x1b[2J\r\n" in queue("jobs")
 
 
+HOSTILE = "\x1b]0;mine\x07\x1b[2J\u202e\nforged"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["jobs"], ["show", "1"], ["explain", "1"], ["queues"]),
+        *(["schedules"], ["schedules", "--next", "1"], ["schedule", HOSTILE], ["schedule", "named well"]),
+        *(["schedule", HOSTILE, "--run"], ["schedule", HOSTILE + "s"], ["pause", HOSTILE]),
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(HOSTILE, "hostile"),
+)
+def test_no_name_of_a_row_moves_the_terminals_cursor(arguments):
+    job_id = tasks.add.enqueue(1, b=2).id
+    columns = "task_name = %s, queue_name = %s, lock = %s, queueing_lock = %s"
+    sql(f"update procrastinate_jobs set id = 1, {columns} where id = %s", *[HOSTILE] * 4, int(job_id))  # noqa: S608
+    for name in (HOSTILE, "named well"):
+        sql(
+            "insert into queue_tasks_schedules (name, task_name, queue_name, args, cron, timezone, missed, overlap) "
+            "values (%s, %s, %s, '{}', '0 3 * * *', %s, 'latest', 'allow')",
+            *(name, HOSTILE, HOSTILE, "UTC"),
+        )
+    try:
+        said = queue(*arguments)
+        assert "\nforged" not in said
+    except CommandError as refusal:
+        said = str(refusal)
+    assert "mine" in said
+    assert all(line.isprintable() for line in said.split("\n"))
+
+
 def test_a_narrow_terminal_cuts_names_and_nothing_else(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     tasks.add.using(queue_name="q" * 128).enqueue(1)

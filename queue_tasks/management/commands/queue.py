@@ -13,6 +13,7 @@ from django.db import Error, OperationalError
 
 from queue_tasks.database_errors import brief, is_of_the_schema, outdated
 from queue_tasks.management.console import Console
+from queue_tasks.management.terminal import clean
 from queue_tasks.management.usage import OneLineParser, find_backend, refuse
 from queue_tasks.management.verb import Asked
 from queue_tasks.management.verbs import VERBS
@@ -69,6 +70,9 @@ class Command(BaseCommand):
             # interpreter does not stumble over it at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except CommandError as exc:
+            # It may name what is there, or what its cause does.
+            raise CommandError(clean(str(exc), lines=True), returncode=exc.returncode) from exc.__cause__
         except Error as exc:
             raise CommandError(_in_words(exc, asked.database)) from exc
 

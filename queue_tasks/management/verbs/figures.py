@@ -49,7 +49,7 @@ def for_prometheus(asked: Asked) -> None:
     """Print the figures as the metrics page does."""
     if find_spec("prometheus_client") is None:
         raise CommandError(f"queue metrics needs {metrics.NEEDED}.", returncode=USAGE)
-    asked.console.say(metrics.exposition(metrics.of_queues(asked.backend.settings)).decode().rstrip("\n"))
+    asked.console.write(metrics.exposition(metrics.of_queues(asked.backend.settings)).decode().rstrip("\n"))
 
 
 VERBS = (

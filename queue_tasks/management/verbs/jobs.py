@@ -17,7 +17,7 @@ from queue_tasks.explain import as_dict as explained_as_dict
 from queue_tasks.explain import explain_job
 from queue_tasks.jobs import FINISHED, JobState
 from queue_tasks.management import story
-from queue_tasks.management.terminal import Column, ProgressBar, clean, when
+from queue_tasks.management.terminal import Column, ProgressBar, when
 from queue_tasks.management.usage import whole
 from queue_tasks.management.verb import Asked, Verb
 
@@ -124,7 +124,7 @@ def explain(asked: Asked) -> None:
         return
     asked.console.say(f"job {found.job.id}, {found.job.task_name}, is {found.job.state}")
     for reason in found.reasons:
-        asked.console.say(clean(reason.text))
+        asked.console.say(reason.text)
 
 
 # --------------------------------------------------------------------------------------------------------------- deeds
