@@ -65,7 +65,7 @@ def tend_after_task(owner: str) -> None:
                 # The server's side of it, which a pool would keep.
                 connection.connection.close()
                 _discard(connection)
-            elif connection.in_atomic_block or getattr(connection, "pool", None):
+            elif connection.in_atomic_block or _has_another_autocommit(connection) or getattr(connection, "pool", None):
                 # Of a pool: others wait for it, and a pool knows how to keep a connection.
                 _discard(connection)
             elif connection.errors_occurred:
@@ -99,6 +99,12 @@ def _is_open(connection: BaseDatabaseWrapper) -> bool:
     if connection.vendor != "postgresql":
         return connection.in_atomic_block or not connection.get_autocommit()
     return not raw.closed and raw.info.transaction_status != pq.TransactionStatus.IDLE
+
+
+def _has_another_autocommit(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a task has left autocommit switched: what the next one writes would be rolled back at its end."""
+    # Of another vendor a connection without autocommit passes for one within a transaction.
+    return connection.vendor == "postgresql" and connection.autocommit != connection.settings_dict["AUTOCOMMIT"]
 
 
 def is_in_error(connection: BaseDatabaseWrapper) -> bool:
@@ -136,6 +142,8 @@ def _discard(connection: BaseDatabaseWrapper) -> None:
     # Within an atomic block Django keeps a closed connection until the block ends; this block never will.
     connection.in_atomic_block = False
     connection.savepoint_ids = []
+    # Which Django looks at before it connects: a durable block would be refused.
+    connection.atomic_blocks = []
     connection.needs_rollback = False
     connection.closed_in_transaction = False
     connection.run_on_commit = []

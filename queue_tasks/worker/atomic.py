@@ -96,6 +96,9 @@ def perform(body: Callable[[], Any], encode: Callable[[Any], str | None], terms:
         committed = True
 
     try:
+        if terms.durable and not transaction.get_autocommit(using=terms.database):
+            # Where Django was told to manage no transactions, it would not commit this one. Switched back when tended.
+            transaction.set_autocommit(True, using=terms.database)
         with transaction.atomic(using=terms.database, durable=terms.durable), _only(terms):
             _run(terms, MARK_ATTEMPT)
             transaction.on_commit(note_commit, using=terms.database)

@@ -17,7 +17,7 @@ from queue_tasks import TaskResult, compat, events
 from queue_tasks.compat import TaskResultDoesNotExist, TaskResultStatus
 from queue_tasks.worker.worker import Worker
 from tests.chaos.proxy import Loss, Proxy
-from tests.testapp import atomic
+from tests.testapp import atomic, tasks
 from tests.waiting import PATIENCE, wait_until
 from tests.workers import drain, running_worker
 
@@ -238,6 +238,20 @@ def test_an_error_caught_around_a_block_of_its_own_harms_nothing() -> None:
     drained(result)
     assert result.return_value == "caught"
     assert (groups(), follow_ups()) == (["l"], 1)
+
+
+def test_it_commits_also_where_django_was_told_to_manage_no_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [atomic.once.enqueue(name) for name in ("off", "again")]
+    facts = tasks.thread_facts.enqueue()
+    with monkeypatch.context() as patch:
+        # For the worker's connections, which are made from now on.
+        patch.setitem(connections.settings["default"], "AUTOCOMMIT", False)
+        drain(concurrency=1, max_jobs=3)
+    for result in (*results, facts):
+        result.refresh()
+    assert [result.status for result in results] == [TaskResultStatus.SUCCESSFUL] * 2
+    assert (groups(), follow_ups()) == (["again", "off"], 2)
+    assert facts.return_value["autocommit"] is False
 
 
 def test_a_body_that_closes_its_connection_fails_and_has_no_effect() -> None:

@@ -15,7 +15,7 @@ from queue_tasks import TaskResult, enqueue_many
 from queue_tasks.connections import connection_parameters
 from tests import postgres
 from tests.aliases import alias
-from tests.testapp import tasks
+from tests.testapp import atomic, tasks
 from tests.waiting import PATIENCE, wait_until
 from tests.workers import drain, running_worker
 
@@ -104,6 +104,23 @@ def test_a_transaction_left_open_is_rolled_back_and_said(caplog: pytest.LogCaptu
     assert (
         f"job {left.id} (tests.testapp.tasks.leave_open) left a transaction open on database 'default'" in caplog.text
     )
+
+
+@pytest.mark.parametrize("how", ["atomic", "nested", "autocommit", "committed", "raw", "aborted"])
+def test_what_a_task_leaves_open_costs_an_atomic_one_nothing(how: str) -> None:
+    with running_worker(concurrency=1):
+        left = tasks.leave_open.enqueue(how, "left").wait(PATIENCE)
+        after = atomic.once.enqueue("after").wait(PATIENCE)
+    assert (left.status, after.status, after.errors) == ("SUCCESSFUL", "SUCCESSFUL", [])
+    assert Group.objects.filter(name="after").exists()
+
+
+def test_autocommit_left_off_does_not_undo_what_the_next_job_writes(caplog: pytest.LogCaptureFixture) -> None:
+    with running_worker(concurrency=1):
+        tasks.leave_open.enqueue("committed", "left").wait(PATIENCE)
+        tasks.create_group.enqueue("after").wait(PATIENCE)
+    assert list(Group.objects.order_by("name").values_list("name", flat=True)) == ["after", "left"]
+    assert "left a transaction open" not in caplog.text
 
 
 def test_a_database_of_another_kind_is_used_by_jobs_like_any_other(tmp_path: Path) -> None:

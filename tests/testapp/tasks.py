@@ -252,7 +252,7 @@ def leave_open(how: str, group: str) -> str:
     elif how == "nested":
         transaction.atomic().__enter__()
         transaction.atomic().__enter__()
-    elif how == "autocommit":
+    elif how in ("autocommit", "committed"):
         transaction.set_autocommit(False)
     else:
         with connection.cursor() as cursor:
@@ -261,6 +261,8 @@ def leave_open(how: str, group: str) -> str:
     if how == "aborted":
         with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
             cursor.execute("select no_such_column")
+    if how == "committed":
+        transaction.commit()
     if how in ("atomic", "nested"):
         transaction.on_commit(lambda: Group.objects.create(name=f"{group} on commit"))
     return threading.current_thread().name
