@@ -31,9 +31,10 @@ from queue_tasks.worker.failures import frames_of
 logger = logging.getLogger("queue_tasks.worker")
 
 READS = re.compile(
-    r"(\s|\(|--[^\n]*\n|/\*.*?\*/)*(select|show|begin|savepoint|release|rollback)\b", re.IGNORECASE | re.DOTALL
+    r"(\s|\(|--[^\n]*\n|/\*.*?\*/)*(select|show|set|begin|savepoint|release|rollback)\b", re.IGNORECASE | re.DOTALL
 )
-"""Statements that change nothing of a database, as far as their first word tells."""
+"""Statements that change nothing of a database, as far as their first word tells. SET is what makes a connection fit,
+by Django for MySQL, or by a receiver of `connection_created`: the first read of an attempt may be what opens it."""
 
 ANOTHER_TIME = ("40", "53", "54", "57", "58")
 """How the SQLSTATEs begin of a commit refused for the sake of others, or for want of something; not for the body's."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from tests.testapp import atomic
 from tests.workers import drain
@@ -50,6 +53,21 @@ def test_another_database_may_be_read(statement: str) -> None:
     result.refresh()
     assert result.return_value == [[1]]
     assert Group.objects.count() == 1
+
+
+def test_another_database_may_be_read_whose_connection_is_made_fit_by_a_statement() -> None:
+    def limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = '20s'")
+
+    connection_created.connect(limit)
+    try:
+        result = atomic.use_other.enqueue("select 1", "b")
+        drain()
+    finally:
+        connection_created.disconnect(limit)
+    result.refresh()
+    assert (result.errors, result.return_value) == ([], [[1]])
 
 
 def test_the_next_task_of_the_thread_may_change_it() -> None:
