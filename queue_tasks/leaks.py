@@ -53,12 +53,13 @@ class Session:
         self.left: dict[str, str] = {}
         """What was left, in the words of a message, by a key of its own."""
         self._locks = 0
+        self._opening: object = None
 
     def __call__(self, execute: Callable[..., Any], statement: Any, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's signature
         """Run a statement, and note what it leaves."""
         result = execute(statement, params, many, context)
         text = statement if isinstance(statement, str) else _text(statement)
-        if is_suspect(text):
+        if is_suspect(text) and context["connection"].run_on_commit is not self._opening:
             for kind, name in effects(text):
                 self._note(kind, name)
         return result
@@ -67,6 +68,12 @@ class Session:
         """Another task begins, or another session."""
         self.left.clear()
         self._locks = 0
+
+    def begin(self, connection: BaseDatabaseWrapper) -> None:
+        """Another session has been opened. What receivers of `connection_created` do to it, every task is to meet."""
+        self.forget()
+        # Django makes a new list of these when all receivers have been called, whatever their order.
+        self._opening = connection.run_on_commit
 
     def _note(self, kind: str, name: str) -> None:
         match kind, name:
@@ -128,9 +135,11 @@ def watch_this_thread() -> None:
 
 def _opened(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if getattr(_here, "watched", False) and connection.vendor == "postgresql":
-        if _watched(connection) is None:
-            connection.execute_wrappers.append(Session())
-        forget(connection)
+        session = _watched(connection)
+        if session is None:
+            session = Session()
+            connection.execute_wrappers.append(session)
+        session.begin(connection)
 
 
 connection_created.connect(_opened, dispatch_uid="queue_tasks.leaks")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from queue_tasks import enqueue_many
 from tests.aliases import alias
@@ -63,6 +67,32 @@ def test_a_job_that_cleans_up_keeps_its_connection_and_nothing_is_said(caplog: p
         pids = {result.wait(PATIENCE).return_value for result in results}
     assert len(pids) == 1
     assert "left something" not in caplog.text
+
+
+@pytest.mark.parametrize("task", [tasks.run_sql, tasks.run_sql_async], ids=["thread", "coroutine"])
+def test_what_a_receiver_of_connection_created_sets_is_no_leak_of_the_job_that_opens_the_connection(
+    caplog: pytest.LogCaptureFixture, task
+) -> None:
+    def limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("set statement_timeout = 7000")
+
+    pid, question = "select pg_backend_pid()", "select current_setting('statement_timeout')"
+    connection_created.connect(limit)
+    try:
+        with running_worker(concurrency=1):
+            pids = {task.enqueue(pid).wait(PATIENCE).return_value for _ in range(2)}
+            assert task.enqueue(question).wait(PATIENCE).return_value == "7s"
+            assert "left something" not in caplog.text
+            # What a job sets is one, as ever, also in a connection that it has opened.
+            task.enqueue("set statement_timeout = 8000").wait(PATIENCE)
+            assert task.enqueue(question).wait(PATIENCE).return_value == "7s"
+            task.enqueue("set statement_timeout = 8000").wait(PATIENCE)
+            assert task.enqueue(question).wait(PATIENCE).return_value == "7s"
+    finally:
+        connection_created.disconnect(limit)
+    assert len(pids) == 1
+    assert caplog.text.count("left something") == 2
 
 
 def test_a_pool_does_not_get_such_a_session_back() -> None:

@@ -1,6 +1,7 @@
 """Which statements leave something in their session, told from their text."""
 
 import pytest
+from django.db import connection
 from psycopg import sql
 
 from queue_tasks.leaks import Session, _text, is_suspect
@@ -53,7 +54,7 @@ GIVEN_BACK = [
 def left_by(*statements) -> list[str]:
     session = Session()
     for statement in statements:
-        session(lambda *_: None, statement, None, False, {})
+        session(lambda *_: None, statement, None, False, {"connection": connection})
     return list(session.left.values())
 
 
