@@ -7,7 +7,9 @@ judge its end. What the worker is told of it is text; only the worker writes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import threading
 import time
@@ -30,6 +32,9 @@ from queue_tasks.worker.wire import Message, job_from_wire, options_from_wire, o
 
 PROGRESS_EVERY = 0.1
 """Seconds between two notes of progress that are sent on."""
+
+TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+"""What sends a process a signal when its time has come, SIGALRM the first."""
 
 
 class Serving:
@@ -136,14 +141,26 @@ class MainThread(ThreadExecutor):
         """See ThreadExecutor. A body that ignores its timeout is the worker's to end: with this process."""
         if self.memory is not None:
             body = partial(run_within, *self.memory, body)
-        if limit is None:
-            return run_tended(body, owner)
-        course = limit.course(self._patience, lambda _: None)
-        clock.watch(course)
-        try:
-            return run_tended(body, owner, limit)
-        finally:
-            clock.forget(course)
+        with _without_timers():
+            if limit is None:
+                return run_tended(body, owner)
+            course = limit.course(self._patience, lambda _: None)
+            clock.watch(course)
+            try:
+                return run_tended(body, owner, limit)
+            finally:
+                clock.forget(course)
+
+
+@contextlib.contextmanager
+def _without_timers() -> Iterator[None]:
+    """Stop at the end what was started within: the alarm that a body has set itself is not to strike the next one."""
+    off = [timer for timer in TIMERS if signal.getitimer(timer) == (0.0, 0.0)]
+    try:
+        yield
+    finally:
+        for timer in off:
+            signal.setitimer(timer, 0)
 
 
 class OwnLoop(LoopExecutor):

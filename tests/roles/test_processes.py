@@ -249,6 +249,12 @@ async def test_an_exit_is_the_body_s_and_not_the_process_s(bench: Bench) -> None
     assert value(await bench.run("echo")) == {"args": [], "kwargs": {}}
 
 
+async def test_an_alarm_that_a_body_has_left_strikes_no_other(bench: Bench) -> None:
+    [pid, _] = value(await bench.run("alarm"))
+    assert failure(await bench.run("leave_alarm")) == ("ValueError", "before the alarm was taken back")
+    assert value(await bench.run("alarm")) == [pid, 0]
+
+
 async def test_a_process_that_cannot_start_fails_its_job_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "no.such.settings")
     bench = Bench()

@@ -115,6 +115,20 @@ def give(name: str) -> Any:
 
 
 @task(executor="process")
+def leave_alarm() -> None:
+    """Set an alarm, and raise before it is taken back."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(3600)
+    raise ValueError("before the alarm was taken back")
+
+
+@task(executor="process")
+def alarm() -> list[Any]:
+    """This process, and the seconds until its alarm."""
+    return [os.getpid(), signal.getitimer(signal.ITIMER_REAL)[0]]
+
+
+@task(executor="process")
 def overflow() -> int:
     """Recurse until Python stops it."""
     return hostile.recurse()
