@@ -30,6 +30,9 @@ STATES = ("ready", "running", "retrying", "scheduled", "parked", "failed", "succ
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 """Seconds of each unit of `since`."""
 
+LONGEST_SINCE = 36_500 * 86_400
+"""Seconds that `since` goes back at the most: the database's calendar has a beginning."""
+
 _TOKEN = re.compile(r'\s*(?:(?P<key>[^\s:"]+):)?(?P<value>"(?:[^"\\]|\\.)*"|[^\s"]+)(?=\s|$)', re.DOTALL)
 
 
@@ -169,7 +172,10 @@ def _duration(value: str) -> timedelta:
     found = re.fullmatch(r"([0-9]{1,6})([smhdw])", value)
     if not found:
         raise FilterInvalid(f'since: is "{value[:60]}"; expected a number and a unit: 30s, 15m, 1h, 7d, 2w.')
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+    seconds = int(found[1]) * UNITS[found[2]]
+    if seconds > LONGEST_SINCE:
+        raise FilterInvalid(f'since: is "{value}"; expected at most a hundred years. Without it, no job is too old.')
+    return timedelta(seconds=seconds)
 
 
 def _quoted(value: str) -> str:

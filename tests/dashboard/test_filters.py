@@ -50,6 +50,7 @@ def test_what_is_written_is_what_is_wanted(text, wanted):
         ("worker:٣", "expected a whole number"),
         ("since:tomorrow", "expected a number and a unit"),
         ("since:9999999d", "expected a number and a unit"),
+        ("since:999999w", "expected at most a hundred years"),
         ('lock:"open', "A quote without its end?"),
         ('lock:"a"b', "A quote without its end?"),
         ("task:a task:b", "task: stands twice"),

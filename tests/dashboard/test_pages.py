@@ -106,6 +106,7 @@ def test_the_depth_of_queues_is_what_is_in_them(make_job, db):
         ("worker:9", "d"),
         ("lock:one", "b"),
         ("since:1h", "acd"),
+        ("since:36500d", "abcd"),
         ("error:ValueError", "c"),
         ("error:COLOUR", "c"),
         ("args.photo:7", "a"),
