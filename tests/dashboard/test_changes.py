@@ -312,6 +312,7 @@ def test_a_schedules_form_sent_twice_acts_once(operator, schedule, ask):
 @pytest.mark.parametrize(
     "action", ["pause_schedule", "resume_schedule", "run_schedule", "change_schedule", "reset_schedule"]
 )
-def test_a_schedule_that_is_not_there(operator, action):
-    assert operator.post(address(action), {"name": "none", "ticket": ticket()}).status_code == 404
-    assert operator.get(address("schedule"), {"name": "none"}).status_code == 404
+@pytest.mark.parametrize("name", ["none", "no\x00ne"])
+def test_a_schedule_that_is_not_there(operator, action, name):
+    assert operator.post(address(action), {"name": name, "ticket": ticket()}).status_code == 404
+    assert operator.get(address("schedule"), {"name": name}).status_code == 404

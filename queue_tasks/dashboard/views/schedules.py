@@ -81,6 +81,8 @@ def reset_schedule(request: HttpRequest) -> HttpResponse:
 def _to_schedule(request: HttpRequest, action: str, do: Any) -> HttpResponse:
     name = request.POST.get("name", "")
     try:
+        # Before anything is written down: what no schedule is called may be what no row can have.
+        _seen(request, name)
         new, _ = change_log.to_named(
             request,
             f"schedule {action}",
