@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import signal
 import socket
@@ -141,13 +142,15 @@ class MainThread(ThreadExecutor):
         """See ThreadExecutor. A body that ignores its timeout is the worker's to end: with this process."""
         if self.memory is not None:
             body = partial(run_within, *self.memory, body)
+        # In a context of its own, as in a thread: an activated language or time zone ends with the body.
+        context = contextvars.copy_context()
         with _without_timers():
             if limit is None:
-                return run_tended(body, owner)
+                return context.run(run_tended, body, owner)
             course = limit.course(self._patience, lambda _: None)
             clock.watch(course)
             try:
-                return run_tended(body, owner, limit)
+                return context.run(run_tended, body, owner, limit)
             finally:
                 clock.forget(course)
 

@@ -249,6 +249,12 @@ async def test_an_exit_is_the_body_s_and_not_the_process_s(bench: Bench) -> None
     assert value(await bench.run("echo")) == {"args": [], "kwargs": {}}
 
 
+async def test_a_language_that_a_body_has_activated_is_its_own_as_in_a_thread(bench: Bench) -> None:
+    first, second = [value(await bench.run("speak", ["fr"])) for _ in range(2)]
+    assert first == second
+    assert first[1] != "fr"
+
+
 async def test_an_alarm_that_a_body_has_left_strikes_no_other(bench: Bench) -> None:
     [pid, _] = value(await bench.run("alarm"))
     assert failure(await bench.run("leave_alarm")) == ("ValueError", "before the alarm was taken back")

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.utils import translation
 
 from queue_tasks import Discard, Retry, RetryPolicy, Snooze, compat, task
 from queue_tasks.exceptions import JobAborted
@@ -112,6 +113,14 @@ def throw_with_policy(name: str) -> None:
 def give(name: str) -> Any:
     """Return something odd."""
     return hostile.give.func(name)
+
+
+@task(executor="process")
+def speak(language: str) -> list[Any]:
+    """This process, and the language that was spoken in it; from now on another is."""
+    before = translation.get_language()
+    translation.activate(language)
+    return [os.getpid(), before]
 
 
 @task(executor="process")
