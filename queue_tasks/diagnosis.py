@@ -16,6 +16,7 @@ from queue_tasks.caller import rows
 from queue_tasks.database_errors import migration
 from queue_tasks.durations import in_words
 from queue_tasks.statements import LIST_SNAPSHOTS, MEASURE_SERVER, MEASURE_TABLES
+from queue_tasks.tasks import home_of_jobs
 
 MAX_SNAPSHOTS = 5
 MAX_NAMED = 5
@@ -112,12 +113,13 @@ class Diagnosis:
     """The gravest first; none when all is well."""
 
 
-def diagnose(*, database: str = "default") -> Diagnosis:
-    """Look at a database of DATABASES.
+def diagnose(*, database: str | None = None) -> Diagnosis:
+    """Look at a database of DATABASES; None: the one that jobs live in.
 
     SQL: sql/queries/measure_server.sql, sql/queries/list_snapshots.sql, sql/queries/measure_tables.sql,
     sql/queries/schema_*.sql
     """
+    database = database or home_of_jobs()
     server = Server(*rows(database, MEASURE_SERVER, {})[0])
     snapshots = [Snapshot(*row) for row in rows(database, LIST_SNAPSHOTS, {"max_rows": MAX_SNAPSHOTS})]
     tables = [Table(*row) for row in rows(database, MEASURE_TABLES, {})]

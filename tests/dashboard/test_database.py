@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from queue_tasks import diagnosis
 from queue_tasks.diagnosis import Server, Snapshot, Table, diagnose
 from queue_tasks.statements import MEASURE_TABLES
+from tests.aliases import alias
 from tests.dashboard.visitors import address, text_of
 
 FINE = Server("18.1", True, True, 0.0, False, 5, 100, 1000)
 JOBS = Table("procrastinate_jobs", 1_000_000, 1_000, 2**30, 2**30, 2**20, None, None, True)
+
+
+def test_it_looks_at_the_database_that_jobs_live_in(db, settings):
+    settings.TASKS = {"default": {**settings.TASKS["default"], "OPTIONS": {"database": "jobs"}}}
+    with alias("jobs"), CaptureQueriesContext(connections["default"]) as elsewhere:
+        assert {table.name for table in diagnose().tables} >= {"procrastinate_jobs"}
+        assert list(elsewhere) == []
+        diagnose(database="default")
+        assert len(elsewhere) > 0
 
 
 def test_a_database_that_is_well_is_said_to_be(viewer, db):
