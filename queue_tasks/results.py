@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from queue_tasks import compat, control
 from queue_tasks.arguments import decode
-from queue_tasks.caller import moment
+from queue_tasks.caller import moment, rows
 from queue_tasks.conf import Options
 from queue_tasks.connections import MARGIN, Deadline, connect, connect_synchronously, within
 from queue_tasks.database_errors import StatementRefused, is_of_the_schema, outdated
@@ -174,8 +174,7 @@ class TaskResult(compat.TaskResult, Generic[R_co]):  # type: ignore[misc, type-a
 
     def _look(self, looks: Looks, answers: Sequence[Sequence[tuple[Any, ...]]]) -> bool:
         """Take what a look has shown; whether the job has finished."""
-        rows = looks.note(answers)
-        self._take(from_row(_require(rows[0] if rows else None, self.id), self.backend))
+        self._take(from_row(_require(looks.note(answers), self.id), self.backend))
         if not self.is_finished and looks.given_up:
             raise WaitTimeout(self.id, looks.limit, self.status)
         return self.is_finished
@@ -262,10 +261,8 @@ def read(result_id: str, *, alias: str, database: str) -> TaskResult[Any]:
     """
     if not _is_id(result_id):
         raise compat.TaskResultDoesNotExist(f"{result_id!r} is not the id of a job; expected a whole number as text.")
-    with connections[database].cursor() as cursor:
-        cursor.execute(GET_JOB, {"id": int(result_id)})
-        row = cursor.fetchone()
-    return from_row(_require(row, result_id), alias)
+    found = rows(database, GET_JOB, {"id": int(result_id)})
+    return from_row(_require(found, result_id), alias)
 
 
 async def aread(result_id: str, *, alias: str, database: str) -> TaskResult[Any]:
@@ -353,13 +350,13 @@ def _worker_ids(row: JobRow, errors: list[dict[str, Any]]) -> list[str]:
     return ["unknown"] * (spent - len(workers)) + workers
 
 
-def _require(row: tuple[Any, ...] | None, result_id: str) -> JobRow:
-    if row is None:
+def _require(found: Sequence[tuple[Any, ...]], result_id: str) -> JobRow:
+    if not found:
         raise compat.TaskResultDoesNotExist(
             f"Job {result_id} does not exist here: its transaction is not committed, "
             "or it was deleted (keep=False deletes a job when it succeeds)."
         )
-    return JobRow(*row)
+    return JobRow(*found[0])
 
 
 def _is_id(text: object) -> bool:

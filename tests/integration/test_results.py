@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
 from queue_tasks import Progress, TaskResult, compat, following, results, task
@@ -372,6 +372,17 @@ class TestWaiting:
             "The database 'jobs' lacks objects of queue_tasks (function queue_tasks_follow_v1() does not exist). "
             "Run: manage.py migrate --database jobs"
         )
+
+    def test_who_reads_from_a_database_that_was_not_migrated_is_told_so(self, settings, fresh_database):
+        result = tasks.add.enqueue(1)
+        settings.TASKS = {
+            "default": {"BACKEND": "queue_tasks.backend.PostgresBackend", "OPTIONS": {"database": "jobs"}},
+        }
+        with alias_of("jobs", fresh_database), pytest.raises(ProgrammingError) as raised:
+            result.refresh()
+        assert raised.value.__notes__ == [
+            "The database 'jobs' lacks objects of queue_tasks. Run: manage.py migrate --database jobs"
+        ]
 
     async def test_an_end_that_nobody_was_told_of_since_nobody_awaited_yet_is_found(self, dsn, monkeypatch):
         monkeypatch.setattr(following, "LONGEST", HOUR)
