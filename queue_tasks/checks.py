@@ -9,7 +9,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import Error, connections
 
 from queue_tasks import compat
 from queue_tasks.conf import Options
@@ -80,6 +80,8 @@ def check_schedules() -> list[checks.CheckMessage]:
             problems, database = schedule.problems(), schedule.database
         except ImproperlyConfigured:
             continue  # of TASKS, which other checks and Django itself tell of
+        except Error:
+            continue  # of the database that a lock asks, and that this command may be about to migrate
         who = f'Schedule "{schedule.name}" of task {schedule.task.module_path}'
         found.extend(
             checks.Error(f"{who}: {problem.text}", hint=problem.hint, id=problem.check) for problem in problems

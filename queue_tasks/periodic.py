@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast
 
 from django.conf import settings
+from django.db import Error
 
 from queue_tasks import compat
 from queue_tasks.conf import Options, seconds
@@ -73,12 +74,17 @@ class Schedule:
         return Timetable(self.cron, every, self.timezone or settings.TIME_ZONE)
 
     def problems(self) -> list[Problem]:
-        """What is wrong with it; empty when nothing is."""
+        """What is wrong with it; empty when nothing is. Raises what the database does that its lock asks."""
         found = [*self._timing_problems(), *self._option_problems()]
         try:
             make_spec(adopt(self.task), self.args, self.kwargs)
-        except (TypeError, ValueError) as exc:
-            found.append(Problem("queue_tasks.E012", str(exc), "Give args= and kwargs= that the task takes."))
+        except Error:
+            # A lock has asked the database, which may answer another time.
+            raise
+        except Exception as exc:  # noqa: BLE001 - a lock may be any code
+            said = isinstance(exc, (TypeError, ValueError))
+            text = str(exc) if said else f"its lock raised {type(exc).__name__}: {exc}"
+            found.append(Problem("queue_tasks.E012", text, "Give args= and kwargs= that the task takes."))
         return found
 
     def as_row(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from queue_tasks.bridge import PeriodicTick, PeriodicTicks
 from queue_tasks.conf import Options
@@ -19,6 +20,7 @@ from queue_tasks.cron import Timetable, plan
 from queue_tasks.exceptions import ScheduleInvalid
 from queue_tasks.periodic import rows_for
 from queue_tasks.store import DueSchedule, ScheduleStore
+from queue_tasks.tending import close_all
 from queue_tasks.worker.lookout import Find, Lookout
 from queue_tasks.worker.service import Service
 
@@ -86,7 +88,8 @@ class Scheduler(Service):
             await self._lookout.poll(Find.TICKS, self._wake, longest, max(known, 0.001))
 
     async def _sync(self) -> None:
-        declared, wrong = rows_for(self._database)
+        # Not on the loop: a lock may ask the database.
+        declared, wrong = await asyncio.to_thread(_declared_for, self._database)
         for problem in wrong:
             logger.error("%s It does not tick.", problem)
         for name, change in await self._store.sync_schedules(declared):
@@ -139,3 +142,10 @@ class Scheduler(Service):
             await self._store.defer_tick(self._stock_due[0])
             del self._stock_due[0]
         return self._stock.seconds_to_next(now + time.monotonic() - read_at)
+
+
+def _declared_for(database: str) -> tuple[list[dict[str, Any]], list[str]]:
+    try:
+        return rows_for(database)
+    finally:
+        close_all()

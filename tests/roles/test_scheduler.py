@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 from procrastinate.contrib.django import app
 
 from queue_tasks import All
@@ -345,6 +346,24 @@ async def test_a_declaration_that_is_wrong_is_left_out_and_the_others_tick(
     said = " ".join(record.getMessage() for record in caplog.records)
     assert "schedule \"wrong\": cron='61 * * * *'" in said
     assert "declared twice" in said
+
+
+async def test_a_lock_may_ask_the_database_and_one_that_raises_takes_only_its_own_schedule_away(
+    scheduler: Scheduler, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    def asking() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("select 'of ' || 42")
+            return str(cursor.fetchone()[0])
+
+    known: dict[str, str] = {}
+    declare(noop.using(lock=lambda: known["none"]), every=1, name="wrong")
+    declare(noop.using(lock=asking), every=1, name="asks")
+    declare(noop, every=1, name="plain")
+    await settle(scheduler)
+    assert schedule(rows, "asks")["lock"] == "of 42"
+    assert schedule(rows, "plain")["next_tick"] is not None
+    assert "its lock raised KeyError" in caplog.text
 
 
 async def test_a_change_wakes_it(scheduler: Scheduler, rows: Rows) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import checks
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.test import override_settings
 
 from queue_tasks import All, compat, periodic
@@ -127,6 +128,31 @@ def test_what_is_wrong_is_an_error_of_the_system_checks(case: str) -> None:
     rows, wrong = rows_for("default")
     assert rows == []
     assert said in wrong[0]
+
+
+def raising(error: Exception) -> Callable[..., str]:
+    def lock() -> str:
+        raise error
+
+    return lock
+
+
+def test_a_lock_that_raises_is_an_error_of_the_system_checks_and_none_of_the_command() -> None:
+    declare(noop.using(lock=raising(KeyError("photo"))), cron="@daily")
+    (found,) = check_schedules()
+    assert (found.id, found.level) == ("queue_tasks.E012", checks.ERROR)
+    assert "its lock raised KeyError: 'photo'" in found.msg
+    rows, wrong = rows_for("default")
+    assert rows == []
+    assert found.msg.partition(": ")[2] in wrong[0]
+
+
+def test_a_database_that_a_lock_asks_need_not_be_there_for_a_check() -> None:
+    declare(noop.using(lock=raising(OperationalError("no such table"))), cron="@daily")
+    assert check_schedules() == []
+    with pytest.raises(OperationalError):
+        # A worker tries again: it may be there by then.
+        rows_for("default")
 
 
 def test_two_schedules_of_one_name_are_an_error() -> None:
