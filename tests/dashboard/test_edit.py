@@ -9,7 +9,7 @@ import pytest
 
 from queue_tasks.dashboard.redaction import HIDDEN
 from tests.dashboard.visitors import OPERATES, address, form_of, text_of, visitor
-from tests.testapp.tasks import add, locked, secretive
+from tests.testapp.tasks import add, in_group, locked, secretive
 
 NOW = datetime.now(UTC)
 
@@ -66,6 +66,14 @@ def test_the_lock_is_made_of_the_new_arguments(operator, make_job, ask):
     job = make_job(task_name=locked.module_path, status="failed", lock="locked:1", args={"args": ["1"], "kwargs": {}})
     assert send(operator, job, {"key": "2"}).status_code == 303
     assert ask("select lock from procrastinate_jobs") == "locked:2"
+
+
+def test_what_the_lock_raises_of_the_new_arguments_is_said_at_the_field(operator, make_job, ask):
+    job = make_job(task_name=in_group.module_path, status="failed", args={"args": ["a"], "kwargs": {}})
+    response = send(operator, job, {"name": "none"})
+    assert response.status_code == 400
+    assert "The task's lock raised DoesNotExist" in unescape(text_of(response))
+    assert ask("select status::text from procrastinate_jobs") == "failed"
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,12 @@ def sleep_thread(seconds: float) -> str:
     return "awake"
 
 
+@task(lock=lambda name: f"group:{Group.objects.get(name=name).pk}")
+def in_group(name: str) -> str:
+    """Hold the lock of a group that is looked for."""
+    return name
+
+
 @task(lock="locked:{key}", takes_context=True)
 async def locked(context: Any, key: str, seconds: float = 0.0) -> str:
     """Sleep under a lock."""

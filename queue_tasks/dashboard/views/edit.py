@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
 from queue_tasks import control
@@ -14,7 +15,7 @@ from queue_tasks.dashboard import queries
 from queue_tasks.dashboard.access import Permission, guarded, visible_queues
 from queue_tasks.dashboard.changes import ConflictError
 from queue_tasks.dashboard.deeds import DEEDS, DELAYS
-from queue_tasks.dashboard.edited import Edited, edited
+from queue_tasks.dashboard.edited import Edited, EditInvalid, edited
 from queue_tasks.dashboard.pages import go, page, problem
 from queue_tasks.dashboard.preferences import database_alias, hides_of
 from queue_tasks.dashboard.views.asked import bigint, ticket_of
@@ -62,7 +63,13 @@ def _retried(request: HttpRequest, line: JobLine, arguments: Edited, written: st
     wait = DELAYS.get(request.POST.get("delay", ""))
     args, kwargs = arguments.call(given)
     # Before anything is locked or noted.
-    control.check_arguments(line.task_name, args, kwargs)
+    try:
+        control.check_arguments(line.task_name, args, kwargs)
+    except (TypeError, ValueError, TaskNotFound, DatabaseError):
+        raise
+    except Exception as exc:
+        # A lock may be any code, such as one that looks for what these arguments name.
+        raise EditInvalid(f"The task's lock raised {type(exc).__name__}: {exc}") from exc
     outcome = change_log.to_jobs(
         request,
         DEEDS["retry"],
