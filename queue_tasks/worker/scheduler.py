@@ -17,6 +17,7 @@ from typing import Any
 from queue_tasks.bridge import PeriodicTick, PeriodicTicks
 from queue_tasks.conf import Options
 from queue_tasks.cron import Timetable, plan
+from queue_tasks.database_errors import StatementRefused, brief, is_of_the_moment, is_of_the_value
 from queue_tasks.exceptions import ScheduleInvalid
 from queue_tasks.periodic import rows_for
 from queue_tasks.store import DueSchedule, ScheduleStore
@@ -69,6 +70,7 @@ class Scheduler(Service):
         self._database = options.database
         self._poll_interval = options.poll_interval
         self._wake = asyncio.Event()
+        self._synced = False
         self._wrong: set[tuple[int, int]] = set()
         """(id, revision) of rows that cannot be understood; said once, and left to a worker that can."""
         self._stock = PeriodicTicks()
@@ -81,7 +83,10 @@ class Scheduler(Service):
 
     async def run(self) -> None:
         """Bring the declared schedules to the database; then see to what is due, and sleep until something is."""
-        await self._sync()
+        # Once, and not whenever the connection was lost: meanwhile a newer release may have declared others.
+        if not self._synced:
+            await self._sync()
+            self._synced = True
         while True:
             self._wake.clear()
             longest, known = await self._look()
@@ -101,10 +106,20 @@ class Scheduler(Service):
         read_at = time.monotonic()
         due = [schedule for schedule in found if (schedule.id, schedule.revision) not in self._wrong]
         fired = 0
+        refused: list[Exception] = []
         for schedule in due:
-            fired += await self._fire(schedule, now)
+            try:
+                fired += await self._fire(schedule, now)
+            except StatementRefused as exc:
+                # What the database has against the job of one schedule does not keep the others from ticking.
+                if is_of_the_moment(exc):
+                    raise
+                logger.error('schedule "%s" was refused its job: %s', schedule.name, brief(exc))  # noqa: TRY400 - that is all
+                refused.append(exc)
         longest = self._longest(any_declared=bool(found) or next_in is not None)
-        known = await self._defer_stock(now.timestamp(), read_at)
+        known = await self._defer_stock(now.timestamp(), read_at, refused)
+        if refused:
+            raise refused[0]
         if self._stock.any:
             # Those tick by this process's clock, which no look around reads.
             known = min(known, longest)
@@ -133,14 +148,31 @@ class Scheduler(Service):
             logger.warning('schedule "%s": %d missed ticks were passed over', schedule.name, what.passed)
         return bool(seen)
 
-    async def _defer_stock(self, now: float, read_at: float) -> float:
-        """Enqueue what is due of procrastinate's periodic tasks; the seconds until the next. now: since 1970."""
+    async def _defer_stock(self, now: float, read_at: float, refused: list[Exception]) -> float:
+        """Enqueue what is due of procrastinate's periodic tasks; the seconds until the next.
+
+        now: since 1970. refused: what the database has said of those that it does not take at this moment is put there.
+        """
         if not self._stock.any:
             return math.inf
         self._stock_due += self._stock.due(now)
-        while self._stock_due:
-            await self._store.defer_tick(self._stock_due[0])
-            del self._stock_due[0]
+        held = set()
+        for tick in tuple(self._stock_due):
+            which = tick.task_name, tick.periodic_id
+            if which in held:
+                # One that was refused would be forgotten once a later one of its own is enqueued.
+                continue
+            try:
+                await self._store.defer_tick(tick)
+            except Exception as exc:
+                if is_of_the_moment(exc):
+                    raise
+                if not is_of_the_value(exc):
+                    refused.append(exc)
+                    held.add(which)
+                    continue
+                logger.error("the tick of %s has arguments that no job can have: %s", tick.task_name, brief(exc))  # noqa: TRY400 - that is all
+            self._stock_due.remove(tick)
         return self._stock.seconds_to_next(now + time.monotonic() - read_at)
 
 

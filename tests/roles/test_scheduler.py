@@ -366,6 +366,48 @@ async def test_a_lock_may_ask_the_database_and_one_that_raises_takes_only_its_ow
     assert "its lock raised KeyError" in caplog.text
 
 
+@pytest.fixture
+def refusing(db: psycopg.Connection[Any]) -> Iterator[None]:
+    """The database has something against jobs that go to the queue "closed"."""
+    db.execute("alter table procrastinate_jobs add constraint tests_closed check (queue_name <> 'closed')")
+    yield
+    db.execute("alter table procrastinate_jobs drop constraint tests_closed")
+
+
+@pytest.mark.usefixtures("refusing")
+async def test_a_schedule_whose_job_the_database_refuses_keeps_no_other_from_ticking(
+    scheduler: Scheduler, rows: Rows, failures: list, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(noop.using(queue_name="closed"), every=1, name="a refused one")
+    declare(noop, every=1, missed=All())
+    async with scheduler:
+        await await_until(lambda: len(ticks(rows)) >= 2)
+    assert 'schedule "a refused one" was refused its job: new row for relation' in caplog.text
+    assert failures
+    assert schedule(rows, "a refused one")["next_tick"] is not None
+    assert seconds_apart(ticks(rows)) == {1.0}
+
+
+async def test_what_is_declared_is_brought_to_the_database_once_and_not_after_each_failure(
+    scheduler: Scheduler, rows: Rows, failures: list, db: psycopg.Connection[Any]
+) -> None:
+    declare(noop, every=1)
+    declare(noop, cron=NEVER_SOON, name="dropped")
+    async with scheduler:
+        await await_until(lambda: ticks(rows))
+        # As a newer release does, which has dropped it.
+        rows.db.execute("update queue_tasks_schedules set gone_at = clock_timestamp() where name = 'dropped'")
+        db.execute("alter table queue_tasks_schedules rename to tests_away")
+        try:
+            scheduler.wake()
+            await await_until(lambda: failures)
+        finally:
+            db.execute("alter table tests_away rename to queue_tasks_schedules")
+        before = len(ticks(rows))
+        await await_until(lambda: len(ticks(rows)) > before)
+    assert schedule(rows, "dropped")["gone_at"] is not None
+
+
 async def test_a_change_wakes_it(scheduler: Scheduler, rows: Rows) -> None:
     declare(noop, cron=NEVER_SOON)
     async with scheduler:
@@ -441,6 +483,35 @@ async def test_a_tick_of_procrastinate_that_the_database_refuses_is_not_lost(
     assert seen[0] <= refused
     assert seen == list(range(seen[0], seen[0] + len(seen)))
     assert len(failures) == 2
+
+
+@pytest.mark.usefixtures("refusing")
+async def test_a_tick_of_procrastinate_that_is_refused_keeps_no_other_from_being_enqueued(
+    scheduler: Scheduler, rows: Rows, ticking: str, failures: list, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ("tests.roles.closed", "tests.roles.unwritable")
+
+    @app.periodic(cron="* * * * * *")
+    @app.task(name=names[0], queue="closed")
+    async def closed(timestamp: int) -> None: ...
+
+    @app.periodic(cron="* * * * * *", task_kwargs={"what": object()})
+    @app.task(name=names[1])
+    async def unwritable(timestamp: int, what: object) -> None: ...
+
+    # Those that cannot be enqueued come first.
+    registry = app.periodic_registry.periodic_tasks
+    registry[ticking, ""] = registry.pop((ticking, ""))
+    try:
+        async with scheduler:
+            await await_until(lambda: len(stock_ticks(rows)) >= 2)
+    finally:
+        for name in names:
+            app.tasks.pop(name)
+            registry.pop((name, ""))
+    assert {row["task_name"] for row in rows.db.execute("select task_name from procrastinate_jobs")} == {ticking}
+    assert failures
+    assert "the tick of tests.roles.unwritable has arguments that no job can have" in caplog.text
 
 
 async def test_a_worker_that_lags_behind_does_not_enqueue_again_what_others_did(
