@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -495,7 +495,7 @@ async def test_a_tick_of_procrastinate_that_is_refused_keeps_no_other_from_being
     @app.task(name=names[0], queue="closed")
     async def closed(timestamp: int) -> None: ...
 
-    @app.periodic(cron="* * * * * *", task_kwargs={"what": object()})
+    @app.periodic(cron="* * * * * *", task_kwargs={"what": cast("str", object())})
     @app.task(name=names[1])
     async def unwritable(timestamp: int, what: object) -> None: ...
 
