@@ -28,7 +28,7 @@ LOOK_EVERY = 1.0
 class Worker:
     """Runs jobs until it is stopped.
 
-    on_ready is called once it fetches and, if it may, listens.
+    on_ready is called once it fetches and, if it may and does not only drain, listens.
     """
 
     def __init__(
@@ -83,7 +83,8 @@ class Worker:
                 self.crew = crew
                 queues = None if settings.queues is None else tuple(settings.queues)
                 events.publish(events.WorkerStarted(self.worker_id, settings.name, queues, settings.concurrency))
-                if not settings.listen:
+                if not settings.is_told:
+                    # Who drains may have ended before its listener hears.
                     self._note_ready()
                 await self._until_stopped(crew)
         finally:

@@ -164,6 +164,7 @@ def test_drain_runs_what_is_there_and_ends_with_0(dsn: str, table: Table) -> Non
     results = [*enqueue_many(tasks.add.bind(n) for n in range(20)), tasks.succeed_on_attempt.enqueue(3)]
     with worker_process(dsn, "--drain", ready=False) as worker:
         assert worker.wait() == 0, worker.output
+        assert re.fullmatch(r"ready: worker \d+, queues all, concurrency \d+, draining", worker.lines[0])
         assert re.fullmatch(r"stopped: worker \d+, 23 attempts, 0 jobs failed", worker.lines[-1])
     for result in results:
         result.refresh()
@@ -181,6 +182,7 @@ def test_drain_ends_with_1_when_a_job_failed_for_good(dsn: str, table: Table) ->
 def test_drain_of_an_empty_queue_ends_with_0_at_once(dsn: str, table: Table) -> None:
     with worker_process(dsn, "--drain", "--no-listen", ready=False) as worker:
         assert worker.wait() == 0
+        assert [line.split(":")[0] for line in worker.lines] == ["ready", "stopped"]
         assert worker.lines[-1].endswith(", 0 attempts, 0 jobs failed")
 
 

@@ -127,17 +127,21 @@ def test_a_pause_ends_by_itself_at_its_time(session):
     pause(session, wait=3600)
     assert session.fetch(worker) == []
     found = session.connection.execute(statements.PROMOTE_JOBS, {"max_jobs": 1}).fetchall()[0]
-    assert 3590 < found[2] <= 3600
-    assert found[3] == session.value("select extract(epoch from paused_until)::float from queue_tasks_queues")
+    assert 3590 < found[3] <= 3600
+    assert found[4] == session.value("select extract(epoch from paused_until)::float from queue_tasks_queues")
     session.rows("update queue_tasks_queues set paused_until = clock_timestamp()")
     assert ids(session.fetch(worker)) == [job]
-    assert session.connection.execute(statements.PROMOTE_JOBS, {"max_jobs": 1}).fetchall() == [(0, None, None, None)]
+    assert session.connection.execute(statements.PROMOTE_JOBS, {"max_jobs": 1}).fetchall() == [
+        (0, None, None, None, None)
+    ]
     assert not resume(session), "it was over"
 
 
 def test_a_pause_for_good_has_no_end_to_wake_for(session):
     pause(session)
-    assert session.connection.execute(statements.PROMOTE_JOBS, {"max_jobs": 1}).fetchall() == [(0, None, None, None)]
+    assert session.connection.execute(statements.PROMOTE_JOBS, {"max_jobs": 1}).fetchall() == [
+        (0, None, None, None, None)
+    ]
 
 
 def test_a_time_that_is_past_pauses_nothing(session):

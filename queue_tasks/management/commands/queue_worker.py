@@ -208,6 +208,7 @@ def describe(flags: dict[str, Any], options: Options, listening: bool, each: str
     """What a worker works, and how; the end of its first line."""
     queues = "all" if flags["queues"] is None else ",".join(flags["queues"])
     how = "listening" if listening else f"polling every {options.poll_interval:g} s"
+    how = "draining" if flags["drain"] else how
     return f"queues {queues}, concurrency {options.concurrency}{each}, {how}"
 
 
